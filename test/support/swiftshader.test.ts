@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
-import { globals } from 'webgpu';
+import { expect, it } from 'vitest';
 import { describeGpu, nullGpu, softwareDevice, softwareGpu, softwareGpuEnv } from './swiftshader.ts';
 
-const { GPUBufferUsage, GPUMapMode } = globals as unknown as {
-  GPUBufferUsage: Record<'STORAGE' | 'COPY_SRC' | 'COPY_DST' | 'MAP_READ', number>;
-  GPUMapMode: { READ: number };
-};
+interface Flags {
+  readonly GPUBufferUsage: Readonly<Record<'STORAGE' | 'COPY_SRC' | 'COPY_DST' | 'MAP_READ', number>>;
+  readonly GPUMapMode: Readonly<Record<'READ', number>>;
+}
 
 const squares = /* wgsl */ `
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -23,6 +22,8 @@ async function runInPlace(
   wgsl: string,
   input: Float32Array<ArrayBuffer>,
 ): Promise<Float32Array> {
+  // `webgpu` is an optional dependency: imported only where there is a device to use it with.
+  const { GPUBufferUsage, GPUMapMode } = (await import('webgpu')).globals as unknown as Flags;
   const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const size = input.byteLength;
   const buffer = device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
@@ -69,7 +70,7 @@ describeGpu('SwiftShader', () => {
   });
 });
 
-describe("Dawn's null backend", () => {
+describeGpu("Dawn's null backend", () => {
   it('compiles with f16 and subgroups, and cites the line of a mistake', async () => {
     const adapter = await (await nullGpu()).requestAdapter();
     expect([...adapter!.features]).toEqual(expect.arrayContaining(['shader-f16', 'subgroups']));
