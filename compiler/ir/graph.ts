@@ -1,0 +1,308 @@
+/**
+ * The tensor IR: an immutable, hash-consed graph of few primitives. A node is created once per compilation
+ * for each meaning, so identity of nodes is equality. Where a node came from is kept beside it (`originsOf`).
+ */
+import type { Poly } from '../shape/poly.ts';
+import { asConstant, constant, equal, one, symbol } from '../shape/poly.ts';
+import type { DType, ReduceOp, ScalarOp } from './ops.ts';
+import { scalarOps } from './ops.ts';
+
+/** Place in the user's text; structurally the grammar's Span. */
+export interface Origin {
+  readonly file: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Base {
+  readonly id: number;
+  readonly dtype: DType;
+  readonly shape: readonly Poly[];
+  readonly inputs: readonly Node[];
+}
+
+/**
+ * A tensor that stands in memory before the computation begins. `input`: given by the host for each run;
+ * `param`, `state`, `slot` (optimizer state), `metric` (running sums): kept between runs;
+ * `clock`: scalars the runtime provides: `step`, `epoch`, `seed`, `steps_per_epoch`, `epochs`.
+ */
+export type LeafRole = 'input' | 'param' | 'state' | 'slot' | 'metric' | 'clock';
+
+export interface Leaf extends Base {
+  readonly op: 'leaf';
+  readonly role: LeafRole;
+  /** Unique within the role: a port's name, or a path (`conv1.weight`, `conv1.weight/m`). */
+  readonly name: string;
+}
+
+/** A scalar (shape `[]`); broadcast it with a view. Bool is 0 or 1. */
+export interface Const extends Base {
+  readonly op: 'const';
+  readonly value: number;
+}
+
+/** i32 tensor whose element at result index `$0, $1, …` is `value`. */
+export interface IndexNode extends Base {
+  readonly op: 'index';
+  readonly value: Poly;
+}
+
+/** `fn` applied element by element; all operands have the node's shape. */
+export interface MapNode extends Base {
+  readonly op: 'map';
+  readonly fn: ScalarOp;
+}
+
+/** One condition of a guard: `value >= 0` or `value == 0`. */
+export interface Condition {
+  readonly kind: 'ge' | 'eq';
+  readonly value: Poly;
+}
+
+/**
+ * result[$0, $1, …] = if guard then x[index…] else fill. `index` has one expression per dimension of `x` (the
+ * first input) over the result's indices `$0…`, dimensions, and `@0, @1, …`: the values, at the same result index, of
+ * the further inputs (i32, of the result's shape). Inside the guard every index without `@` is in bounds;
+ * where an `@` index leaves its dimension the fill is read.
+ */
+export interface View extends Base {
+  readonly op: 'view';
+  readonly index: readonly Poly[];
+  readonly guard: readonly Condition[];
+  readonly fill: number;
+}
+
+/** Reduces the last `count` dimensions of its input. */
+export interface Reduce extends Base {
+  readonly op: 'reduce';
+  readonly fn: ReduceOp;
+  readonly count: number;
+}
+
+/**
+ * The adjoint of a view by data: result (zero at first) [index…] += x[$0, …] for every index of `x` (the first
+ * input), in the order of `x`. `index` is as in View, over the indices of `x`; out of bounds adds nothing.
+ */
+export interface Scatter extends Base {
+  readonly op: 'scatter';
+  readonly index: readonly Poly[];
+}
+
+/** The identity; the gradient stops here. */
+export interface Stop extends Base {
+  readonly op: 'stop';
+}
+
+export type Node = Leaf | Const | IndexNode | MapNode | View | Reduce | Scatter | Stop;
+
+export type OpKind = Node['op'];
+
+/** One thing to compute: what becomes one plan. */
+export interface Computation {
+  readonly name: string;
+  readonly graph: Graph;
+  /** Values handed to the host. */
+  readonly outputs: readonly { readonly name: string; readonly node: Node }[];
+  /** New values of leaves that are kept between runs, all taking effect together at the end. */
+  readonly updates: readonly { readonly leaf: Leaf; readonly value: Node }[];
+}
+
+/** Name of the i-th result index in views, index nodes and scatters; of the i-th data index. */
+export const resultIndex = (i: number): Poly => symbol(`$${i}`);
+export const dataIndex = (i: number): Poly => symbol(`@${i}`);
+
+/** Ranges of the result indices of a shape. */
+export const rangesOf = (shape: readonly Poly[]): Map<string, Poly> =>
+  new Map(shape.map((d, i) => [`$${i}`, d]));
+
+type Unnumbered<N extends Node = Node> = N extends Node ? Omit<N, 'id'> : never;
+
+/** Makes and interns nodes. A violated precondition is a bug of the caller and throws. */
+export class Graph {
+  private readonly interned = new Map<string, Node>();
+  private readonly origins = new Map<Node, readonly Origin[]>();
+  private current: readonly Origin[] = [];
+  private nextId = 0;
+
+  /** Nodes made inside `body` come from these places. */
+  from<T>(origins: readonly Origin[], body: () => T): T {
+    const before = this.current;
+    this.current = origins.length > 0 ? origins : before;
+    try {
+      return body();
+    } finally {
+      this.current = before;
+    }
+  }
+
+  originsOf(node: Node): readonly Origin[] {
+    return this.origins.get(node) ?? [];
+  }
+
+  leaf(role: LeafRole, name: string, dtype: DType, shape: readonly Poly[]): Leaf {
+    return this.intern(`leaf ${role} ${name}`, { op: 'leaf', role, name, dtype, shape, inputs: [] }) as Leaf;
+  }
+
+  constant(value: number, dtype: DType): Const {
+    const v = dtype === 'bool' ? Number(value !== 0) : value;
+    const key = `const ${dtype} ${Object.is(v, -0) ? '-0' : String(v)}`;
+    return this.intern(key, { op: 'const', value: v, dtype, shape: [], inputs: [] }) as Const;
+  }
+
+  /** A constant of the given shape. */
+  full(value: number, dtype: DType, shape: readonly Poly[]): Node {
+    return this.broadcast(this.constant(value, dtype), shape, []);
+  }
+
+  index(value: Poly, shape: readonly Poly[]): Node {
+    return this.intern(`index ${value.key}`, { op: 'index', value, dtype: 'i32', shape, inputs: [] });
+  }
+
+  /** `dtype` only for `cast`. */
+  map(fn: ScalarOp, inputs: readonly Node[], dtype?: DType): Node {
+    const row = scalarOps[fn];
+    const [first] = inputs;
+    if (!first || inputs.length !== row.arity)
+      throw new Error(`${fn} takes ${row.arity} operands, not ${inputs.length}`);
+    for (const x of inputs)
+      if (!sameShape(x.shape, first.shape)) throw new Error(`${fn}: operands differ in shape`);
+    const result = fn === 'cast' ? dtype : row.result(inputs.map((x) => x.dtype));
+    if (!result) throw new Error(`${fn} does not exist for ${inputs.map((x) => x.dtype).join(', ')}`);
+    if (fn === 'cast' && first.dtype === result) return first;
+    return this.intern(`map ${fn}`, { op: 'map', fn, dtype: result, shape: first.shape, inputs });
+  }
+
+  /** See View. An identity view is its operand. */
+  view(
+    x: Node,
+    shape: readonly Poly[],
+    index: readonly Poly[],
+    options: {
+      readonly guard?: readonly Condition[];
+      readonly fill?: number;
+      readonly data?: readonly Node[];
+    } = {},
+  ): Node {
+    const { guard = [], fill = 0, data = [] } = options;
+    if (index.length !== x.shape.length)
+      throw new Error(`view: ${index.length} indices for rank ${x.shape.length}`);
+    const identity =
+      guard.length === 0 && sameShape(shape, x.shape) && index.every((e, i) => equal(e, indexAt(i, x.shape)));
+    if (identity) return x;
+    const conditions = [...new Map(guard.map((c) => [`${c.kind} ${c.value.key}`, c])).entries()].sort(
+      ([a], [b]) => (a < b ? -1 : 1),
+    );
+    const key = `view ${index.map((e) => e.key).join(',')} if ${conditions.map(([k]) => k).join('&')} else ${fill}`;
+    const inputs = [x, ...data];
+    return this.intern(key, {
+      op: 'view',
+      index,
+      guard: conditions.map(([, c]) => c),
+      fill,
+      dtype: x.dtype,
+      shape,
+      inputs,
+    });
+  }
+
+  /** Dimension i of `x` becomes dimension `axes[i]` of the result; the others repeat it. */
+  broadcast(x: Node, shape: readonly Poly[], axes: readonly number[]): Node {
+    return this.view(
+      x,
+      shape,
+      axes.map((a) => indexAt(a, shape)),
+    );
+  }
+
+  reduce(fn: ReduceOp, x: Node, count: number): Node {
+    if (count === 0) return x;
+    const shape = x.shape.slice(0, x.shape.length - count);
+    return this.intern(`reduce ${fn} ${count}`, {
+      op: 'reduce',
+      fn,
+      count,
+      dtype: x.dtype,
+      shape,
+      inputs: [x],
+    });
+  }
+
+  scatter(x: Node, data: readonly Node[], index: readonly Poly[], shape: readonly Poly[]): Node {
+    if (index.length !== shape.length)
+      throw new Error(`scatter: ${index.length} indices for rank ${shape.length}`);
+    const key = `scatter ${index.map((e) => e.key).join(',')}`;
+    return this.intern(key, { op: 'scatter', index, dtype: x.dtype, shape, inputs: [x, ...data] });
+  }
+
+  stop(x: Node): Node {
+    return this.intern('stop', { op: 'stop', dtype: x.dtype, shape: x.shape, inputs: [x] });
+  }
+
+  /** The same operation on other inputs (of the same dtypes; shapes may only differ where the op allows). */
+  withInputs(node: Node, inputs: readonly Node[]): Node {
+    if (inputs.every((x, i) => x === node.inputs[i])) return node;
+    const [x, ...data] = inputs;
+    if (!x) return node;
+    return this.from(this.originsOf(node), () => {
+      switch (node.op) {
+        case 'map':
+          return this.map(node.fn, inputs, node.dtype);
+        case 'view':
+          return this.view(x, node.shape, node.index, { guard: node.guard, fill: node.fill, data });
+        case 'reduce':
+          return this.reduce(node.fn, x, node.count);
+        case 'scatter':
+          return this.scatter(x, data, node.index, node.shape);
+        case 'stop':
+          return this.stop(x);
+        default:
+          return node;
+      }
+    });
+  }
+
+  private intern(key: string, node: Unnumbered): Node {
+    const shape = node.shape.map((d) => d.key).join(',');
+    const full = `${key} ${node.dtype}[${shape}] ${node.inputs.map((x) => x.id).join(' ')}`;
+    const found = this.interned.get(full);
+    if (found) return found;
+    const made = { ...node, id: this.nextId++ } as Node;
+    this.interned.set(full, made);
+    this.origins.set(made, this.current);
+    return made;
+  }
+}
+
+export const sameShape = (a: readonly Poly[], b: readonly Poly[]): boolean =>
+  a.length === b.length && a.every((d, i) => equal(d, b[i] ?? one));
+
+/** The index of a dimension; 0 where the dimension is 1, so that equal views have equal keys. */
+export function indexAt(i: number, shape: readonly Poly[]): Poly {
+  const d = shape[i];
+  return d && asConstant(d) === 1 ? constant(0) : resultIndex(i);
+}
+
+/** Every node that the roots need, operands before users. */
+export function topological(roots: readonly Node[]): Node[] {
+  const order: Node[] = [];
+  const seen = new Set<Node>();
+  const stack: { node: Node; next: number }[] = [];
+  const enter = (node: Node): void => {
+    if (!seen.has(node)) {
+      seen.add(node);
+      stack.push({ node, next: 0 });
+    }
+  };
+  for (const root of roots) {
+    enter(root);
+    for (let top = stack.at(-1); top; top = stack.at(-1)) {
+      const input = top.node.inputs[top.next++];
+      if (input) enter(input);
+      else {
+        order.push(top.node);
+        stack.pop();
+      }
+    }
+  }
+  return order;
+}

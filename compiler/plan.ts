@@ -1,0 +1,132 @@
+/**
+ * What the compiler hands to the runtime: data and code, runnable without the compiler. Plain JSON except for the
+ * Wasm bytes, which `encodePlan` turns into base64. This file imports nothing.
+ */
+
+export type PlanDType = 'f32' | 'i32' | 'u32' | 'bool' | 'f16';
+export type Target = 'wasm' | 'webgpu' | 'reference';
+
+/** An integer over the plan's dimensions: a number, a dimension's name, or an operation. */
+export type Size = number | string | readonly ['+' | '*' | 'div' | 'mod' | 'min' | 'max', ...Size[]];
+
+/** Kept between runs, shared by all plans of a program: parameters, states, optimizer states, running metrics. */
+export interface Store {
+  readonly name: string;
+  readonly dtype: PlanDType;
+  /** Elements. */
+  readonly size: number;
+}
+
+/** A named tensor inside a store. */
+export interface Tensor {
+  /** Path: `conv1.weight`; a slot is `conv1.weight/m`. */
+  readonly path: string;
+  readonly role: 'param' | 'state' | 'slot' | 'metric';
+  readonly dtype: PlanDType;
+  readonly shape: readonly number[];
+  readonly store: number;
+  /** Elements from the start of the store. */
+  readonly offset: number;
+}
+
+/** A value that the host gives or takes. */
+export interface Port {
+  readonly name: string;
+  readonly dtype: PlanDType;
+  readonly shape: readonly Size[];
+  /** Index into the plan's buffers. */
+  readonly buffer: number;
+}
+
+/**
+ * A buffer of a plan. `store`: the program's store of that index. Otherwise it lives in the transient arena from
+ * dispatch `first` to dispatch `last` (inclusive; -1 is before the first, for what the host writes; what the host reads
+ * lives to the end). Buffers whose lives do not meet may share memory.
+ */
+export interface PlanBuffer {
+  readonly name: string;
+  readonly dtype: PlanDType;
+  /** Elements. */
+  readonly size: Size;
+  readonly place:
+    | { readonly kind: 'store'; readonly store: number }
+    | { readonly kind: 'arena'; readonly first: number; readonly last: number };
+}
+
+/**
+ * One kernel run. Wasm: exported function `entry` runs units `begin … end` of `units`; WebGPU: pipeline of
+ * `entry` with `workgroups`, bindings 0 … n-1 the listed buffers and binding n the dimensions (a uniform of u32, in the
+ * order of `Plan.dims`).
+ */
+export interface Dispatch {
+  readonly name: string;
+  readonly entry: string;
+  /** Indices into the plan's buffers. */
+  readonly buffers: readonly number[];
+  readonly units: Size;
+  readonly workgroups?: readonly [Size, Size, Size];
+  /** Multiply-adds count two. */
+  readonly flops: Size;
+}
+
+export type Code =
+  /**
+   * A module importing `env.memory`, `env.b0 …` (i32 globals: byte offset of each buffer), `env.scratch` (byte offset of
+   * the scratch area of `scratchBytes` per thread), and `env.d0 …` (mutable i32 globals: the dimensions), exporting one
+   * function `(begin, end, thread)` per entry.
+   */
+  | {
+      readonly kind: 'wasm';
+      readonly bytes: Uint8Array;
+      readonly scratchBytes: Size;
+      readonly relaxed: boolean;
+    }
+  | { readonly kind: 'wgsl'; readonly shaders: Readonly<Record<string, string>> }
+  | { readonly kind: 'reference'; readonly graph: GraphData };
+
+export interface Plan {
+  readonly name: string;
+  readonly target: Target;
+  /** Names of the dimensions that are bound when the plan is run, in the order of the uniform. */
+  readonly dims: readonly string[];
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  /** Scalars i32 the runtime fills before each run: `step`, `epoch`, `seed`, … */
+  readonly clocks: readonly Port[];
+  readonly buffers: readonly PlanBuffer[];
+  readonly dispatches: readonly Dispatch[];
+  readonly code: Code;
+}
+
+/** The Graph as data, for the reference interpreter. Indices refer to earlier nodes. */
+export interface GraphData {
+  readonly nodes: readonly GraphNode[];
+  readonly outputs: readonly { readonly name: string; readonly node: number }[];
+  readonly updates: readonly { readonly path: string; readonly node: number }[];
+}
+
+export interface GraphNode {
+  readonly op: 'leaf' | 'const' | 'index' | 'map' | 'view' | 'reduce' | 'scatter' | 'stop';
+  readonly dtype: PlanDType;
+  readonly shape: readonly Size[];
+  readonly inputs: readonly number[];
+  /** Scalar or reduce operation. */
+  readonly fn?: string;
+  readonly role?: string;
+  readonly name?: string;
+  /** Of a constant; the fill of a view. NaN and infinities as strings, for JSON. */
+  readonly value?: number | string;
+  /** Over `$0…`, `@0…` and dimensions. */
+  readonly index?: readonly Size[];
+  readonly guard?: readonly (readonly ['ge' | 'eq', Size])[];
+  readonly count?: number;
+}
+
+/** All plans that share stores: what a task or a compiled model is. */
+export interface Program {
+  readonly format: 1;
+  readonly stores: readonly Store[];
+  readonly tensors: readonly Tensor[];
+  /** `init` fills every tensor from the clock `seed`; the others are named by what they do. */
+  readonly plans: Readonly<Record<string, Plan>>;
+}

@@ -1,0 +1,404 @@
+/**
+ * Integer expressions over named symbols in canonical form: polynomials whose atoms are symbols, floor
+ * divisions, floor remainders, minima and maxima. Dimensions (`batch`, `2*d`, `h - k + 1`) and index
+ * expressions of views and kernels (`i*stride + r`) are both written in it; equal meaning (up to what the
+ * canonical form sees) is equality of `key`.
+ */
+
+export type AtomKind = 'symbol' | 'div' | 'mod' | 'min' | 'max';
+
+export type Atom =
+  | { readonly kind: 'symbol'; readonly name: string; readonly key: string }
+  | { readonly kind: Exclude<AtomKind, 'symbol'>; readonly a: Poly; readonly b: Poly; readonly key: string };
+
+/** `coefficient * factors[0] * factors[1] …`; factors are sorted by key and may repeat. */
+export interface Term {
+  readonly coefficient: number;
+  readonly factors: readonly Atom[];
+  readonly key: string;
+}
+
+/** Sum of terms sorted by key, no zero coefficient, no two terms with the same factors. */
+export interface Poly {
+  readonly terms: readonly Term[];
+  readonly key: string;
+}
+
+const make = (terms: readonly Term[]): Poly => ({
+  terms,
+  key:
+    terms.length === 0
+      ? '0'
+      : terms.map((t) => (t.key === '' ? `${t.coefficient}` : `${t.coefficient}*${t.key}`)).join('+'),
+});
+
+function collect(terms: Iterable<Term>): Poly {
+  const sums = new Map<string, Term>();
+  for (const t of terms) {
+    const seen = sums.get(t.key);
+    sums.set(t.key, seen ? { ...t, coefficient: seen.coefficient + t.coefficient } : t);
+  }
+  const kept = [...sums.values()].filter((t) => t.coefficient !== 0);
+  return make(kept.sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0)));
+}
+
+const ofAtom = (atom: Atom): Poly => make([{ coefficient: 1, factors: [atom], key: atom.key }]);
+
+/** The integer `n`. */
+export function constant(n: number): Poly {
+  if (!Number.isSafeInteger(n)) throw new RangeError(`not an integer that can be a dimension: ${n}`);
+  return make(n === 0 ? [] : [{ coefficient: n, factors: [], key: '' }]);
+}
+
+/** A dimension or index variable by name. */
+export const symbol = (name: string): Poly => ofAtom({ kind: 'symbol', name, key: name });
+
+export const zero: Poly = constant(0);
+export const one: Poly = constant(1);
+
+export const toPoly = (p: Poly | number): Poly => (typeof p === 'number' ? constant(p) : p);
+
+export function add(...ps: readonly (Poly | number)[]): Poly {
+  return collect(ps.flatMap((p) => toPoly(p).terms));
+}
+
+export function scale(p: Poly, n: number): Poly {
+  return n === 0 ? zero : n === 1 ? p : make(p.terms.map((t) => ({ ...t, coefficient: t.coefficient * n })));
+}
+
+export const negate = (p: Poly): Poly => scale(p, -1);
+export const subtract = (a: Poly | number, b: Poly | number): Poly => add(a, negate(toPoly(b)));
+
+export function multiply(...ps: readonly (Poly | number)[]): Poly {
+  return ps
+    .map(toPoly)
+    .reduce((a, b) => collect(a.terms.flatMap((s) => b.terms.map((t) => timesTerm(s, t)))), one);
+}
+
+function timesTerm(s: Term, t: Term): Term {
+  const factors = [...s.factors, ...t.factors].sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0));
+  return { coefficient: s.coefficient * t.coefficient, factors, key: factors.map((f) => f.key).join('*') };
+}
+
+/** The value when `p` is a constant. */
+export function asConstant(p: Poly): number | undefined {
+  if (p.terms.length === 0) return 0;
+  const [t] = p.terms;
+  return p.terms.length === 1 && t && t.factors.length === 0 ? t.coefficient : undefined;
+}
+
+/** The name when `p` is exactly one symbol. */
+export function asSymbol(p: Poly): string | undefined {
+  const [t] = p.terms;
+  const [f] = t?.factors ?? [];
+  return p.terms.length === 1 && t?.coefficient === 1 && t.factors.length === 1 && f?.kind === 'symbol'
+    ? f.name
+    : undefined;
+}
+
+export const equal = (a: Poly, b: Poly): boolean => a.key === b.key;
+
+/** Quotient when every term of `p` is divisible by the single-term `d`. */
+export function divideExact(p: Poly, d: Poly): Poly | undefined {
+  const [divisor] = d.terms;
+  if (d.terms.length !== 1 || !divisor) return equal(p, d) && d.terms.length > 0 ? one : undefined;
+  const quotient: Term[] = [];
+  for (const t of p.terms) {
+    const q = divideTerm(t, divisor);
+    if (!q) return undefined;
+    quotient.push(q);
+  }
+  return collect(quotient);
+}
+
+function divideTerm(t: Term, d: Term): Term | undefined {
+  if (t.coefficient % d.coefficient !== 0) return undefined;
+  const rest = [...t.factors];
+  for (const f of d.factors) {
+    const at = rest.findIndex((g) => g.key === f.key);
+    if (at < 0) return undefined;
+    rest.splice(at, 1);
+  }
+  return { coefficient: t.coefficient / d.coefficient, factors: rest, key: rest.map((f) => f.key).join('*') };
+}
+
+/** Splits `p` into `d * whole + rest`, `rest` holding the terms that `d` does not divide. */
+function splitBy(p: Poly, d: Poly): { whole: Poly; rest: Poly } {
+  const [divisor] = d.terms;
+  if (d.terms.length !== 1 || !divisor) {
+    const all = divideExact(p, d);
+    return all ? { whole: all, rest: zero } : { whole: zero, rest: p };
+  }
+  const whole: Term[] = [];
+  const rest: Term[] = [];
+  for (const t of p.terms) {
+    const q = divideTerm(t, divisor);
+    if (q) whole.push(q);
+    else if (divisor.factors.length === 0 && t.factors.length === 0) {
+      const high = Math.floor(t.coefficient / divisor.coefficient);
+      whole.push({ ...t, coefficient: high });
+      rest.push({ ...t, coefficient: t.coefficient - high * divisor.coefficient });
+    } else rest.push(t);
+  }
+  return { whole: collect(whole), rest: collect(rest) };
+}
+
+/** floor(a / b), for positive `b`. `ranges` lets it prove remainders away. */
+export function floorDivide(a: Poly | number, b: Poly | number, ranges?: Ranges): Poly {
+  const [p, d] = [toPoly(a), toPoly(b)];
+  const [n, m] = [asConstant(p), asConstant(d)];
+  if (m === 1) return p;
+  if (n !== undefined && m !== undefined && m !== 0) return constant(Math.floor(n / m));
+  const { whole, rest } = splitBy(p, d);
+  if (rest.terms.length === 0 || (ranges && isBetween(rest, zero, d, ranges))) return whole;
+  const inner = soleAtom(rest);
+  if (inner?.kind === 'div') return add(whole, floorDivide(inner.a, multiply(inner.b, d), ranges));
+  return add(whole, ofAtom(nested('div', rest, d)));
+}
+
+/** a - b * floor(a / b), for positive `b`. */
+export function floorMod(a: Poly | number, b: Poly | number, ranges?: Ranges): Poly {
+  const [p, d] = [toPoly(a), toPoly(b)];
+  const [n, m] = [asConstant(p), asConstant(d)];
+  if (m === 1) return zero;
+  if (n !== undefined && m !== undefined && m !== 0) return constant(n - m * Math.floor(n / m));
+  const { rest } = splitBy(p, d);
+  if (rest.terms.length === 0) return zero;
+  if (ranges && isBetween(rest, zero, d, ranges)) return rest;
+  return ofAtom(nested('mod', rest, d));
+}
+
+/** The atom that `p` is, with coefficient 1. */
+function soleAtom(p: Poly): Atom | undefined {
+  const [t] = p.terms;
+  return p.terms.length === 1 && t?.coefficient === 1 && t.factors.length === 1 ? t.factors[0] : undefined;
+}
+
+const nested = (kind: Exclude<AtomKind, 'symbol'>, a: Poly, b: Poly): Atom => ({
+  kind,
+  a,
+  b,
+  key: `${kind}(${a.key},${b.key})`,
+});
+
+function extremum(kind: 'min' | 'max', x: Poly | number, y: Poly | number): Poly {
+  const [a, b] = [toPoly(x), toPoly(y)].sort((p, q) => (p.key < q.key ? -1 : 1)) as [Poly, Poly];
+  const difference = asConstant(subtract(a, b));
+  if (difference !== undefined) return (kind === 'min') === difference < 0 ? a : b;
+  return ofAtom(nested(kind, a, b));
+}
+
+export const minimum = (a: Poly | number, b: Poly | number): Poly => extremum('min', a, b);
+export const maximum = (a: Poly | number, b: Poly | number): Poly => extremum('max', a, b);
+
+/** Names of all symbols in `p`, those inside divisions too. */
+export function symbolsOf(p: Poly, into: Set<string> = new Set<string>()): Set<string> {
+  for (const t of p.terms)
+    for (const f of t.factors) {
+      if (f.kind === 'symbol') into.add(f.name);
+      else symbolsOf(f.b, symbolsOf(f.a, into));
+    }
+  return into;
+}
+
+/** Replaces symbols; a symbol for which `by` gives nothing stays. `ranges` are those of the new symbols. */
+export function substitute(p: Poly, by: (name: string) => Poly | undefined, ranges?: Ranges): Poly {
+  let changed = false;
+  const parts = p.terms.map((t) =>
+    multiply(
+      t.coefficient,
+      ...t.factors.map((f) => {
+        const q = substituteAtom(f, by, ranges);
+        if (q) changed = true;
+        return q ?? ofAtom(f);
+      }),
+    ),
+  );
+  return changed ? add(...parts) : p;
+}
+
+function substituteAtom(f: Atom, by: (name: string) => Poly | undefined, ranges?: Ranges): Poly | undefined {
+  if (f.kind === 'symbol') return by(f.name);
+  const [a, b] = [substitute(f.a, by, ranges), substitute(f.b, by, ranges)];
+  if (a === f.a && b === f.b && !ranges) return undefined;
+  return rebuild(f.kind, a, b, ranges);
+}
+
+function rebuild(kind: Exclude<AtomKind, 'symbol'>, a: Poly, b: Poly, ranges?: Ranges): Poly {
+  switch (kind) {
+    case 'div':
+      return floorDivide(a, b, ranges);
+    case 'mod':
+      return floorMod(a, b, ranges);
+    case 'min':
+      return minimum(a, b);
+    case 'max':
+      return maximum(a, b);
+  }
+}
+
+/**
+ * Puts the digits of a number together again: `b * (x div b) + x mod b` is `x`. Row-major offsets into reshaped
+ * tensors become linear by it.
+ */
+export function recombine(p: Poly): Poly {
+  for (const t of p.terms)
+    for (const f of t.factors) {
+      if (f.kind !== 'mod') continue;
+      const rest = t.factors.filter((g) => g !== f).map(ofAtom);
+      const high = multiply(t.coefficient, ...rest, f.b, floorDivide(f.a, f.b));
+      if (!high.terms.every((h) => p.terms.some((u) => u.key === h.key && u.coefficient === h.coefficient)))
+        continue;
+      return recombine(add(subtract(p, high), multiply(t.coefficient, ...rest, subtract(f.a, ofAtom(f)))));
+    }
+  return p;
+}
+
+/** Simplifies divisions and remainders with what is known about the symbols' ranges. */
+export const simplify = (p: Poly, ranges: Ranges): Poly => substitute(p, () => undefined, ranges);
+
+/** `p = coefficient * name + rest` with `name` in neither; undefined when `p` is not linear in it. */
+export function linearIn(p: Poly, name: string): { coefficient: Poly; rest: Poly } | undefined {
+  const coefficient: Term[] = [];
+  const rest: Term[] = [];
+  for (const t of p.terms) {
+    const inside = t.factors.filter((f) =>
+      f.kind === 'symbol' ? f.name === name : symbolsOf(f.b, symbolsOf(f.a)).has(name),
+    );
+    if (inside.length === 0) rest.push(t);
+    else if (inside.length === 1 && inside[0]?.kind === 'symbol') {
+      const factors = t.factors.filter((f) => f !== inside[0]);
+      coefficient.push({ coefficient: t.coefficient, factors, key: factors.map((f) => f.key).join('*') });
+    } else return undefined;
+  }
+  return { coefficient: collect(coefficient), rest: collect(rest) };
+}
+
+// ---------------------------------------------------------------- ranges
+
+/** Exclusive upper bound of each index variable (they start at 0). Other symbols are dimensions, at least 0. */
+export type Ranges = ReadonlyMap<string, Poly>;
+
+/** True only if `p >= 0` is proved for all index variables in their (non-empty) ranges and all dimensions >= 1. */
+export function isNonNegative(p: Poly, ranges: Ranges): boolean {
+  const bound = lowerBound(p, ranges);
+  return bound !== undefined && allNonNegative(bound);
+}
+
+/** A lower bound without index variables; undefined when none is found. */
+function lowerBound(p: Poly, ranges: Ranges): Poly | undefined {
+  const known = new Map(ranges);
+  let q = linearise(p, known);
+  if (!q) return undefined;
+  for (const [name, extent] of known) {
+    const linear = linearIn(q, name);
+    if (!linear) return undefined;
+    if (linear.coefficient.terms.length === 0) continue;
+    if (allNonNegative(linear.coefficient)) q = linear.rest;
+    else if (allNonNegative(negate(linear.coefficient)))
+      q = add(linear.rest, multiply(linear.coefficient, subtract(extent, one)));
+    else return undefined;
+  }
+  return q;
+}
+
+/** Stands a fresh bounded variable for every division and remainder that holds index variables. */
+function linearise(p: Poly, known: Map<string, Poly>): Poly | undefined {
+  const parts: Poly[] = [];
+  for (const t of p.terms) {
+    const factors: Poly[] = [constant(t.coefficient)];
+    for (const f of t.factors) {
+      if (f.kind === 'symbol' || ![...symbolsOf(f.b, symbolsOf(f.a))].some((s) => known.has(s)))
+        factors.push(ofAtom(f));
+      else {
+        const extent = extentOf(f, known);
+        if (!extent) return undefined;
+        known.set(f.key, extent);
+        factors.push(symbol(f.key));
+      }
+    }
+    parts.push(multiply(...factors));
+  }
+  return add(...parts);
+}
+
+/** Exclusive upper bound of a division or remainder that cannot be negative. */
+function extentOf(f: Atom, known: Map<string, Poly>): Poly | undefined {
+  if (f.kind === 'mod') return f.b;
+  if (f.kind !== 'div' || !isNonNegative(f.a, known)) return undefined;
+  const above = lowerBound(negate(f.a), known);
+  return above && add(floorDivide(negate(above), f.b), one);
+}
+
+/** Every term non-negative, or the negative constant outweighed, as every dimension is at least 1. */
+function allNonNegative(p: Poly): boolean {
+  let least = 0;
+  for (const t of p.terms) {
+    if (t.factors.some((f) => f.kind === 'div' && !allNonNegative(f.a))) return false;
+    if (
+      t.factors.some(
+        (f) => (f.kind === 'min' || f.kind === 'max') && !(allNonNegative(f.a) && allNonNegative(f.b)),
+      )
+    )
+      return false;
+    if (t.coefficient < 0 && t.factors.length > 0) return false;
+    if (t.factors.every((f) => f.kind === 'symbol')) least += t.coefficient;
+  }
+  return least >= 0;
+}
+
+/** Proves `low <= p < high`. */
+export function isBetween(p: Poly, low: Poly, high: Poly, ranges: Ranges): boolean {
+  return isNonNegative(subtract(p, low), ranges) && isNonNegative(subtract(subtract(high, one), p), ranges);
+}
+
+// ---------------------------------------------------------------- values
+
+/** The number `p` stands for when its symbols have these values. */
+export function evaluate(p: Poly, values: (name: string) => number): number {
+  let sum = 0;
+  for (const t of p.terms) {
+    let product = t.coefficient;
+    for (const f of t.factors) product *= evaluateAtom(f, values);
+    sum += product;
+  }
+  return sum;
+}
+
+function evaluateAtom(f: Atom, values: (name: string) => number): number {
+  if (f.kind === 'symbol') return values(f.name);
+  const [a, b] = [evaluate(f.a, values), evaluate(f.b, values)];
+  switch (f.kind) {
+    case 'div':
+      return Math.floor(a / b);
+    case 'mod':
+      return a - b * Math.floor(a / b);
+    case 'min':
+      return Math.min(a, b);
+    case 'max':
+      return Math.max(a, b);
+  }
+}
+
+/** As a person writes it: `2*d`, `h - k + 1`, `(h + 2) div 2`. */
+export function format(p: Poly): string {
+  if (p.terms.length === 0) return '0';
+  const ordered = [...p.terms].sort(
+    (s, t) => t.factors.length - s.factors.length || t.coefficient - s.coefficient,
+  );
+  return ordered
+    .map((t, i) => {
+      const size = Math.abs(t.coefficient);
+      const factors = t.factors.map(formatAtom);
+      const body = [...(size === 1 && factors.length > 0 ? [] : [`${size}`]), ...factors].join('*');
+      return (t.coefficient < 0 ? (i === 0 ? '-' : ' - ') : i === 0 ? '' : ' + ') + body;
+    })
+    .join('');
+}
+
+function formatAtom(f: Atom): string {
+  if (f.kind === 'symbol') return f.name;
+  if (f.kind === 'min' || f.kind === 'max') return `${f.kind}(${format(f.a)}, ${format(f.b)})`;
+  const wrap = (p: Poly): string => (p.terms.length > 1 ? `(${format(p)})` : format(p));
+  return `(${wrap(f.a)} ${f.kind === 'div' ? 'div' : '%'} ${wrap(f.b)})`;
+}
