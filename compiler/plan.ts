@@ -130,3 +130,106 @@ export interface Program {
   /** `init` fills every tensor from the clock `seed`; the others are named by what they do. */
   readonly plans: Readonly<Record<string, Plan>>;
 }
+
+// ---------------------------------------------------------------- tasks
+
+/** What a task does around its plans: the part of an elaborated task that the runtime needs. Plain JSON. */
+export interface TaskInfo {
+  readonly name: string;
+  readonly data: readonly DataInfo[];
+  readonly models: readonly ModelInfo[];
+  /** In the order of the text. */
+  readonly steps: readonly TaskStep[];
+}
+
+export type StaticValue = string | number | boolean | readonly StaticValue[];
+
+/** A data source: `mnist = idx(image: "…", label: "…")`. */
+export interface DataInfo {
+  /** Its name in the task. */
+  readonly name: string;
+  /** `idx`, … */
+  readonly kind: string;
+  readonly args: Readonly<Record<string, StaticValue>>;
+  /** The file whose text names it: relative specifiers start from its folder. */
+  readonly file: string;
+  /** Of one example, without the batch dimension. Field names are the input names of the plans. */
+  readonly fields: Readonly<Record<string, DataField>>;
+  /** Number of examples. */
+  readonly count: number;
+}
+
+export interface DataField {
+  readonly dtype: PlanDType;
+  readonly shape: readonly number[];
+}
+
+/** A model that a task (or a compiled module) uses. */
+export interface ModelInfo {
+  /** Its name in the task: `net`. */
+  readonly name: string;
+  /** Name of the `model` declaration. */
+  readonly declaration: string;
+  /** What its tensors' paths begin with: empty when it is the only one, else `gen.`. */
+  readonly prefix: string;
+  /** The plan that computes its outputs with `training` false. */
+  readonly predict: string;
+  /** `net = LeNet() from "file"`: the weights it starts from. */
+  readonly from: string | undefined;
+  readonly inputs: readonly PortInfo[];
+  readonly outputs: readonly PortInfo[];
+}
+
+export interface PortInfo {
+  readonly name: string;
+  readonly dtype: PlanDType;
+  readonly shape: readonly Size[];
+}
+
+export type TaskStep = FitStep | EvaluateStep | SaveStep;
+
+/**
+ * Trains. Each batch: run plan `train` with the data's fields, the dimension `batch`, and the clocks `seed`, `step`
+ * (1, 2, … over the whole task), `epoch` (from 1), `epochs`, `steps_per_epoch`. Running sums stand in the
+ * `metric` tensors `metrics/NAME` (sums of value * batch) and `metrics/count`, zeroed by the host when it begins an
+ * epoch; the mean is their quotient. `evaluate` adds to the same sums and changes nothing else.
+ */
+export interface FitStep {
+  readonly kind: 'fit';
+  readonly data: string;
+  readonly epochs: number;
+  readonly batch: number;
+  /** Part of the examples kept for validation, 0 … 1. */
+  readonly valid: number;
+  readonly seed: number;
+  readonly shuffle: boolean;
+  readonly train: string;
+  readonly evaluate: string;
+  /** `loss` (or one name per `minimize`) first, then the metrics. */
+  readonly metrics: readonly string[];
+  readonly earlyStopping: EarlyStopping | undefined;
+}
+
+export interface EarlyStopping {
+  /** `valid.loss`, `train.accuracy` */
+  readonly monitor: string;
+  readonly patience: number;
+  readonly minDelta: number;
+  readonly mode: 'min' | 'max';
+}
+
+export interface EvaluateStep {
+  readonly kind: 'evaluate';
+  readonly data: string;
+  readonly batch: number;
+  /** Name of the plan. */
+  readonly evaluate: string;
+  readonly metrics: readonly string[];
+}
+
+/** `save(net, "net.safetensors")` */
+export interface SaveStep {
+  readonly kind: 'save';
+  readonly model: string;
+  readonly path: string;
+}
