@@ -1,0 +1,176 @@
+/**
+ * Gathers significant values into clusters, each of which becomes one kernel: a contraction with its element-wise
+ * tail, a scatter, or rows (reductions and maps that share the same grid).
+ */
+import type { Node, Reduce } from '../ir/graph.ts';
+import { equal, asSymbol, type Poly } from '../shape/poly.ts';
+import type { Contraction } from './contract.ts';
+import type { Prepared } from './prepare.ts';
+import { rootsOf } from './prepare.ts';
+import { isUnit, readsOf, type Read } from './reads.ts';
+import type { Significant } from './significant.ts';
+import type { Target } from './target.ts';
+
+/** A value of a cluster. `gridAxes[i]` is the axis of the value (of its result) that runs along grid axis i. */
+export interface Member {
+  readonly node: Node;
+  readonly gridAxes: readonly number[];
+  readonly reads: readonly Read[];
+}
+
+export interface Cluster {
+  readonly kind: 'contract' | 'rows' | 'scatter';
+  readonly id: number;
+  /** Extents of the grid (axes of size 1 left out). */
+  readonly grid: readonly Poly[];
+  readonly members: Member[];
+  readonly contraction: Contraction | undefined;
+  /** Clusters that must run before. */
+  readonly after: Set<Cluster>;
+}
+
+export interface Clustering {
+  /** In the order of creation, which is not yet an order of execution. */
+  readonly clusters: readonly Cluster[];
+  readonly of: ReadonlyMap<Node, Cluster>;
+  /** Values that need a buffer. */
+  readonly stored: ReadonlySet<Node>;
+  readonly isSource: (n: Node) => boolean;
+}
+
+export function cluster(prepared: Prepared, significant: Significant, target: Target): Clustering {
+  const clusters: Cluster[] = [];
+  const of = new Map<Node, Cluster>();
+  const isSource = (n: Node): boolean => significant.reasons.has(n);
+  const roots = new Set(rootsOf(prepared.computation));
+
+  const place = (node: Node): void => {
+    const reads = readsOf(node, isSource);
+    const home = findHome(node, reads, { clusters, of, prepared, significant, target });
+    const made = home ?? { cluster: create(node, clusters.length, prepared), gridAxes: bigAxes(node.shape) };
+    if (!home) clusters.push(made.cluster);
+    made.cluster.members.push({ node, gridAxes: made.gridAxes, reads });
+    of.set(node, made.cluster);
+    for (const r of reads) {
+      const from = of.get(r.source);
+      if (from && from !== made.cluster) made.cluster.after.add(from);
+    }
+  };
+  for (const node of significant.order) if (node.op !== 'leaf') place(node);
+
+  const stored = new Set<Node>();
+  for (const c of clusters)
+    for (const m of c.members) {
+      if (roots.has(m.node) || m.node.op === 'scatter') stored.add(m.node);
+      if (m.node.op !== 'reduce' && c.kind === 'rows' && m.gridAxes.length < bigAxes(m.node.shape).length) stored.add(m.node);
+      for (const r of m.reads) if (of.get(r.source) !== undefined && of.get(r.source) !== c) stored.add(r.source);
+    }
+  return { clusters, of, stored, isSource };
+}
+
+/** Axes of size other than 1. */
+export const bigAxes = (shape: readonly Poly[]): number[] => shape.flatMap((d, i) => (isUnit(d) ? [] : [i]));
+
+function create(node: Node, id: number, prepared: Prepared): Cluster {
+  const contraction = prepared.contractions.get(node);
+  const kind = contraction ? 'contract' : node.op === 'scatter' ? 'scatter' : 'rows';
+  const grid = bigAxes(node.shape).map((i) => node.shape[i] as Poly);
+  return { kind, id, grid, members: [], contraction, after: new Set() };
+}
+
+interface Context {
+  readonly clusters: readonly Cluster[];
+  readonly of: ReadonlyMap<Node, Cluster>;
+  readonly prepared: Prepared;
+  readonly significant: Significant;
+  readonly target: Target;
+}
+
+interface Home {
+  readonly cluster: Cluster;
+  readonly gridAxes: readonly number[];
+}
+
+/** The existing cluster that may take `node` in, the latest first. */
+function findHome(node: Node, reads: readonly Read[], context: Context): Home | undefined {
+  const { of, prepared, significant } = context;
+  if (prepared.contractions.has(node) || node.op === 'scatter' || node.op === 'leaf') return undefined;
+  const anchor = significant.anchors.get(node);
+  const home = anchor && anchor !== node ? of.get(anchor) : undefined;
+  if (home && joins(node, reads, home, context)) {
+    const gridAxes = home.members.find((m) => m.node === anchor)?.gridAxes ?? [];
+    return { cluster: home, gridAxes };
+  }
+  for (const c of [...context.clusters].reverse()) {
+    if (c.kind !== 'rows' || c === home) continue;
+    const gridAxes = gridAxesIn(node, reads, c, of);
+    if (gridAxes && joins(node, reads, c, context)) return { cluster: c, gridAxes };
+  }
+  return undefined;
+}
+
+/** No cycle would come to be, and the kernel would not touch too many buffers. */
+function joins(node: Node, reads: readonly Read[], c: Cluster, { of, target }: Context): boolean {
+  for (const r of reads) {
+    const from = of.get(r.source);
+    if (from && from !== c && reaches(from, c)) return false;
+  }
+  if (target.maxBuffers === Infinity) return true;
+  const touched = new Set<Node>([node]);
+  for (const m of [...c.members, { reads }]) for (const r of m.reads) touched.add(r.source);
+  for (const m of c.members) touched.add(m.node);
+  return touched.size <= target.maxBuffers;
+}
+
+function reaches(from: Cluster, to: Cluster, seen = new Set<Cluster>()): boolean {
+  if (from === to) return true;
+  if (seen.has(from)) return false;
+  seen.add(from);
+  return [...from.after].some((c) => reaches(c, to, seen));
+}
+
+/** How the axes of `node` run along the grid of `c`, if everything it reads there belongs to its own grid point. */
+function gridAxesIn(node: Node, reads: readonly Read[], c: Cluster, of: ReadonlyMap<Node, Cluster>): readonly number[] | undefined {
+  const inside = reads.filter((r) => of.get(r.source) === c);
+  const axes = bigAxes(node.shape);
+  const found = inside.length > 0 ? agreed(inside, c) : sharesWork(node, reads, c) ? axes : undefined;
+  if (!found || new Set(found).size !== found.length || found.length !== c.grid.length) return undefined;
+  if (!found.every((q, a) => axes.includes(q) && equal(node.shape[q] as Poly, c.grid[a] as Poly))) return undefined;
+  const isWhole = found.length === axes.length;
+  if (node.op === 'reduce' || c.grid.length === 0 || inside.length === 0) return isWhole ? found : undefined;
+  return found;
+}
+
+/** The axis of the reader along each grid axis, when all reads agree on one. */
+function agreed(inside: readonly Read[], c: Cluster): readonly number[] | undefined {
+  let found: readonly number[] | undefined;
+  for (const r of inside) {
+    const member = c.members.find((m) => m.node === r.source);
+    const axes = member?.gridAxes.map((g) => ownAxis(r.index[g]));
+    if (!axes || axes.some((a) => a === undefined)) return undefined;
+    if (found && axes.some((a, i) => a !== found?.[i])) return undefined;
+    found = axes as number[];
+  }
+  return found;
+}
+
+function ownAxis(index: Poly | undefined): number | undefined {
+  const name = index && asSymbol(index);
+  return name?.startsWith('$') ? Number(name.slice(1)) : undefined;
+}
+
+/** Independent values go together when they have the same grid and read something in common (scalars always). */
+function sharesWork(node: Node, reads: readonly Read[], c: Cluster): boolean {
+  const axes = bigAxes(node.shape);
+  if (axes.length !== c.grid.length) return false;
+  const hasReduction = c.members.some((m) => m.node.op === 'reduce');
+  if (axes.length === 0) return hasReduction === (node.op === 'reduce') || c.members.length > 0;
+  if (hasReduction !== (node.op === 'reduce')) return false;
+  if (node.op === 'reduce' && !sameSpace(node, c)) return false;
+  return c.members.some((m) => m.reads.some((r) => reads.some((s) => s.source === r.source && s.source.shape.length > 0)));
+}
+
+function sameSpace(node: Reduce, c: Cluster): boolean {
+  const space = node.inputs[0]?.shape ?? [];
+  return c.members.some((m) => m.node.op === 'reduce' && m.node.inputs[0]?.shape.length === space.length && m.node.inputs[0].shape.every((d, i) => equal(d, space[i] as Poly)));
+}

@@ -1,0 +1,75 @@
+/**
+ * Puts a computation into the form that kernels are cut from: operands of contractions become plain reads of
+ * values that stand in memory. Says for every value that was forced into memory why.
+ */
+import type { Computation, Node } from '../ir/graph.ts';
+import { topological } from '../ir/graph.ts';
+import { recognise, withHalo, type Contraction } from './contract.ts';
+import { compact, Dependence } from './reads.ts';
+import type { Target } from './target.ts';
+
+export interface Prepared {
+  readonly computation: Computation;
+  readonly contractions: ReadonlyMap<Node, Contraction>;
+  /** Values that must be stored, with the reason. */
+  readonly forced: ReadonlyMap<Node, string>;
+  readonly dependence: Dependence;
+}
+
+export function prepare(computation: Computation, target: Target): Prepared {
+  const { graph } = computation;
+  const dependence = new Dependence();
+  const contractions = new Map<Node, Contraction>();
+  const forced = new Map<Node, string>();
+  const renewed = new Map<Node, Node>();
+  const renew = (node: Node): Node => renewed.get(node) ?? node;
+
+  const plain = (operand: Node, role: string): Node => {
+    const base = strip(operand);
+    if (base.op === 'map' || base.op === 'index') {
+      const { small, full } = base === operand ? compact(graph, operand, dependence.axesOf(operand)) : { small: base, full: operand };
+      forced.set(small, `${role} of a contraction is read many times`);
+      return halo(full);
+    }
+    return halo(operand);
+  };
+  const halo = (operand: Node): Node => {
+    const padded = target.haloCopies ? withHalo(graph, operand) : undefined;
+    if (!padded) return operand;
+    forced.set(padded.copy, 'padding around an operand of a contraction');
+    return padded.view;
+  };
+
+  for (const node of topological(rootsOf(computation))) {
+    let made = graph.withInputs(node, node.inputs.map(renew));
+    const found = recognise(graph, made, dependence);
+    if (found && made.op === 'reduce') {
+      const [a, b] = [plain(found.a, 'the left operand'), plain(found.b, 'the right operand')];
+      const { fn, count } = made;
+      made = graph.from(graph.originsOf(node), () => graph.reduce(fn, graph.map('mul', [a, b]), count));
+      contractions.set(made, { ...found, a, b });
+    }
+    renewed.set(node, made);
+  }
+  // A result that is a leaf itself is copied: `stop` is the identity that can be stored.
+  const result = (node: Node): Node => (node.op === 'leaf' ? graph.stop(node) : renew(node));
+  return {
+    computation: {
+      ...computation,
+      outputs: computation.outputs.map((o) => ({ ...o, node: result(o.node) })),
+      updates: computation.updates.filter((u) => u.value !== u.leaf).map((u) => ({ ...u, value: result(u.value) })),
+    },
+    contractions,
+    forced,
+    dependence,
+  };
+}
+
+export const rootsOf = (c: Computation): Node[] => [...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)];
+
+/** What a chain of views reads. */
+function strip(node: Node): Node {
+  let n = node;
+  while (n.op === 'view' && n.inputs[0]) n = n.inputs[0];
+  return n;
+}

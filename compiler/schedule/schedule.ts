@@ -1,0 +1,95 @@
+/**
+ * Graph -> kernels: which values share a kernel, in which order the kernels run, where each value lives. The steps:
+ * `prepare` (operands of contractions become plain reads), `findSignificant` (what is more than an inlined
+ * expression), `cluster` (what shares a kernel), `order` (execution, in-place updates, lifetimes), `lower` (kernels).
+ */
+import type { Computation, Node } from '../ir/graph.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { multiply, one, scale, zero, add, type Poly } from '../shape/poly.ts';
+import { cluster, type Cluster, type Clustering } from './cluster.ts';
+import { lowerCluster, lowerCopy } from './lower.ts';
+import { order, type Buffer } from './order.ts';
+import { prepare } from './prepare.ts';
+import { iterationShape } from './reads.ts';
+import { findSignificant, type Significant } from './significant.ts';
+import type { Target } from './target.ts';
+
+export interface Scheduled {
+  /** In order of execution. */
+  readonly kernels: readonly ScheduledKernel[];
+  readonly buffers: readonly Buffer[];
+  /** Buffer of each output of the computation. */
+  readonly outputs: readonly { readonly name: string; readonly node: Node; readonly buffer: number }[];
+}
+
+export interface ScheduledKernel {
+  readonly kernel: Kernel;
+  /** Floating point operations, a multiply-add counting two. */
+  readonly flops: Poly;
+}
+
+export function schedule(computation: Computation, target: Target): Scheduled {
+  const prepared = prepare(computation, target);
+  const significant = findSignificant(prepared);
+  const clustering = cluster(prepared, significant, target);
+  const ordered = order(prepared, clustering);
+  const names = new Names();
+  const kernels: ScheduledKernel[] = ordered.clusters.map((c) => ({
+    kernel: lowerCluster(c, names.of(c), notesOf(c, clustering, significant), clustering, ordered),
+    flops: flopsOf(c),
+  }));
+  const leaves = new Map(ordered.buffers.flatMap((b, i) => (b.leaf ? [[b.leaf, i] as const] : [])));
+  for (const copy of ordered.copies) {
+    const [from, to] = [ordered.home.get(copy.from), leaves.get(copy.to)];
+    if (from === undefined || to === undefined) throw new Error(`the new value of ${copy.to.name} has no buffer`);
+    kernels.push({ kernel: lowerCopy(names.unique(`copy_${copy.to.name}`), copy.from, from, to), flops: zero });
+  }
+  const outputs = prepared.computation.outputs.map((o) => ({ ...o, buffer: outputBuffer(o.node, ordered) }));
+  return { kernels, buffers: ordered.buffers, outputs };
+}
+
+/** The host reads the buffer of the value's own, which lives to the end of the run. */
+function outputBuffer(node: Node, ordered: { readonly destinations: ReadonlyMap<Node, readonly number[]> }): number {
+  const at = ordered.destinations.get(node)?.at(-1);
+  if (at === undefined) throw new Error(`an output has no buffer (${node.op} ${node.id})`);
+  return at;
+}
+
+/** Names of kernels from what they compute: `conv_relu`, `sum_where`; unique by a number. */
+class Names {
+  private readonly counts = new Map<string, number>();
+
+  of(c: Cluster): string {
+    const first = c.members.find((m) => m.node.op === 'reduce') ?? c.members[0];
+    const last = c.members.at(-1);
+    const word = (n: Node | undefined): string => (n?.op === 'map' || n?.op === 'reduce' ? n.fn : (n?.op ?? ''));
+    const head = c.kind === 'contract' ? 'contract' : word(first?.node);
+    const tail = last && last !== first && last.node.op === 'map' ? `_${last.node.fn}` : '';
+    return this.unique(head + tail);
+  }
+
+  unique(wanted: string): string {
+    const name = wanted.replace(/[^A-Za-z0-9_]/g, '_');
+    const n = (this.counts.get(name) ?? 0) + 1;
+    this.counts.set(name, n);
+    return `${name}_${n}`;
+  }
+}
+
+function notesOf(c: Cluster, clustering: Clustering, significant: Significant): string[] {
+  return c.members.map((m) => {
+    const what = m.node.op === 'map' || m.node.op === 'reduce' ? `${m.node.op} ${m.node.fn}` : m.node.op;
+    const why = significant.reasons.get(m.node) ?? '';
+    return `${what} #${m.node.id}: ${why}${clustering.stored.has(m.node) ? '; stored' : '; kept in a register'}`;
+  });
+}
+
+/** Multiply and add per point of a contraction; one operation per inlined scalar node and point otherwise. */
+function flopsOf(c: Cluster): Poly {
+  const totals = c.members.map((m) => {
+    const points = multiply(one, ...iterationShape(m.node));
+    if (m.node.op === 'reduce') return scale(points, 2);
+    return points;
+  });
+  return add(...totals);
+}

@@ -1,0 +1,134 @@
+/**
+ * Decides which values are more than an inlined expression: reductions, what must be stored, and where the
+ * element-wise tail of a reduction ends. Everything else is recomputed where it is read.
+ */
+import type { Node } from '../ir/graph.ts';
+import { topological } from '../ir/graph.ts';
+import { isUnit } from './reads.ts';
+import { rootsOf, type Prepared } from './prepare.ts';
+
+export interface Significant {
+  /** Why each value stands for itself. */
+  readonly reasons: ReadonlyMap<Node, string>;
+  /** The reduction whose kernel an element-wise value may end, for values at identical indices. */
+  readonly anchors: ReadonlyMap<Node, Node>;
+  /** Topological. */
+  readonly order: readonly Node[];
+}
+
+const costly = new Set(['exp', 'log', 'sin', 'cos', 'tanh', 'erf', 'pow']);
+
+export function findSignificant(prepared: Prepared): Significant {
+  const roots = rootsOf(prepared.computation);
+  const nodes = topological(roots);
+  const anchors = findAnchors(nodes);
+  const users = usersOf(nodes);
+  const reasons = new Map<Node, string>();
+  const rootSet = new Set(roots);
+  const stays = (n: Node): boolean => rootSet.has(n) || prepared.forced.has(n) || isCostly(n);
+  releaseCheapEnds(nodes, anchors, users, stays);
+  for (const node of nodes) {
+    const reason = reasonFor(node, rootSet, prepared, anchors, users.get(node) ?? []);
+    if (reason) reasons.set(node, reason);
+  }
+  return { reasons, anchors, order: nodes.filter((n) => reasons.has(n)) };
+}
+
+function reasonFor(
+  node: Node,
+  roots: ReadonlySet<Node>,
+  prepared: Prepared,
+  anchors: ReadonlyMap<Node, Node>,
+  users: readonly Node[],
+): string | undefined {
+  if (node.op === 'reduce') return prepared.contractions.has(node) ? 'a contraction' : `a ${node.fn} reduction`;
+  if (node.op === 'scatter') return 'a scatter';
+  if (roots.has(node)) return 'a result';
+  if (node.op === 'leaf' || node.op === 'const') return undefined;
+  const forced = prepared.forced.get(node);
+  if (forced) return forced;
+  const anchor = anchors.get(node);
+  if (anchor && users.some((u) => anchors.get(u) !== anchor)) return 'read outside the element-wise tail of its reduction';
+  if (users.length > 1 && isCostly(node) && users.some((u) => spreads(u, node))) return 'costly and read by several';
+  return undefined;
+}
+
+/**
+ * A cheap end of a tail that only needs values which the tail stores anyway (the mask of a relu) is computed again
+ * where it is read instead of being stored too.
+ */
+function releaseCheapEnds(nodes: readonly Node[], anchors: Map<Node, Node>, users: ReadonlyMap<Node, Node[]>, stays: (n: Node) => boolean): void {
+  const leaves = (n: Node, but: Node | undefined): boolean =>
+    (users.get(n) ?? []).some((u) => u !== but && anchors.get(u) !== anchors.get(n));
+  for (const node of [...nodes].reverse()) {
+    const anchor = anchors.get(node);
+    if (!anchor || node === anchor || stays(node)) continue;
+    const ends = (users.get(node) ?? []).every((u) => anchors.get(u) !== anchor);
+    const inner = node.inputs.filter((x) => anchors.get(x) === anchor);
+    if (ends && inner.every((x) => x !== anchor && (stays(x) || leaves(x, node)))) anchors.delete(node);
+  }
+}
+
+const isCostly = (node: Node): boolean => node.op === 'map' && costly.has(node.fn);
+
+/** The user reads elements of `node` more than once. */
+function spreads(user: Node, node: Node): boolean {
+  if (user.op !== 'view') return false;
+  const size = (n: Node): number => n.shape.filter((d) => !isUnit(d)).length;
+  return size(user) > size(node);
+}
+
+function usersOf(nodes: readonly Node[]): Map<Node, Node[]> {
+  const users = new Map<Node, Node[]>();
+  for (const node of nodes)
+    for (const x of new Set(node.inputs)) {
+      const list = users.get(x);
+      if (list) list.push(node);
+      else users.set(x, [node]);
+    }
+  return users;
+}
+
+/**
+ * An element-wise node belongs to the tail of the latest reduction that one of its operands is the tail of, if no
+ * other operand needs that reduction to be finished first.
+ */
+function findAnchors(nodes: readonly Node[]): Map<Node, Node> {
+  const anchors = new Map<Node, Node>();
+  const reach = new Reach(nodes);
+  for (const node of nodes) {
+    if (node.op === 'reduce') anchors.set(node, node);
+    if (node.op !== 'map') continue;
+    const candidates = [...new Set(node.inputs.flatMap((x) => anchors.get(x) ?? []))].sort((a, b) => reach.position(b) - reach.position(a));
+    const anchor = candidates.find((a) => node.inputs.every((x) => anchors.get(x) === a || !reach.reaches(x, a)));
+    if (anchor) anchors.set(node, anchor);
+  }
+  return anchors;
+}
+
+/** Which reductions a node needs, as bit sets. */
+class Reach {
+  private readonly index = new Map<Node, number>();
+  private readonly sets = new Map<Node, Uint32Array>();
+
+  constructor(nodes: readonly Node[]) {
+    for (const n of nodes) if (n.op === 'reduce') this.index.set(n, this.index.size);
+    const words = (this.index.size + 31) >> 5;
+    for (const n of nodes) {
+      const set = new Uint32Array(words);
+      for (const x of n.inputs) this.sets.get(x)?.forEach((w, i) => (set[i] = (set[i] ?? 0) | w));
+      const own = this.index.get(n);
+      if (own !== undefined) set[own >> 5] = (set[own >> 5] ?? 0) | (1 << (own & 31));
+      this.sets.set(n, set);
+    }
+  }
+
+  position(reduce: Node): number {
+    return this.index.get(reduce) ?? -1;
+  }
+
+  reaches(node: Node, reduce: Node): boolean {
+    const i = this.position(reduce);
+    return (((this.sets.get(node)?.[i >> 5] ?? 0) >>> (i & 31)) & 1) === 1;
+  }
+}

@@ -1,0 +1,17 @@
+/** What the schedule must know of a device: limits and preferences, as constraints of fusion. */
+export interface Target {
+  readonly name: 'wasm' | 'webgpu';
+  /** Most distinct buffers one kernel may touch. */
+  readonly maxBuffers: number;
+  /**
+   * Copy an operand of a contraction that is read through bounds guards (padding) into a buffer with its halo, so that
+   * the inner loop has none.
+   */
+  readonly haloCopies: boolean;
+}
+
+/** No GPU: buffers are addresses, guards in packing loops cost. */
+export const wasmTarget: Target = { name: 'wasm', maxBuffers: Infinity, haloCopies: true };
+
+/** The storage buffers a stage that every WebGPU adapter grants; guards are free in tile loads. */
+export const webgpuTarget: Target = { name: 'webgpu', maxBuffers: 8, haloCopies: false };
