@@ -15,7 +15,11 @@ const parts = {
   'compiler/stdlib.generated.ts': { may: [], ...noPackages },
   'compiler/shape/': { may: [], ...noPackages },
   'compiler/diagnostics/': { may: ['grammar/'], ...noPackages },
-  'compiler/ir/': { may: ['compiler/shape/'], mayType: ['grammar/span.ts'], ...noPackages },
+  'compiler/ir/': {
+    may: ['compiler/shape/'],
+    mayType: ['grammar/span.ts', 'compiler/plan.ts'],
+    ...noPackages,
+  },
   'compiler/check/': {
     may: [
       'grammar/',

@@ -2,8 +2,17 @@
  * The tensor IR: an immutable, hash-consed graph of few primitives. A node is created once per compilation
  * for each meaning, so identity of nodes is equality. Where a node came from is kept beside it (`originsOf`).
  */
-import type { Poly } from '../shape/poly.ts';
-import { asConstant, constant, equal, one, symbol } from '../shape/poly.ts';
+import type { Poly, Ranges } from '../shape/poly.ts';
+import {
+  asConstant,
+  constant,
+  equal,
+  isNonNegative,
+  one,
+  substitute,
+  subtract,
+  symbol,
+} from '../shape/poly.ts';
 import type { DType, ReduceOp, ScalarOp } from './ops.ts';
 import { scalarOps } from './ops.ts';
 
@@ -145,7 +154,7 @@ export class Graph {
 
   constant(value: number, dtype: DType): Const {
     const v = dtype === 'bool' ? Number(value !== 0) : value;
-    const key = `const ${dtype} ${Object.is(v, -0) ? '-0' : String(v)}`;
+    const key = `const ${dtype} ${keyOfNumber(v)}`;
     return this.intern(key, { op: 'const', value: v, dtype, shape: [], inputs: [] }) as Const;
   }
 
@@ -155,7 +164,14 @@ export class Graph {
   }
 
   index(value: Poly, shape: readonly Poly[]): Node {
-    return this.intern(`index ${value.key}`, { op: 'index', value, dtype: 'i32', shape, inputs: [] });
+    const simple = simplifyOver(value, shape);
+    return this.intern(`index ${simple.key}`, {
+      op: 'index',
+      value: simple,
+      dtype: 'i32',
+      shape,
+      inputs: [],
+    });
   }
 
   /** `dtype` only for `cast`. */
@@ -172,7 +188,10 @@ export class Graph {
     return this.intern(`map ${fn}`, { op: 'map', fn, dtype: result, shape: first.shape, inputs });
   }
 
-  /** See View. An identity view is its operand. */
+  /**
+   * See View. Brought into one form: expressions simplified over the result's ranges, conditions that always hold left
+   * out. An identity view is its operand, a view whose guard never holds is its fill.
+   */
   view(
     x: Node,
     shape: readonly Poly[],
@@ -183,26 +202,23 @@ export class Graph {
       readonly data?: readonly Node[];
     } = {},
   ): Node {
-    const { guard = [], fill = 0, data = [] } = options;
     if (index.length !== x.shape.length)
       throw new Error(`view: ${index.length} indices for rank ${x.shape.length}`);
+    const { data = [] } = options;
+    const simple = index.map((e) => simplifyOver(e, shape));
+    const guard = simplifyGuard(options.guard ?? [], shape);
+    // NaN and -0 differ from 0 only if somebody may read the fill.
+    const fill = guard?.length === 0 && data.length === 0 ? 0 : (options.fill ?? 0);
+    if (!guard) return this.full(fill, x.dtype, shape);
     const identity =
-      guard.length === 0 && sameShape(shape, x.shape) && index.every((e, i) => equal(e, indexAt(i, x.shape)));
+      guard.length === 0 &&
+      data.length === 0 &&
+      sameShape(shape, x.shape) &&
+      simple.every((e, i) => equal(e, indexAt(i, x.shape)));
     if (identity) return x;
-    const conditions = [...new Map(guard.map((c) => [`${c.kind} ${c.value.key}`, c])).entries()].sort(
-      ([a], [b]) => (a < b ? -1 : 1),
-    );
-    const key = `view ${index.map((e) => e.key).join(',')} if ${conditions.map(([k]) => k).join('&')} else ${fill}`;
     const inputs = [x, ...data];
-    return this.intern(key, {
-      op: 'view',
-      index,
-      guard: conditions.map(([, c]) => c),
-      fill,
-      dtype: x.dtype,
-      shape,
-      inputs,
-    });
+    const key = `view ${simple.map((e) => e.key).join(',')} if ${guard.map(conditionKey).join('&')} else ${keyOfNumber(fill)}`;
+    return this.intern(key, { op: 'view', index: simple, guard, fill, dtype: x.dtype, shape, inputs });
   }
 
   /** Dimension i of `x` becomes dimension `axes[i]` of the result; the others repeat it. */
@@ -281,6 +297,43 @@ export function indexAt(i: number, shape: readonly Poly[]): Poly {
   const d = shape[i];
   return d && asConstant(d) === 1 ? constant(0) : resultIndex(i);
 }
+
+/** The expression over the result indices of `shape`, simplified by their ranges; the index of a dimension of 1 is 0. */
+export function simplifyOver(e: Poly, shape: readonly Poly[]): Poly {
+  const single = new Map<string, Poly>(
+    shape.flatMap((d, i) => (asConstant(d) === 1 ? [[`$${i}`, constant(0)] as const] : [])),
+  );
+  return substitute(e, (name) => single.get(name), rangesOf(shape));
+}
+
+/** The conditions that are left to test, in one order; undefined when they can never hold together. */
+export function simplifyGuard(
+  guard: readonly Condition[],
+  shape: readonly Poly[],
+): readonly Condition[] | undefined {
+  const ranges = rangesOf(shape);
+  const kept = new Map<string, Condition>();
+  for (const c of guard) {
+    const value = simplifyOver(c.value, shape);
+    const condition = { kind: c.kind, value };
+    if (isImpossible(condition, ranges)) return undefined;
+    if (!isCertain(condition, ranges)) kept.set(conditionKey(condition), condition);
+  }
+  return [...kept].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, c]) => c);
+}
+
+/** Proved to hold everywhere in the ranges. */
+const isCertain = ({ kind, value }: Condition, ranges: Ranges): boolean =>
+  kind === 'ge' ? isNonNegative(value, ranges) : asConstant(value) === 0;
+
+/** Proved to hold nowhere in the ranges. */
+function isImpossible({ kind, value }: Condition, ranges: Ranges): boolean {
+  const below = isNonNegative(subtract(-1, value), ranges);
+  return below || (kind === 'eq' && isNonNegative(subtract(value, one), ranges));
+}
+
+const conditionKey = (c: Condition): string => `${c.kind} ${c.value.key}`;
+const keyOfNumber = (v: number): string => (Object.is(v, -0) ? '-0' : String(v));
 
 /** Every node that the roots need, operands before users. */
 export function topological(roots: readonly Node[]): Node[] {

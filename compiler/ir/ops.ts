@@ -5,8 +5,10 @@ export type DType = 'f32' | 'i32' | 'u32' | 'bool' | 'f16';
 
 /**
  * Scalar operations, applied element by element. Integers wrap; `div` and `mod` round towards minus infinity
- * on integers (`mod` on floats too), `div` on floats is IEEE; `and or xor not shl shr` act on the bits of u32 and
- * i32 and are logical on bool; comparisons give bool; `cast` converts to the node's dtype (float to int truncates).
+ * on integers (`mod` on floats too), an integer `div` or `mod` by 0 gives 0, `div` on floats is IEEE; `round` takes
+ * halves to the even neighbour; `and or xor not shl shr` act on the bits of u32 and i32 and are logical on bool, shift
+ * amounts count modulo 32; comparisons give bool; `cast` converts to the node's dtype: float to int truncates and
+ * saturates, NaN gives 0; anything but 0 is true.
  */
 export type UnaryOp =
   | 'neg'
@@ -95,10 +97,17 @@ export const scalarOps: { readonly [Op in ScalarOp]: ScalarRow } = {
   where: { arity: 3, result: ([c, a, b]) => (c === 'bool' && a === b ? a : undefined) },
 };
 
-/** What a reduction of nothing gives, and starts from. Integers use the ends of their range. */
+/** Least and greatest value of a dtype. */
+const ends: { readonly [T in DType]: readonly [number, number] } = {
+  f32: [-Infinity, Infinity],
+  f16: [-Infinity, Infinity],
+  i32: [-0x80000000, 0x7fffffff],
+  u32: [0, 0xffffffff],
+  bool: [0, 1],
+};
+
+/** What a reduction of nothing gives, and starts from: 0, 1, or the end of the dtype's range. */
 export function identityOf(op: ReduceOp, dtype: DType): number {
-  const integer = dtype === 'i32' || dtype === 'u32';
-  const [least, most] =
-    dtype === 'u32' ? [0, 0xffffffff] : integer ? [-0x80000000, 0x7fffffff] : [-Infinity, Infinity];
+  const [least, most] = ends[dtype];
   return op === 'sum' ? 0 : op === 'prod' ? 1 : op === 'max' ? least : most;
 }

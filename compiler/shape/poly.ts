@@ -39,8 +39,10 @@ function collect(terms: Iterable<Term>): Poly {
     sums.set(t.key, seen ? { ...t, coefficient: seen.coefficient + t.coefficient } : t);
   }
   const kept = [...sums.values()].filter((t) => t.coefficient !== 0);
-  return make(kept.sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0)));
+  return recombine(make(kept.sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0))));
 }
+
+const keyOf = (factors: readonly Atom[]): string => factors.map((f) => f.key).join('*');
 
 const ofAtom = (atom: Atom): Poly => make([{ coefficient: 1, factors: [atom], key: atom.key }]);
 
@@ -77,7 +79,7 @@ export function multiply(...ps: readonly (Poly | number)[]): Poly {
 
 function timesTerm(s: Term, t: Term): Term {
   const factors = [...s.factors, ...t.factors].sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0));
-  return { coefficient: s.coefficient * t.coefficient, factors, key: factors.map((f) => f.key).join('*') };
+  return { coefficient: s.coefficient * t.coefficient, factors, key: keyOf(factors) };
 }
 
 /** The value when `p` is a constant. */
@@ -119,7 +121,7 @@ function divideTerm(t: Term, d: Term): Term | undefined {
     if (at < 0) return undefined;
     rest.splice(at, 1);
   }
-  return { coefficient: t.coefficient / d.coefficient, factors: rest, key: rest.map((f) => f.key).join('*') };
+  return { coefficient: t.coefficient / d.coefficient, factors: rest, key: keyOf(rest) };
 }
 
 /** Splits `p` into `d * whole + rest`, `rest` holding the terms that `d` does not divide. */
@@ -152,9 +154,25 @@ export function floorDivide(a: Poly | number, b: Poly | number, ranges?: Ranges)
   const { whole, rest } = splitBy(p, d);
   if (rest.terms.length === 0 || (ranges && isBetween(rest, zero, d, ranges))) return whole;
   const inner = soleAtom(rest);
+  // (u div e) div d = u div (e*d); (u mod e) div d = (u div d) mod (e div d) when d divides e
   if (inner?.kind === 'div') return add(whole, floorDivide(inner.a, multiply(inner.b, d), ranges));
+  const digits = inner?.kind === 'mod' ? divideExact(inner.b, d) : undefined;
+  if (inner?.kind === 'mod' && digits)
+    return add(whole, floorMod(floorDivide(inner.a, d, ranges), digits, ranges));
+  const common = commonFactor(rest, d);
+  if (common > 1) return add(whole, floorDivide(unscale(rest, common), unscale(d, common), ranges));
   return add(whole, ofAtom(nested('div', rest, d)));
 }
+
+/** Greatest common divisor of all coefficients, but for the constant term of `a`, which a floor division rounds away. */
+function commonFactor(a: Poly, d: Poly): number {
+  const coefficients = [...a.terms.filter((t) => t.factors.length > 0), ...d.terms].map((t) => t.coefficient);
+  return coefficients.reduce((g, c) => gcd(g, Math.abs(c)), 0);
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+const unscale = (p: Poly, n: number): Poly =>
+  collect(p.terms.map((t) => ({ ...t, coefficient: Math.floor(t.coefficient / n) })));
 
 /** a - b * floor(a / b), for positive `b`. */
 export function floorMod(a: Poly | number, b: Poly | number, ranges?: Ranges): Poly {
@@ -165,11 +183,21 @@ export function floorMod(a: Poly | number, b: Poly | number, ranges?: Ranges): P
   const { rest } = splitBy(p, d);
   if (rest.terms.length === 0) return zero;
   if (ranges && isBetween(rest, zero, d, ranges)) return rest;
+  const inner = soleAtom(rest);
+  // (u mod e) mod d = u mod d when d divides e
+  if (inner?.kind === 'mod' && divideExact(inner.b, d)) return floorMod(inner.a, d, ranges);
+  // (c*x + r) mod (c*m) = c*(x mod m) + r for r < c
+  const common = commonFactor(rest, d);
+  if (common > 1) {
+    const whole = unscale(rest, common);
+    const left = subtract(rest, scale(whole, common));
+    return add(scale(floorMod(whole, unscale(d, common), ranges), common), left);
+  }
   return ofAtom(nested('mod', rest, d));
 }
 
 /** The atom that `p` is, with coefficient 1. */
-function soleAtom(p: Poly): Atom | undefined {
+export function soleAtom(p: Poly): Atom | undefined {
   const [t] = p.terms;
   return p.terms.length === 1 && t?.coefficient === 1 && t.factors.length === 1 ? t.factors[0] : undefined;
 }
@@ -239,7 +267,7 @@ function rebuild(kind: Exclude<AtomKind, 'symbol'>, a: Poly, b: Poly, ranges?: R
 
 /**
  * Puts the digits of a number together again: `b * (x div b) + x mod b` is `x`. Row-major offsets into reshaped
- * tensors become linear by it.
+ * tensors become linear by it. Every sum is already in this form.
  */
 export function recombine(p: Poly): Poly {
   for (const t of p.terms)
@@ -249,7 +277,7 @@ export function recombine(p: Poly): Poly {
       const high = multiply(t.coefficient, ...rest, f.b, floorDivide(f.a, f.b));
       if (!high.terms.every((h) => p.terms.some((u) => u.key === h.key && u.coefficient === h.coefficient)))
         continue;
-      return recombine(add(subtract(p, high), multiply(t.coefficient, ...rest, subtract(f.a, ofAtom(f)))));
+      return add(subtract(p, high), multiply(t.coefficient, ...rest, subtract(f.a, ofAtom(f))));
     }
   return p;
 }
@@ -268,7 +296,7 @@ export function linearIn(p: Poly, name: string): { coefficient: Poly; rest: Poly
     if (inside.length === 0) rest.push(t);
     else if (inside.length === 1 && inside[0]?.kind === 'symbol') {
       const factors = t.factors.filter((f) => f !== inside[0]);
-      coefficient.push({ coefficient: t.coefficient, factors, key: factors.map((f) => f.key).join('*') });
+      coefficient.push({ coefficient: t.coefficient, factors, key: keyOf(factors) });
     } else return undefined;
   }
   return { coefficient: collect(coefficient), rest: collect(rest) };
@@ -276,7 +304,10 @@ export function linearIn(p: Poly, name: string): { coefficient: Poly; rest: Poly
 
 // ---------------------------------------------------------------- ranges
 
-/** Exclusive upper bound of each index variable (they start at 0). Other symbols are dimensions, at least 0. */
+/**
+ * Exclusive upper bound of each index variable (they start at 0). Other symbols are dimensions, at least 1, except
+ * those that begin with `@`: data, of which nothing is known.
+ */
 export type Ranges = ReadonlyMap<string, Poly>;
 
 /** True only if `p >= 0` is proved for all index variables in their (non-empty) ranges and all dimensions >= 1. */
@@ -285,36 +316,50 @@ export function isNonNegative(p: Poly, ranges: Ranges): boolean {
   return bound !== undefined && allNonNegative(bound);
 }
 
-/** A lower bound without index variables; undefined when none is found. */
-function lowerBound(p: Poly, ranges: Ranges): Poly | undefined {
+/** A polynomial in dimensions that `p` is never below; undefined when none is found. */
+export function lowerBound(p: Poly, ranges: Ranges): Poly | undefined {
+  if ([...symbolsOf(p)].some(isData)) return undefined;
   const known = new Map(ranges);
   let q = linearise(p, known);
-  if (!q) return undefined;
-  for (const [name, extent] of known) {
+  // Latest first: the bound of a division or of a later axis may hold earlier variables.
+  for (const [name, extent] of [...known].reverse()) {
+    if (!q) return undefined;
     const linear = linearIn(q, name);
     if (!linear) return undefined;
     if (linear.coefficient.terms.length === 0) continue;
-    if (allNonNegative(linear.coefficient)) q = linear.rest;
-    else if (allNonNegative(negate(linear.coefficient)))
-      q = add(linear.rest, multiply(linear.coefficient, subtract(extent, one)));
+    if (isNonNegativeWithout(linear.coefficient, known)) q = linear.rest;
+    else if (isNonNegativeWithout(negate(linear.coefficient), known))
+      q = linearise(add(linear.rest, multiply(linear.coefficient, subtract(extent, one))), known);
     else return undefined;
   }
-  return q;
+  return q && [...symbolsOf(q)].some((s) => known.has(s)) ? undefined : q;
 }
 
-/** Stands a fresh bounded variable for every division and remainder that holds index variables. */
+/** A polynomial in dimensions that `p` is never above; undefined when none is found. */
+export function upperBound(p: Poly, ranges: Ranges): Poly | undefined {
+  const below = lowerBound(negate(p), ranges);
+  return below && negate(below);
+}
+
+/** A coefficient that holds no variables. */
+const isNonNegativeWithout = (p: Poly, known: Ranges): boolean =>
+  allNonNegative(p) && ![...symbolsOf(p)].some((s) => known.has(s));
+
+const isData = (name: string): boolean => name.startsWith('@');
+
+/** Stands a fresh bounded variable for every division and remainder that holds index variables or data. */
 function linearise(p: Poly, known: Map<string, Poly>): Poly | undefined {
   const parts: Poly[] = [];
   for (const t of p.terms) {
     const factors: Poly[] = [constant(t.coefficient)];
     for (const f of t.factors) {
-      if (f.kind === 'symbol' || ![...symbolsOf(f.b, symbolsOf(f.a))].some((s) => known.has(s)))
+      if (f.kind === 'symbol' || ![...symbolsOf(f.b, symbolsOf(f.a))].some((s) => known.has(s) || isData(s)))
         factors.push(ofAtom(f));
       else {
-        const extent = extentOf(f, known);
-        if (!extent) return undefined;
-        known.set(f.key, extent);
-        factors.push(symbol(f.key));
+        const span = spanOf(f, known);
+        if (!span) return undefined;
+        known.set(f.key, span.extent);
+        factors.push(add(symbol(f.key), span.low));
       }
     }
     parts.push(multiply(...factors));
@@ -322,29 +367,67 @@ function linearise(p: Poly, known: Map<string, Poly>): Poly | undefined {
   return add(...parts);
 }
 
-/** Exclusive upper bound of a division or remainder that cannot be negative. */
-function extentOf(f: Atom, known: Map<string, Poly>): Poly | undefined {
-  if (f.kind === 'mod') return f.b;
-  if (f.kind !== 'div' || !isNonNegative(f.a, known)) return undefined;
-  const above = lowerBound(negate(f.a), known);
-  return above && add(floorDivide(negate(above), f.b), one);
+/** The least value of a division or remainder and how many values it may take. */
+function spanOf(f: Atom, known: ReadonlyMap<string, Poly>): { low: Poly; extent: Poly } | undefined {
+  if (f.kind === 'mod') {
+    const divisor = upperBound(f.b, known);
+    const whole = upperBound(f.a, known);
+    if (whole && isNonNegative(f.a, known) && divisor && allNonNegative(subtract(divisor, add(whole, one))))
+      return { low: zero, extent: add(whole, one) };
+    return divisor && { low: zero, extent: divisor };
+  }
+  if (f.kind !== 'div') return undefined;
+  if ([...symbolsOf(f.b)].some((s) => known.has(s) || isData(s))) return undefined;
+  const [low, high] = [lowerBound(f.a, known), upperBound(f.a, known)];
+  if (!low || !high) return undefined;
+  const least = allNonNegative(low) ? zero : floorDivide(low, f.b);
+  return { low: least, extent: add(floorDivide(high, f.b), one, negate(least)) };
 }
 
-/** Every term non-negative, or the negative constant outweighed, as every dimension is at least 1. */
+/** Proved non-negative when every dimension is at least 1: no negative term but a constant that is outweighed. */
 function allNonNegative(p: Poly): boolean {
+  return termsNonNegative(p) || termsNonNegative(withoutNegativeDivisions(p));
+}
+
+function termsNonNegative(p: Poly): boolean {
   let least = 0;
   for (const t of p.terms) {
-    if (t.factors.some((f) => f.kind === 'div' && !allNonNegative(f.a))) return false;
-    if (
-      t.factors.some(
-        (f) => (f.kind === 'min' || f.kind === 'max') && !(allNonNegative(f.a) && allNonNegative(f.b)),
-      )
-    )
-      return false;
+    if (!t.factors.every(atomNonNegative)) return false;
     if (t.coefficient < 0 && t.factors.length > 0) return false;
     if (t.factors.every((f) => f.kind === 'symbol')) least += t.coefficient;
   }
   return least >= 0;
+}
+
+function atomNonNegative(f: Atom): boolean {
+  switch (f.kind) {
+    case 'symbol':
+      return !isData(f.name);
+    case 'mod':
+      return true;
+    case 'div':
+      return allNonNegative(f.a);
+    case 'min':
+      return allNonNegative(f.a) && allNonNegative(f.b);
+    case 'max':
+      return allNonNegative(f.a) || allNonNegative(f.b);
+  }
+}
+
+/** Lowers `-c*d*(u div d)` to `-c*u`: still a lower bound, as `d*(u div d) <= u`. */
+function withoutNegativeDivisions(p: Poly): Poly {
+  return add(
+    ...p.terms.map((t) => {
+      const same = make([t]);
+      const at = t.factors.findIndex((f) => f.kind === 'div');
+      const f = t.factors[at];
+      if (t.coefficient >= 0 || f?.kind !== 'div') return same;
+      const factors = t.factors.filter((_, i) => i !== at);
+      const around = make([{ coefficient: t.coefficient, factors, key: keyOf(factors) }]);
+      const quotient = divideExact(around, f.b);
+      return quotient && allNonNegative(negate(quotient)) ? multiply(quotient, f.a) : same;
+    }),
+  );
 }
 
 /** Proves `low <= p < high`. */
