@@ -1,0 +1,420 @@
+/**
+ * The last pass before the parser: balances brackets, marks where statements begin, tells reductions
+ * from calls, and cuts what is nested too deeply. What it had to repair it reports; afterwards the
+ * parser sees balanced brackets only, whatever the text was.
+ */
+import type { IToken, TokenType } from 'chevrotain';
+import { matchBrackets } from './brackets.ts';
+import type { Reporter } from './problems.ts';
+import {
+  isReduction,
+  isStatementKeyword,
+  looksLikeAction,
+  looksLikeEquation,
+  startsOperand,
+} from './starts.ts';
+import { suggest } from './suggest.ts';
+import { endOf, endsOperand, retype, startsDeclaration, T, virtualToken } from './tokens.ts';
+import { declarationWords, Tokens } from './words.ts';
+
+/** Brackets and conditionals may nest this deep; the parser's stack is the limit. */
+export const MAX_NESTING = 64;
+
+export interface Outline {
+  readonly tokens: IToken[];
+  /** Offsets at which statements and declarations begin, ascending: one mistake is reported in each. */
+  readonly starts: readonly number[];
+}
+
+interface Open {
+  readonly token: IToken;
+  /** Index of what closes it in the text; -1 if nothing does. */
+  readonly close: number;
+  /** Conditionals open at this level. */
+  ifs: number;
+}
+
+const CLOSER: ReadonlyMap<TokenType, TokenType> = new Map([
+  [T.LParen, T.RParen],
+  [T.LSquare, T.RSquare],
+  [T.LCurly, T.RCurly],
+]);
+const TEXT: ReadonlyMap<TokenType, string> = new Map([
+  [T.RParen, ')'],
+  [T.RSquare, ']'],
+  [T.RCurly, '}'],
+]);
+const NO_TARGET: readonly (TokenType | undefined)[] = [
+  T.Colon, T.Arrow, T.Bar, T.Dot, T.Ellipsis, T.Input, T.Output, T.Param, T.State, T.Metric,
+]; // prettier-ignore
+
+/** Runs the pass over classified words. */
+export function outline(list: readonly IToken[], text: string, reporter: Reporter): Outline {
+  return new Outliner(new Tokens(list, text), reporter).run();
+}
+
+class Outliner {
+  readonly #tokens: Tokens;
+  readonly #closeOf: Int32Array;
+  readonly #reporter: Reporter;
+  readonly #out: IToken[] = [];
+  readonly #starts: number[] = [];
+  readonly #reductionEnds = new Set<number>();
+  #open: Open[] = [];
+  #braces = 0;
+  #nesting = 0;
+  #mode: 'top' | 'header' | 'body' = 'top';
+  #declaration: TokenType | undefined;
+  #afterSemicolon = false;
+
+  constructor(tokens: Tokens, reporter: Reporter) {
+    this.#tokens = tokens;
+    this.#closeOf = matchBrackets(tokens);
+    this.#reporter = reporter;
+  }
+
+  run(): Outline {
+    let i = 0;
+    for (;;) {
+      const token = this.#tokens.at(i);
+      if (token === undefined) break;
+      i = this.#step(token, i);
+    }
+    this.#closeAll();
+    return { tokens: this.#out, starts: this.#starts };
+  }
+
+  /** Handles the token at `i`; returns the index of the next one to handle. */
+  #step(token: IToken, i: number): number {
+    if (startsDeclaration(token)) return this.#declare(token, i);
+    if (this.#mode === 'top') return this.#skipJunk(token, i);
+    if (this.#mode === 'body' && this.#markStart(token, i)) this.#afterSemicolon = false;
+    switch (token.tokenType) {
+      case T.Semicolon:
+        return this.#semicolon(token, i);
+      case T.LParen:
+      case T.LSquare:
+      case T.LCurly:
+        return this.#enter(token, i);
+      case T.RParen:
+      case T.RSquare:
+        return this.#leave(token, i);
+      case T.RCurly:
+        return this.#leaveBlock(token, i);
+      case T.If:
+        return this.#conditional(token, i);
+      case T.Equals:
+        this.#argumentWithEquals(token, i);
+        break;
+      case T.Comma:
+        this.#forgetConditionals();
+        break;
+      case T.Identifier:
+        this.#reduction(token, i);
+        break;
+      case T.String:
+        if (this.#declaration === T.Import && this.#open.length === 0) this.#mode = 'top';
+        break;
+    }
+    this.#out.push(token);
+    return i + 1;
+  }
+
+  // -------------------------------------------------------------- declarations
+
+  #declare(token: IToken, i: number): number {
+    const brace = this.#open.findLast((o) => o.token.tokenType === T.LCurly);
+    if (brace !== undefined && brace.close >= 0 && !this.#tokens.inFirstColumn(i))
+      return this.#nested(token, i);
+    this.#closeAll();
+    this.#start(token);
+    this.#mode = 'header';
+    this.#declaration = token.tokenType;
+    this.#out.push(token);
+    return i + 1;
+  }
+
+  /** A declaration inside another one: reported and skipped as a whole. */
+  #nested(token: IToken, i: number): number {
+    const help = 'move it out: declarations stand side by side in a file';
+    const label = this.#reporter.here(token.startOffset, endOf(token), 'begins a declaration');
+    this.#start(token);
+    this.#reporter.report(
+      'E0112',
+      { what: `\`${token.image}\``, where: 'inside another declaration', help },
+      label,
+    );
+    for (let at = i + 1; ; at++) {
+      const next = this.#tokens.at(at);
+      if (next === undefined || next.tokenType === T.RCurly || startsDeclaration(next)) return at;
+      if (looksLikeEquation(this.#tokens, this.#closeOf, at) && this.#tokens.startsLine(at)) return at;
+      if (next.tokenType === T.LCurly) return Math.max(at, this.#closeOf[at] ?? -1) + 1;
+    }
+  }
+
+  /** Between declarations: everything up to the next one is reported once and left out. */
+  #skipJunk(token: IToken, i: number): number {
+    if (token.tokenType === T.Semicolon) return i + 1;
+    this.#start(token);
+    const label = this.#reporter.here(token.startOffset, endOf(token), 'a declaration was expected here');
+    if (token.tokenType === T.RCurly) {
+      this.#reporter.report('E0111', { close: '}', open: undefined, wanted: undefined }, label);
+      return i + 1;
+    }
+    const word = token.tokenType === T.Identifier ? suggest(token.image, declarationWords) : undefined;
+    const help =
+      word === undefined
+        ? 'a file holds `import`, `model`, `layer`, `fn`, `optimizer` and `task` declarations; put this into one of them'
+        : `did you mean \`${word}\`?`;
+    this.#reporter.report('E0104', { what: `\`${token.image}\` does not begin a declaration`, help }, label);
+    let at = i + 1;
+    for (; at < this.#tokens.list.length; at++) {
+      const next = this.#tokens.at(at);
+      if (next && startsDeclaration(next)) break;
+    }
+    return at;
+  }
+
+  // -------------------------------------------------------------- statements
+
+  /** Marks the beginning of a statement if there is one here. */
+  #markStart(token: IToken, i: number): boolean {
+    if (isStatementKeyword(token.tokenType)) {
+      if (this.#inClosedBracket() && !this.#tokens.startsLine(i)) return false;
+      return this.#begin(token, undefined);
+    }
+    if (token.tokenType === T.If) {
+      if (!this.#canBegin(i) || this.#inClosedBracket()) return false;
+      retype(token, T.IfStatement);
+      return this.#begin(token, undefined);
+    }
+    if (this.#isEquation(i)) return this.#begin(token, T.EquationStart);
+    if (this.#isBare(token, i)) return this.#begin(token, T.BareStart);
+    return false;
+  }
+
+  #begin(token: IToken, marker: TokenType | undefined): boolean {
+    this.#closeRound();
+    this.#start(token);
+    if (marker) this.#out.push(virtualToken(marker, token.startOffset));
+    return true;
+  }
+
+  #isEquation(i: number): boolean {
+    if (!looksLikeEquation(this.#tokens, this.#closeOf, i)) return false;
+    if (this.#canBegin(i)) return !this.#inClosedBracket() || this.#tokens.startsLine(i);
+    if (!this.#tokens.startsLine(i) || NO_TARGET.includes(this.#previous()?.tokenType)) return false;
+    return !this.#inClosedBracket();
+  }
+
+  #isBare(token: IToken, i: number): boolean {
+    const type = token.tokenType;
+    if (this.#open.at(-1)?.token.tokenType !== T.LCurly) return false;
+    if (this.#atBoundary()) {
+      return (
+        startsOperand(type) || type === T.LParen || type === T.LSquare || type === T.Minus || type === T.Not
+      );
+    }
+    if (!endsOperand(this.#previous()) || !startsOperand(type) || this.#reductionEnds.has(i - 1))
+      return false;
+    return this.#tokens.startsLine(i) || (this.#declaration === T.Task && looksLikeAction(this.#tokens, i));
+  }
+
+  /** After a complete statement, as far as the token before tells. */
+  #canBegin(i: number): boolean {
+    return this.#atBoundary() || (endsOperand(this.#previous()) && !this.#reductionEnds.has(i - 1));
+  }
+
+  #atBoundary(): boolean {
+    const type = this.#previous()?.tokenType;
+    return this.#afterSemicolon || type === T.LCurly || type === T.RCurly;
+  }
+
+  #previous(): IToken | undefined {
+    return this.#out.at(-1);
+  }
+
+  /** Inside round or square brackets that are closed in the text? */
+  #inClosedBracket(): boolean {
+    const top = this.#open.at(-1);
+    return top !== undefined && top.token.tokenType !== T.LCurly && top.close >= 0;
+  }
+
+  #start(token: IToken): void {
+    this.#starts.push(token.startOffset);
+  }
+
+  #semicolon(token: IToken, i: number): number {
+    if (this.#inClosedBracket() || this.#mode === 'header') this.#out.push(token);
+    else {
+      this.#closeRound();
+      this.#afterSemicolon = true;
+    }
+    return i + 1;
+  }
+
+  #reduction(token: IToken, i: number): void {
+    if (!isReduction(this.#tokens, this.#closeOf, i, this.#declaration === T.Task)) return;
+    retype(token, T.Reducer);
+    this.#reductionEnds.add(this.#closeOf[i + 1] ?? -1);
+  }
+
+  /** `f(name = e)`: understood as `f(name: e)`. */
+  #argumentWithEquals(token: IToken, i: number): void {
+    const top = this.#open.at(-1);
+    if (this.#mode === 'header' || top?.token.tokenType !== T.LParen || top.close < 0) return;
+    const before = this.#out.at(-2)?.tokenType;
+    if (this.#tokens.type(i - 1) !== T.Identifier || (before !== T.LParen && before !== T.Comma)) return;
+    const label = this.#reporter.here(token.startOffset, endOf(token), '`:` belongs here');
+    this.#reporter.report(
+      'E0107',
+      { found: '`name = value` as an argument', instead: 'write `name: value`' },
+      label,
+    );
+    retype(token, T.Colon);
+  }
+
+  // -------------------------------------------------------------- brackets
+
+  #enter(token: IToken, i: number): number {
+    const close = this.#closeOf[i] ?? -1;
+    if (token.tokenType === T.LCurly) {
+      this.#closeRound();
+      this.#braces++;
+      if (this.#mode === 'header' && this.#declaration !== T.Import) this.#mode = 'body';
+    }
+    this.#open.push({ token, close, ifs: 0 });
+    this.#nesting++;
+    this.#out.push(token);
+    this.#afterSemicolon = false;
+    if (this.#nesting <= MAX_NESTING) return i + 1;
+    this.#tooDeep(token);
+    if (token.tokenType !== T.LCurly) this.#out.push(virtualToken(T.Missing, endOf(token)));
+    return close < 0 ? this.#endOfStatement(i + 1) : close;
+  }
+
+  #tooDeep(token: IToken): void {
+    const label = this.#reporter.here(token.startOffset, endOf(token), 'one level too many');
+    this.#reporter.report('E0108', { limit: MAX_NESTING }, label);
+  }
+
+  #endOfStatement(i: number): number {
+    for (let at = i; ; at++) {
+      const token = this.#tokens.at(at);
+      if (token === undefined || token.tokenType === T.RCurly || token.tokenType === T.Semicolon) return at;
+      if (startsDeclaration(token) || isStatementKeyword(token.tokenType)) return at;
+      if (looksLikeEquation(this.#tokens, this.#closeOf, at)) return at;
+    }
+  }
+
+  #conditional(token: IToken, i: number): number {
+    const top = this.#open.at(-1);
+    this.#out.push(token);
+    // `if` of a statement was given another type: this one is an expression.
+    if (token.tokenType !== T.If || top === undefined) return i + 1;
+    top.ifs++;
+    this.#nesting++;
+    if (this.#nesting <= MAX_NESTING) return i + 1;
+    this.#tooDeep(token);
+    return top.close >= 0 && top.token.tokenType !== T.LCurly ? top.close : this.#endOfStatement(i + 1);
+  }
+
+  #forgetConditionals(): void {
+    const top = this.#open.at(-1);
+    if (top === undefined) return;
+    this.#nesting -= top.ifs;
+    top.ifs = 0;
+  }
+
+  #leave(token: IToken, i: number): number {
+    const top = this.#open.at(-1);
+    const wanted = top && CLOSER.get(top.token.tokenType);
+    if (top === undefined || top.token.tokenType === T.LCurly || wanted === undefined) {
+      const label = this.#reporter.here(token.startOffset, endOf(token), 'no bracket is open here');
+      this.#reporter.report('E0111', { close: token.image, open: undefined, wanted: undefined }, label);
+      return i + 1;
+    }
+    if (wanted === token.tokenType) {
+      this.#pop();
+      this.#out.push(token);
+      return i + 1;
+    }
+    if (top.close < 0 && this.#open.some((o) => o.close >= 0 && o.token.tokenType !== T.LCurly)) {
+      this.#forgotten(top);
+      this.#pop();
+      return i;
+    }
+    const text = TEXT.get(wanted) ?? '';
+    this.#reporter.report(
+      'E0111',
+      { close: token.image, open: top.token.image, wanted: text },
+      this.#reporter.here(token.startOffset, endOf(token), `\`${text}\` was expected here`),
+      this.#reporter.there(top.token.startOffset, endOf(top.token), 'opened here'),
+    );
+    retype(token, wanted);
+    this.#pop();
+    this.#out.push(token);
+    return i + 1;
+  }
+
+  #leaveBlock(token: IToken, i: number): number {
+    this.#closeRound();
+    this.#afterSemicolon = false;
+    if (this.#open.length === 0) {
+      const label = this.#reporter.here(token.startOffset, endOf(token), 'no block is open here');
+      this.#reporter.report('E0111', { close: '}', open: undefined, wanted: undefined }, label);
+      return i + 1;
+    }
+    this.#pop();
+    this.#out.push(token);
+    if (this.#braces === 0 && this.#declaration !== T.Import) this.#mode = 'top';
+    return i + 1;
+  }
+
+  #pop(): void {
+    const top = this.#open.pop();
+    if (top === undefined) return;
+    this.#nesting -= 1 + top.ifs;
+    if (top.token.tokenType === T.LCurly) this.#braces--;
+  }
+
+  /** Closes round and square brackets that are still open where a statement begins or a block ends. */
+  #closeRound(): void {
+    this.#closeWhile((open) => open.token.tokenType !== T.LCurly);
+    this.#forgetConditionals();
+  }
+
+  #closeAll(): void {
+    this.#closeWhile(() => true);
+    this.#mode = 'top';
+    this.#afterSemicolon = false;
+  }
+
+  /** One forgotten bracket is one mistake: of several, the outermost is reported. */
+  #closeWhile(test: (open: Open) => boolean): void {
+    let outermost: Open | undefined;
+    const missing: IToken[] = [];
+    for (let top = this.#open.at(-1); top !== undefined && test(top); top = this.#open.at(-1)) {
+      const previous = this.#previous();
+      const closer = CLOSER.get(top.token.tokenType) ?? T.RParen;
+      missing.push(virtualToken(closer, previous ? endOf(previous) : top.token.startOffset));
+      outermost = top;
+      this.#pop();
+    }
+    if (outermost) this.#forgotten(outermost, missing);
+  }
+
+  #forgotten(open: Open, closers?: readonly IToken[]): void {
+    const previous = this.#previous() ?? open.token;
+    const end = endOf(previous);
+    const closer = CLOSER.get(open.token.tokenType) ?? T.RParen;
+    const text = TEXT.get(closer) ?? '';
+    this.#reporter.report(
+      'E0106',
+      { open: open.token.image, close: text },
+      this.#reporter.here(open.token.startOffset, endOf(open.token), 'opened here'),
+      this.#reporter.there(end, end, `\`${text}\` is missing, here at the latest`),
+    );
+    this.#out.push(...(closers ?? [virtualToken(closer, end)]));
+  }
+}

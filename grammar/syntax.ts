@@ -1,0 +1,446 @@
+/**
+ * The syntax tree of a `.nnet` file: readonly discriminated unions on `kind`, a span on everything.
+ * It says what was written, nothing about what it means. `print(syntax)` gives the formatted text back.
+ */
+import type { Span } from './span.ts';
+
+export interface Ident {
+  readonly name: string;
+  readonly span: Span;
+}
+
+export interface Syntax {
+  readonly file: string;
+  readonly declarations: readonly Declaration[];
+  /** Comments in file order, for the printer; documentation comments are on their declarations. */
+  readonly comments: readonly Comment[];
+  /** Offsets at which lines begin, so that the printer can keep blank lines; `[0]` for a made-up tree. */
+  readonly lineStarts: readonly number[];
+  readonly span: Span;
+}
+
+/** `// text`, kept for the formatter. `text` excludes the two slashes. */
+export interface Comment {
+  readonly text: string;
+  /** Nothing but blanks stands before it on its line. */
+  readonly ownLine: boolean;
+  readonly span: Span;
+}
+
+// ---------------------------------------------------------------- declarations
+
+export type Declaration = Import | Model | Layer | Fn | Optimizer | Task;
+
+/** `import { A, B as C } from "./file.nnet"` */
+export interface Import {
+  readonly kind: 'import';
+  readonly names: readonly { readonly name: Ident; readonly alias: Ident }[];
+  readonly from: StringLiteral;
+  readonly span: Span;
+}
+
+interface Named {
+  /** Text of the `///` lines before the declaration, joined with `\n`, without the slashes. */
+  readonly doc: string | undefined;
+  readonly name: Ident;
+  readonly span: Span;
+}
+
+/** `model Name(params) { body }`: a network with a door to the outside. */
+export interface Model extends Named {
+  readonly kind: 'model';
+  readonly params: readonly Parameter[];
+  readonly body: readonly Statement[];
+}
+
+/** `layer Name(params) { body }` */
+export interface Layer extends Named {
+  readonly kind: 'layer';
+  readonly params: readonly Parameter[];
+  readonly body: readonly Statement[];
+}
+
+/**
+ * `fn name(params) -> type { body … return e }` or `fn name(params) -> type = e`.
+ * A parameter with a tensor type takes a tensor, any other is static.
+ */
+export interface Fn extends Named {
+  readonly kind: 'fn';
+  readonly params: readonly Parameter[];
+  readonly result: TypeExpr | undefined;
+  /** With the `= e` form: one `return` statement. */
+  readonly body: readonly Statement[];
+  readonly short: boolean;
+}
+
+/** `optimizer Name(params) { input w, g … }` */
+export interface Optimizer extends Named {
+  readonly kind: 'optimizer';
+  readonly params: readonly Parameter[];
+  readonly body: readonly Statement[];
+}
+
+/** `task name(params) { body }`; the parameters are what `--set name=value` sets. */
+export interface Task extends Named {
+  readonly kind: 'task';
+  readonly params: readonly Parameter[];
+  readonly body: readonly Statement[];
+}
+
+/** `hidden: int = 500`, `beta1 = 0.9`, `x: f32[...b, n]` */
+export interface Parameter {
+  readonly doc: string | undefined;
+  readonly name: Ident;
+  readonly type: TypeExpr | undefined;
+  readonly default: Expr | undefined;
+  readonly span: Span;
+}
+
+// ---------------------------------------------------------------- types
+
+export type TypeExpr = TensorType | NamedType | ListType | TupleType | UnionType | LiteralType;
+
+/** `f32[...b, n, 2*d]`; a scalar tensor is `f32[]`. */
+export interface TensorType {
+  readonly kind: 'tensor';
+  readonly dtype: Ident;
+  readonly dims: readonly DimExpr[];
+  readonly span: Span;
+}
+
+/** `...b` (any number of dimensions, bound together) or a dimension expression. */
+export type DimExpr = Spread | Expr;
+
+/** `...b`, in types, in subscripts and in tuples of dimensions. */
+export interface Spread {
+  readonly kind: 'spread';
+  readonly name: Ident;
+  readonly span: Span;
+}
+
+/** `int`, `float`, `bool`, `string`, `fn`, `layer`, `schedule`, `dtype`, or a bare tensor dtype. */
+export interface NamedType {
+  readonly kind: 'named';
+  readonly name: Ident;
+  readonly span: Span;
+}
+
+/** `int[]` is written `[int]`. */
+export interface ListType {
+  readonly kind: 'listOf';
+  readonly element: TypeExpr;
+  readonly span: Span;
+}
+
+/** `(int, int)` */
+export interface TupleType {
+  readonly kind: 'tupleOf';
+  readonly elements: readonly TypeExpr[];
+  readonly span: Span;
+}
+
+/** `int | (int, int) | "same"` */
+export interface UnionType {
+  readonly kind: 'union';
+  readonly options: readonly TypeExpr[];
+  readonly span: Span;
+}
+
+/** A string as a type: `"same" | "valid"`. */
+export interface LiteralType {
+  readonly kind: 'literal';
+  readonly value: string;
+  readonly span: Span;
+}
+
+// ---------------------------------------------------------------- statements
+
+export type Statement =
+  Port | Equation | Return | Scan | StaticIf | Repeat | Fit | Evaluate | Minimize | Metric | Action;
+
+/**
+ * `input x: f32[batch, n]`, `output y: …`, `param w: … = init`, `state s: … = init when cond`.
+ * In an optimizer `input w, g` gives ports without types (one `Port` per name).
+ */
+export interface Port {
+  readonly kind: 'port';
+  readonly role: 'input' | 'output' | 'param' | 'state';
+  readonly doc: string | undefined;
+  readonly name: Ident;
+  readonly type: TypeExpr | undefined;
+  readonly init: Expr | undefined;
+  readonly when: Expr | undefined;
+  readonly span: Span;
+}
+
+/**
+ * `y = e`, `y' = e`, `y[...b, o] = e`, `y[:, t] = e`, each optionally `when cond`.
+ * With subscripts that are plain names (and spreads) the equation is in index notation.
+ */
+export interface Equation {
+  readonly kind: 'equation';
+  readonly target: Ident;
+  /** `y' = …`: the next value of the state `y`. */
+  readonly prime: boolean;
+  readonly subscripts: readonly Subscript[] | undefined;
+  readonly value: Expr;
+  readonly when: Expr | undefined;
+  readonly span: Span;
+}
+
+/** `return e` */
+export interface Return {
+  readonly kind: 'return';
+  readonly value: Expr;
+  readonly span: Span;
+}
+
+/** `scan t in time { … }`, `scan t in time reversed { … }` */
+export interface Scan {
+  readonly kind: 'scan';
+  readonly index: Ident;
+  readonly over: Expr;
+  readonly reversed: boolean;
+  readonly body: readonly Statement[];
+  readonly span: Span;
+}
+
+/** `if cond { … } else { … }`, decided while compiling; `else if` nests. */
+export interface StaticIf {
+  readonly kind: 'staticIf';
+  readonly condition: Expr;
+  readonly then: readonly Statement[];
+  readonly else: readonly Statement[] | undefined;
+  readonly span: Span;
+}
+
+/** `repeat 12 { … }`, `repeat i in 12 { … }`, `repeat size in [64, 32] { … }`: unrolled while compiling. */
+export interface Repeat {
+  readonly kind: 'repeat';
+  readonly index: Ident | undefined;
+  readonly over: Expr;
+  readonly body: readonly Statement[];
+  readonly span: Span;
+}
+
+/** `fit(epochs: 10, batch: 64) on data { … }` */
+export interface Fit {
+  readonly kind: 'fit';
+  readonly args: readonly Argument[];
+  readonly on: Expr;
+  readonly body: readonly Statement[];
+  readonly span: Span;
+}
+
+/** `evaluate on test` (with the body of the `fit` before it) or `evaluate(batch: 256) on test { … }` */
+export interface Evaluate {
+  readonly kind: 'evaluate';
+  readonly args: readonly Argument[];
+  readonly on: Expr;
+  readonly body: readonly Statement[] | undefined;
+  readonly span: Span;
+}
+
+/** `minimize loss over net.head with Adam(lr: 1e-3) every 2` */
+export interface Minimize {
+  readonly kind: 'minimize';
+  readonly loss: Expr;
+  /** Models, layers or parameters that are trained; all of the task's when left out. */
+  readonly over: readonly Expr[] | undefined;
+  readonly with: Expr;
+  readonly every: Expr | undefined;
+  readonly span: Span;
+}
+
+/** `metric accuracy = e` */
+export interface Metric {
+  readonly kind: 'metric';
+  readonly name: Ident;
+  readonly value: Expr;
+  readonly span: Span;
+}
+
+/** A bare call in a task: `early_stopping(valid.loss, patience: 3)`, `save(net, "net.safetensors")`. */
+export interface Action {
+  readonly kind: 'action';
+  readonly call: Call;
+  readonly span: Span;
+}
+
+// ---------------------------------------------------------------- expressions
+
+export type Expr =
+  | NumberLiteral
+  | BoolLiteral
+  | StringLiteral
+  | Name
+  | Unary
+  | Binary
+  | Pipe
+  | Conditional
+  | Call
+  | Index
+  | Field
+  | Reduction
+  | List
+  | Tuple
+  | From
+  | Invalid;
+
+/** `12`, `1_000`, `1e-3`. `integer` says how it was written: `1.0` is not one. */
+export interface NumberLiteral {
+  readonly kind: 'number';
+  readonly value: number;
+  readonly integer: boolean;
+  readonly text: string;
+  readonly span: Span;
+}
+
+export interface BoolLiteral {
+  readonly kind: 'bool';
+  readonly value: boolean;
+  readonly span: Span;
+}
+
+/** `"text"`; escapes `\"`, `\\`, `\n`, `\t`. */
+export interface StringLiteral {
+  readonly kind: 'string';
+  readonly value: string;
+  readonly span: Span;
+}
+
+/** `x`, or `x'` for the next value of a state. */
+export interface Name {
+  readonly kind: 'name';
+  readonly name: string;
+  readonly prime: boolean;
+  readonly span: Span;
+}
+
+export interface Unary {
+  readonly kind: 'unary';
+  readonly op: '-' | 'not';
+  readonly operand: Expr;
+  readonly span: Span;
+}
+
+/** `@` is the matrix product, `div` floor division, `%` its remainder, `^` the power (right associative). */
+export type BinaryOp =
+  '+' | '-' | '*' | '/' | 'div' | '%' | '^' | '@' | '==' | '!=' | '<' | '<=' | '>' | '>=' | 'and' | 'or';
+
+export interface Binary {
+  readonly kind: 'binary';
+  readonly op: BinaryOp;
+  readonly opSpan: Span;
+  readonly left: Expr;
+  readonly right: Expr;
+  readonly span: Span;
+}
+
+/** `x |> f`: `f` applied to `x`; of a call of a function, `x |> f(a)` is `f(x, a)`. */
+export interface Pipe {
+  readonly kind: 'pipe';
+  readonly left: Expr;
+  readonly right: Expr;
+  readonly span: Span;
+}
+
+/** `if c then a else b` */
+export interface Conditional {
+  readonly kind: 'conditional';
+  readonly condition: Expr;
+  readonly then: Expr;
+  readonly else: Expr;
+  readonly span: Span;
+}
+
+/** `f(a, name: b)` */
+export interface Call {
+  readonly kind: 'call';
+  readonly callee: Expr;
+  readonly args: readonly Argument[];
+  readonly span: Span;
+}
+
+export interface Argument {
+  readonly name: Ident | undefined;
+  readonly value: Expr;
+  readonly span: Span;
+}
+
+/** `x[...b, i*stride + r]`, `net(image)[:, class]` */
+export interface Index {
+  readonly kind: 'index';
+  readonly base: Expr;
+  readonly subscripts: readonly Subscript[];
+  readonly span: Span;
+}
+
+export type Subscript = Spread | Slice | Expr;
+
+/** `:`, `1:`, `:-1`, `a:b`, `a:b:step` */
+export interface Slice {
+  readonly kind: 'slice';
+  readonly start: Expr | undefined;
+  readonly stop: Expr | undefined;
+  readonly step: Expr | undefined;
+  readonly span: Span;
+}
+
+/** `valid.loss`, `enc.weight` */
+export interface Field {
+  readonly kind: 'field';
+  readonly base: Expr;
+  readonly name: Ident;
+  readonly span: Span;
+}
+
+export type Reducer = 'sum' | 'mean' | 'prod' | 'max' | 'min' | 'argmax' | 'argmin' | 'any' | 'all';
+
+/**
+ * `sum(i, j in 0:n) body`: the indices are bound in the body and summed (…) away. The body extends over
+ * `* / // % @ ^` and unary operators, and ends before `+ -` and everything weaker, as Σ does.
+ */
+export interface Reduction {
+  readonly kind: 'reduction';
+  readonly reducer: Reducer;
+  readonly indices: readonly IndexBinder[];
+  readonly body: Expr;
+  readonly span: Span;
+}
+
+/** `i`, `...r`, or with a stated range `i in n` (0 … n-1) or `i in a:b`. */
+export interface IndexBinder {
+  readonly name: Ident;
+  readonly spread: boolean;
+  readonly range: Expr | Slice | undefined;
+  readonly span: Span;
+}
+
+/** `[64, 32]` */
+export interface List {
+  readonly kind: 'list';
+  readonly items: readonly Expr[];
+  readonly span: Span;
+}
+
+/** `(3, 3)`; one element needs a trailing comma. Spreads stand for the dimensions they bound: `(...b, n)`. */
+export interface Tuple {
+  readonly kind: 'tuple';
+  readonly items: readonly (Expr | Spread)[];
+  readonly span: Span;
+}
+
+/** `LeNet() from "runs/lenet/best.safetensors"` */
+export interface From {
+  readonly kind: 'from';
+  readonly value: Expr;
+  readonly source: Expr;
+  readonly span: Span;
+}
+
+/** Stands where the parser recovered from an error; its diagnostic was reported already. */
+export interface Invalid {
+  readonly kind: 'invalid';
+  readonly span: Span;
+}

@@ -1,0 +1,182 @@
+/**
+ * Decides which words are keywords. A few words are reserved; the others are keywords only where
+ * one can stand, so that `step`, `input`, `state` or `on` remain usable as names.
+ */
+import type { IToken, TokenType } from 'chevrotain';
+import { foreignDeclarations, foreignOperands, foreignStatements, foreignSymbols } from './foreign.ts';
+import type { Foreign } from './foreign.ts';
+import type { Reporter } from './problems.ts';
+import { endOf, endsOperand, retype, T } from './tokens.ts';
+
+/** Keywords wherever they stand, except after `.` and as the name of an argument. */
+const RESERVED: ReadonlyMap<string, TokenType> = new Map([
+  ['import', T.Import],
+  ['return', T.Return],
+  ['if', T.If],
+  ['then', T.Then],
+  ['else', T.Else],
+  ['when', T.When],
+  ['and', T.And],
+  ['or', T.Or],
+  ['not', T.Not],
+  ['true', T.True],
+  ['false', T.False],
+  ['repeat', T.Repeat],
+  ['fit', T.Fit],
+  ['evaluate', T.Evaluate],
+  ['minimize', T.Minimize],
+]);
+
+/** Keywords where a declaration or a statement can begin and a name follows. */
+const LEADING: ReadonlyMap<string, TokenType> = new Map([
+  ['model', T.Model],
+  ['layer', T.Layer],
+  ['fn', T.Fn],
+  ['optimizer', T.Optimizer],
+  ['task', T.Task],
+  ['input', T.Input],
+  ['output', T.Output],
+  ['param', T.Param],
+  ['state', T.State],
+  ['scan', T.Scan],
+  ['metric', T.Metric],
+]);
+
+/** Keywords after something complete. */
+const INFIX: ReadonlyMap<string, TokenType> = new Map([
+  ['on', T.On],
+  ['over', T.Over],
+  ['every', T.Every],
+  ['with', T.With],
+  ['in', T.In],
+  ['reversed', T.Reversed],
+  ['from', T.From],
+  ['as', T.As],
+  ['div', T.Div],
+]);
+
+/** The words that may begin a statement, for suggestions. */
+export const statementWords: readonly string[] = [
+  'input', 'output', 'param', 'state', 'return', 'scan', 'repeat', 'metric', 'fit', 'evaluate', 'minimize',
+]; // prettier-ignore
+
+/** The words that may begin a declaration, for suggestions. */
+export const declarationWords: readonly string[] = ['import', 'model', 'layer', 'fn', 'optimizer', 'task'];
+
+/** A token list with what the passes before the parser ask about it. */
+export class Tokens {
+  readonly list: readonly IToken[];
+  readonly #text: string;
+
+  constructor(list: readonly IToken[], text: string) {
+    this.list = list;
+    this.#text = text;
+  }
+
+  at(index: number): IToken | undefined {
+    return this.list[index];
+  }
+
+  type(index: number): TokenType | undefined {
+    return this.list[index]?.tokenType;
+  }
+
+  /** Is there a line break between this token and the one before it? */
+  startsLine(index: number): boolean {
+    const token = this.list[index];
+    const before = this.list[index - 1];
+    if (token === undefined || before === undefined) return true;
+    return /[\n\r]/.test(this.#text.slice(endOf(before), token.startOffset));
+  }
+
+  /** Does this token stand in the first column? */
+  inFirstColumn(index: number): boolean {
+    const start = this.list[index]?.startOffset ?? 0;
+    return start === 0 || /[\n\r]/.test(this.#text.charAt(start - 1));
+  }
+}
+
+/** Gives words their keyword types and replaces foreign spellings (E0107). Returns the tokens that remain. */
+export function classifyWords(tokens: Tokens, reporter: Reporter): IToken[] {
+  const kept: IToken[] = [];
+  for (let i = 0; i < tokens.list.length; i++) {
+    const token = tokens.at(i);
+    if (token === undefined) continue;
+    const foreign = foreignAt(tokens, i, kept.at(-1));
+    if (foreign) {
+      reportForeign(token, foreign, reporter);
+      if (foreign.as === undefined) continue;
+      retype(token, foreign.as);
+    } else if (token.tokenType === T.Identifier) {
+      const type = keywordAt(tokens, i, kept.at(-1));
+      if (type) retype(token, type);
+    }
+    kept.push(token);
+  }
+  return kept;
+}
+
+function keywordAt(tokens: Tokens, i: number, before: IToken | undefined): TokenType | undefined {
+  const word = tokens.at(i)?.image ?? '';
+  const next = tokens.type(i + 1);
+  const previous = before?.tokenType;
+  if (previous === T.Dot || previous === T.Ellipsis) return undefined;
+  if ((previous === T.LParen || previous === T.Comma) && next === T.Colon) return undefined;
+  const reserved = RESERVED.get(word);
+  if (reserved) return reserved;
+  const infix = INFIX.get(word);
+  if (infix) return infixFits(infix, previous, before, next) ? infix : undefined;
+  const leading = LEADING.get(word);
+  if (leading) return leadingFits(tokens, i, before) ? leading : undefined;
+  return undefined;
+}
+
+function infixFits(
+  type: TokenType,
+  previous: TokenType | undefined,
+  before: IToken | undefined,
+  next: TokenType | undefined,
+): boolean {
+  if (next === T.Equals || next === T.Prime) return false;
+  if (type === T.From && previous === T.RCurly) return true;
+  if (type === T.On && (previous === T.Fit || previous === T.Evaluate)) return true;
+  return endsOperand(before);
+}
+
+function leadingFits(tokens: Tokens, i: number, before: IToken | undefined): boolean {
+  const next = tokens.at(i + 1);
+  if (next?.tokenType !== T.Identifier) return false;
+  const previous = before?.tokenType;
+  const begins =
+    previous === undefined || previous === T.LCurly || previous === T.RCurly || previous === T.Semicolon;
+  if (begins || endsOperand(before)) return true;
+  // After an operator an operand is expected: a keyword only if the line looks like a statement.
+  const inType = previous === T.Colon || previous === T.Arrow || previous === T.Bar;
+  return !inType && tokens.startsLine(i) && !tokens.startsLine(i + 1) && !INFIX.has(next.image);
+}
+
+function foreignAt(tokens: Tokens, i: number, before: IToken | undefined): Foreign | undefined {
+  const token = tokens.at(i);
+  if (token?.tokenType === T.ForeignSymbol) return foreignSymbols.get(token.image);
+  if (token?.tokenType === T.SingleQuoted)
+    return { as: T.String, instead: 'strings stand in double quotes: `"…"`' };
+  if (token?.tokenType !== T.Identifier) return undefined;
+  const word = token.image;
+  const next = tokens.type(i + 1);
+  const previous = before?.tokenType;
+  if (foreignOperands.has(word) && previous !== T.Dot && next !== T.Colon && next !== T.Equals)
+    return foreignOperands.get(word);
+  if (next !== T.Identifier || tokens.startsLine(i + 1)) return undefined;
+  const begins =
+    previous === undefined || previous === T.LCurly || previous === T.RCurly || previous === T.Semicolon;
+  if (foreignDeclarations.has(word) && (begins || tokens.inFirstColumn(i)))
+    return foreignDeclarations.get(word);
+  if (begins || tokens.startsLine(i)) return foreignStatements.get(word);
+  return undefined;
+}
+
+function reportForeign(token: IToken, foreign: Foreign, reporter: Reporter): void {
+  const found = token.tokenType === T.SingleQuoted ? 'a string in single quotes' : `\`${token.image}\``;
+  const label = reporter.here(token.startOffset, endOf(token), 'written differently here');
+  reporter.report('E0107', { found, instead: foreign.instead }, label);
+}
