@@ -94,6 +94,16 @@ export const runtimeProblems = {
     message: (f) => `the program takes \`${f['field']}\`, which "${f['source']}" does not have`,
     help: (f) => `its fields are ${list(f['fields'])}`,
   },
+  E0712: {
+    title: 'an unknown kind of data source',
+    message: (f) => `there is no data source \`${f['kind']}\``,
+    help: (f) => `there is ${list(f['known'])}`,
+  },
+  E0713: {
+    title: 'a data source was given something else than a file name',
+    message: (f) => `\`${f['field']}\` of \`${f['kind']}\` must be a file name, and this is ${f['found']}`,
+    help: (f) => `for example ${f['kind']}(${f['field']}: "./file")`,
+  },
   E0801: {
     title: 'a file is not a valid safetensors file',
     message: (f) => `"${f['file']}" is not a valid safetensors file: ${f['reason']}`,

@@ -1,54 +1,68 @@
-/** Data sources by name: how `idx(images: "…")` is described for the compiler and loaded for a run (Node only). */
+/** Data sources by kind: how `idx(image: "…")` is described for the compiler and loaded for a run (Node only). */
 import { dirname } from 'node:path';
+import type { DataField, DataInfo, StaticValue } from '../../compiler/plan.ts';
+import { problem } from '../problems.ts';
 import type { Column, Dataset, FieldDescription } from './column.ts';
-import { checkCounts, dataset } from './column.ts';
+import { checkCounts, dataset, planDType } from './column.ts';
 import { readAll, readHead, resolveData } from './files.ts';
 import { idxColumn, idxField, idxHeader, idxHeaderBytes } from './idx.ts';
 
-/** The call of a source in a task. */
-export interface SourceCall {
-  readonly kind: keyof typeof readers;
-  /** Field name to file, as written. */
-  readonly files: Readonly<Record<string, string>>;
-}
+/** The call of a source in a task; the part of DataInfo that is known before its files are read. */
+export type SourceCall = Pick<DataInfo, 'kind' | 'args' | 'file'>;
 
 interface Reader {
-  readonly describe: (field: string, source: string, file: string) => FieldDescription;
-  readonly load: (field: string, source: string, file: string) => Column;
+  /** `source` is the file as the user wrote it, for messages; `path` where it is. */
+  readonly describe: (field: string, source: string, path: string) => FieldDescription;
+  readonly load: (field: string, source: string, path: string) => Column;
 }
 
-/** One row per format. `source` is the file as the user wrote it, for messages; `file` where it is. */
-const readers = {
+/** One row per format. */
+const readers: Readonly<Record<string, Reader>> = {
   idx: {
-    describe: (field, source, file) => {
-      const { bytes, size } = readHead(file, idxHeaderBytes);
+    describe: (field, source, path) => {
+      const { bytes, size } = readHead(path, idxHeaderBytes);
       return idxField(field, source, idxHeader(source, bytes, size));
     },
-    load: (field, source, file) => idxColumn(field, source, readAll(file)),
+    load: (field, source, path) => idxColumn(field, source, readAll(path)),
   },
-} satisfies Record<string, Reader>;
+};
 
-export const sourceKinds = Object.keys(readers) as readonly (keyof typeof readers)[];
+export const sourceKinds: readonly string[] = Object.keys(readers);
 
-/**
- * The fields of a source; reads headers only.
- * @param program path of the `.nnet` file, from whose folder files are found
- * @throws RuntimeError E0701 to E0706
- */
-export function describeSource(call: SourceCall, program: string): readonly FieldDescription[] {
-  const fields = Object.entries(call.files).map(([field, source]) =>
-    readers[call.kind].describe(field, source, resolveData(source, dirname(program))),
-  );
-  checkCounts(fields);
-  return fields;
+function perFile<T>(
+  call: SourceCall,
+  body: (reader: Reader, field: string, source: string, path: string) => T,
+): T[] {
+  const reader = Object.hasOwn(readers, call.kind) ? readers[call.kind] : undefined;
+  if (!reader) throw problem('E0712', { kind: call.kind, known: sourceKinds });
+  return Object.entries(call.args).map(([field, source]) => {
+    if (typeof source !== 'string') throw problem('E0713', { kind: call.kind, field, found: shown(source) });
+    return body(reader, field, source, resolveData(source, dirname(call.file)));
+  });
 }
 
-/** Reads a source whole. @throws RuntimeError E0701 to E0706 */
-export function loadSource(call: SourceCall, program: string): Dataset {
-  describeSource(call, program);
-  return dataset(
-    Object.entries(call.files).map(([field, source]) =>
-      readers[call.kind].load(field, source, resolveData(source, dirname(program))),
-    ),
-  );
+const shown = (value: StaticValue): string => JSON.stringify(value);
+
+export interface SourceDescription {
+  readonly count: number;
+  readonly fields: Readonly<Record<string, DataField>>;
+}
+
+/**
+ * The fields of a source and its number of samples; reads headers only.
+ * @throws RuntimeError E0701 to E0706, E0712, E0713
+ */
+export function describeSource(call: SourceCall): SourceDescription {
+  const fields = perFile(call, (reader, field, source, path) => reader.describe(field, source, path));
+  checkCounts(fields);
+  return {
+    count: fields[0]?.count ?? 0,
+    fields: Object.fromEntries(fields.map((f) => [f.name, { dtype: planDType[f.type], shape: f.shape }])),
+  };
+}
+
+/** Reads a source whole; its headers first, so that a mistake is told at once. @throws like describeSource */
+export function loadSource(call: SourceCall): Dataset {
+  describeSource(call);
+  return dataset(perFile(call, (reader, field, source, path) => reader.load(field, source, path)));
 }

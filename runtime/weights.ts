@@ -1,0 +1,120 @@
+/** Named tensors against a program's: which fit, which are missing, which are not known. Browser-safe. */
+import type { PlanDType, Program, Tensor } from '../compiler/plan.ts';
+import type { Data, Session } from './device.ts';
+import { problem } from './problems.ts';
+import type { SafetensorsHeader, StoredTensor, TensorToStore } from './safetensors.ts';
+import { convertible, decodeTensor, describeStored } from './safetensors.ts';
+
+export type Role = Tensor['role'];
+
+/** What the weights of a trained model are: parameters and states. */
+export const weightRoles: readonly Role[] = ['param', 'state'];
+export const allRoles: readonly Role[] = ['param', 'state', 'slot', 'metric'];
+
+/** A readable set of stored tensors: a file in memory or on disk. */
+export interface TensorFile extends SafetensorsHeader {
+  /** For messages. */
+  readonly file: string;
+  readonly bytesOf: (t: StoredTensor) => Uint8Array;
+}
+
+export interface Matched {
+  readonly pairs: readonly { readonly tensor: Tensor; readonly stored: StoredTensor }[];
+  /** Names that the file has beyond the program's tensors of any role. */
+  readonly unexpected: readonly string[];
+}
+
+/**
+ * Finds each of the program's tensors of these roles in the file.
+ * @throws RuntimeError E0802 when any is missing, E0803 when shape or type differ; nothing is read before
+ */
+export function matchTensors(program: Program, from: TensorFile, roles: readonly Role[]): Matched {
+  const wanted = program.tensors.filter((t) => roles.includes(t.role));
+  const missing = wanted.filter((t) => !from.tensors.has(t.path)).map((t) => t.path);
+  const known = new Set(program.tensors.map((t) => t.path));
+  const unexpected = [...from.tensors.keys()].filter((name) => !known.has(name));
+  if (missing.length > 0) throw missingProblem(from, missing, unexpected);
+  const pairs = wanted.map((tensor) => ({ tensor, stored: from.tensors.get(tensor.path)! }));
+  for (const { tensor, stored } of pairs) checkFit(from.file, tensor, stored);
+  return { pairs, unexpected };
+}
+
+const shown = 6;
+
+function missingProblem(from: TensorFile, missing: readonly string[], unexpected: readonly string[]): Error {
+  const held = [...from.tensors.keys()];
+  const pairs = missing.slice(0, shown).flatMap((path) => {
+    const meant = nearest(path, unexpected);
+    return meant === undefined ? [] : [`\`${meant}\` for \`${path}\``];
+  });
+  return problem('E0802', {
+    file: from.file,
+    missing: missing.slice(0, shown),
+    missingMore: missing.length - shown,
+    held: held.slice(0, shown),
+    heldMore: held.length - shown,
+    ...(pairs.length > 0 && { pairs }),
+  });
+}
+
+/** The candidate that shares most of its dotted parts from the end, if any does. */
+function nearest(path: string, candidates: readonly string[]): string | undefined {
+  const parts = path.split(/[./]/).reverse();
+  let best: string | undefined;
+  let most = 0;
+  for (const candidate of candidates) {
+    const other = candidate.split(/[./]/).reverse();
+    let common = 0;
+    while (common < parts.length && parts[common] === other[common]) common++;
+    if (common > most) [best, most] = [candidate, common];
+  }
+  return best;
+}
+
+function checkFit(file: string, tensor: Tensor, stored: StoredTensor): void {
+  const same =
+    stored.shape.length === tensor.shape.length && stored.shape.every((d, i) => d === tensor.shape[i]);
+  if (same && convertible(stored.type, tensor.dtype)) return;
+  throw problem('E0803', {
+    file,
+    path: tensor.path,
+    found: describeStored(stored),
+    expected: describeTensor(tensor.dtype, tensor.shape),
+  });
+}
+
+/** `f32[120, 84]` */
+export const describeTensor = (dtype: PlanDType, shape: readonly number[]): string =>
+  `${dtype}[${shape.join(', ')}]`;
+
+/**
+ * Fills the program's tensors of these roles from a file; checks all of them before it writes any.
+ * @returns names in the file that the program does not have
+ * @throws RuntimeError E0802, E0803, E0810
+ */
+export async function loadTensors(
+  session: Session,
+  from: TensorFile,
+  roles: readonly Role[],
+): Promise<readonly string[]> {
+  const { pairs, unexpected } = matchTensors(session.program, from, roles);
+  for (const { tensor, stored } of pairs)
+    await session.write(tensor.path, decodeTensor(from.file, stored, from.bytesOf(stored), tensor.dtype));
+  return unexpected;
+}
+
+/** Copies of the program's tensors of these roles. */
+export async function readTensors(session: Session, roles: readonly Role[]): Promise<TensorToStore[]> {
+  const out: TensorToStore[] = [];
+  for (const t of session.program.tensors)
+    if (roles.includes(t.role))
+      out.push({ name: t.path, dtype: t.dtype, shape: t.shape, data: await session.read(t.path) });
+  return out;
+}
+
+/** Names of the tensors that hold a NaN or an infinity. */
+export function notFinite(tensors: readonly { readonly name: string; readonly data: Data }[]): string[] {
+  return tensors
+    .filter(({ data }) => data instanceof Float32Array && data.some((x) => !Number.isFinite(x)))
+    .map((t) => t.name);
+}
