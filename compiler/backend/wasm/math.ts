@@ -1,0 +1,288 @@
+/**
+ * Elementary functions on four f32 at once, as internal functions of the module. Scalar code calls the same ones on a
+ * splat, so that a loop's vector body and its scalar tail give identical bits. Polynomials and range reductions follow
+ * Cephes (Moshier), erf follows N. Juffa's two-piece minimax fit; the ends (infinities, NaN, zeros, denormals) are handled.
+ */
+import type { F32, F64, Func, Local, Module, V128 } from './encoder.ts';
+import { f32, f32x4, f64, f64x2, i32, i32x4, i64, select, v128, choose } from './instr.ts';
+
+export type MathName = 'exp' | 'log' | 'tanh' | 'erf' | 'sin' | 'cos';
+
+export class MathLibrary {
+  private readonly made = new Map<string, Func>();
+
+  constructor(
+    private readonly module: Module,
+    readonly relaxed: boolean,
+  ) {}
+
+  /** `name` of every lane. */
+  vector(name: MathName, x: V128): V128 {
+    return this.unary(name).call('v128', x);
+  }
+
+  scalar(name: MathName, x: F32): F32 {
+    return f32x4.extract(this.vector(name, f32x4.splat(x)), 0);
+  }
+
+  pow(x: F32, y: F32): F32 {
+    return this.powFunction().call('f32', x, y);
+  }
+
+  private unary(name: MathName): Func {
+    const known = this.made.get(name);
+    if (known) return known;
+    const f = this.module.func(`math.${name}`, [['x', 'v128']], 'v128');
+    this.made.set(name, f);
+    const build = new Builder(f, this.relaxed);
+    f.body.push(build[name](f.params[0] as Local<'v128'>));
+    return f;
+  }
+
+  private powFunction(): Func {
+    const known = this.made.get('pow');
+    if (known) return known;
+    const f = this.module.func(
+      'math.pow',
+      [
+        ['x', 'f32'],
+        ['y', 'f32'],
+      ],
+      'f32',
+    );
+    this.made.set('pow', f);
+    buildPow(f);
+    return f;
+  }
+}
+
+const roundingMagic = 12582912; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+const c = f32x4.splatConst;
+
+/** One function's body; every method appends to it and returns the result. */
+class Builder {
+  constructor(
+    private readonly f: Func,
+    private readonly relaxed: boolean,
+  ) {}
+
+  private keep(value: V128): Local<'v128'> {
+    const local = this.f.local('v128');
+    this.f.body.push(local.set(value));
+    return local;
+  }
+
+  private madd(a: V128, b: V128, sum: V128): V128 {
+    return this.relaxed ? f32x4.relaxedMadd(a, b, sum) : f32x4.add(f32x4.mul(a, b), sum);
+  }
+
+  private nmadd(a: V128, b: V128, sum: V128): V128 {
+    return this.relaxed ? f32x4.relaxedNmadd(a, b, sum) : f32x4.sub(sum, f32x4.mul(a, b));
+  }
+
+  /** Horner, highest coefficient first. */
+  private polynomial(x: V128, coefficients: readonly number[]): V128 {
+    const [first = 0, ...rest] = coefficients;
+    return rest.reduce<V128>((sum, k) => this.madd(sum, x, c(k)), c(first));
+  }
+
+  /** 2^n * (1 + r + r^2 P(r)), x = n ln 2 + r; the scale in two halves, so that denormals and overflow come out right. */
+  exp(x: Local<'v128'>): V128 {
+    const clamped = this.keep(f32x4.pmin(f32x4.pmax(x.get, c(-104)), c(89)));
+    const t = this.keep(this.madd(clamped.get, c(Math.LOG2E), c(roundingMagic)));
+    const n = this.keep(f32x4.sub(t.get, c(roundingMagic)));
+    const high = this.keep(this.nmadd(n.get, c(0.693359375), clamped.get));
+    const r = this.keep(this.nmadd(n.get, c(-2.1219444e-4), high.get));
+    const p = this.polynomial(
+      r.get,
+      [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
+    );
+    const sum = this.madd(this.madd(p, r.get, c(1)), r.get, c(1));
+    const exponent = this.keep(i32x4.sub(t.get, c(roundingMagic)));
+    const half = this.keep(i32x4.shrS(exponent.get, i32.const(1)));
+    const power = (e: V128): V128 => i32x4.shl(i32x4.add(e, i32x4.splatConst(127)), i32.const(23));
+    return f32x4.mul(f32x4.mul(sum, power(half.get)), power(i32x4.sub(exponent.get, half.get)));
+  }
+
+  /** x = 2^e m with m in [sqrt(1/2), sqrt 2): e ln 2 + log m. */
+  log(x: Local<'v128'>): V128 {
+    const denormal = this.keep(f32x4.lt(x.get, c(1.17549435e-38)));
+    const scaled = this.keep(v128.select(denormal.get, f32x4.mul(x.get, c(8388608)), x.get));
+    const bits = this.keep(i32x4.sub(scaled.get, i32x4.splatConst(0x3f3504f3)));
+    const bias = v128.and(denormal.get, c(23));
+    const e = this.keep(f32x4.sub(f32x4.convertS(i32x4.shrS(bits.get, i32.const(23))), bias));
+    const mantissa = i32x4.add(v128.and(bits.get, i32x4.splatConst(0x7fffff)), i32x4.splatConst(0x3f3504f3));
+    const m = this.keep(f32x4.sub(mantissa, c(1)));
+    const z = this.keep(f32x4.mul(m.get, m.get));
+    const p = this.polynomial(
+      m.get,
+      [
+        7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+        2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+      ],
+    );
+    const cubic = this.madd(e.get, c(-2.1219444e-4), f32x4.mul(f32x4.mul(p, z.get), m.get));
+    const small = this.nmadd(z.get, c(0.5), cubic);
+    const finite = this.keep(this.madd(e.get, c(0.693359375), f32x4.add(small, m.get)));
+    const infinite = v128.select(f32x4.eq(x.get, c(Infinity)), x.get, finite.get);
+    const zero = v128.select(f32x4.eq(x.get, c(0)), c(-Infinity), infinite);
+    const valid = this.keep(f32x4.ge(x.get, c(0)));
+    return v128.select(valid.get, zero, c(NaN));
+  }
+
+  private magnitude(x: V128): Local<'v128'> {
+    return this.keep(f32x4.abs(x));
+  }
+
+  private copySign(value: V128, sign: V128): V128 {
+    return v128.or(value, v128.and(sign, i32x4.splatConst(-0x80000000)));
+  }
+
+  tanh(x: Local<'v128'>): V128 {
+    const a = this.magnitude(x.get);
+    const z = this.keep(f32x4.mul(x.get, x.get));
+    const p = this.polynomial(
+      z.get,
+      [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
+    );
+    const near = this.keep(this.madd(f32x4.mul(p, z.get), x.get, x.get));
+    const e = this.exp(this.keep(f32x4.add(a.get, a.get)));
+    const far = f32x4.sub(c(1), f32x4.div(c(2), f32x4.add(e, c(1))));
+    return v128.select(f32x4.lt(a.get, c(0.625)), near.get, this.copySign(far, x.get));
+  }
+
+  erf(x: Local<'v128'>): V128 {
+    const a = this.keep(f32x4.pmin(f32x4.abs(x.get), c(4)));
+    const s = this.keep(f32x4.mul(a.get, a.get));
+    const r = this.madd(c(-1.7285347e-5), a.get, c(3.83197126e-4));
+    const u = this.madd(c(-3.88396438e-3), a.get, c(2.42546219e-2));
+    const tail = this.polynomial2(
+      this.madd(r, s.get, u),
+      a.get,
+      [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1],
+    );
+    const far = f32x4.sub(c(1), this.exp(this.keep(this.madd(tail, a.get, f32x4.neg(a.get)))));
+    const p = this.polynomial(
+      s.get,
+      [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1],
+    );
+    const near = this.madd(p, x.get, x.get);
+    return v128.select(f32x4.lt(a.get, c(0.927734375)), near, this.copySign(far, x.get));
+  }
+
+  private polynomial2(start: V128, x: V128, coefficients: readonly number[]): V128 {
+    return coefficients.reduce<V128>((sum, k) => this.madd(sum, x, c(k)), start);
+  }
+
+  sin(x: Local<'v128'>): V128 {
+    return this.circular(x, 0);
+  }
+
+  cos(x: Local<'v128'>): V128 {
+    return this.circular(x, 1);
+  }
+
+  /** sin(x + quarter * pi / 2), reduced to [-pi/4, pi/4] in f64. */
+  private circular(x: Local<'v128'>, quarter: number): V128 {
+    const halves = [x.get, v128.shuffle(x.get, x.get, [2, 3, 2, 3])].map((half) => {
+      const wide = this.keep(f64x2.promoteLow(half));
+      const n = this.keep(f64x2.nearest(f64x2.mul(wide.get, f64x2.splatConst(2 / Math.PI))));
+      const high = f64x2.sub(wide.get, f64x2.mul(n.get, f64x2.splatConst(1.5707963267341256)));
+      const rest = f64x2.sub(high, f64x2.mul(n.get, f64x2.splatConst(6.077100506506192e-11)));
+      return { rest: f32x4.demoteZero(rest), turn: i32x4.truncSatF64S(n.get) };
+    });
+    const join = (a: V128, b: V128): V128 => v128.shuffle(a, b, [0, 1, 4, 5]);
+    const r = this.keep(join(halves[0]!.rest, halves[1]!.rest));
+    const q = this.keep(i32x4.add(join(halves[0]!.turn, halves[1]!.turn), i32x4.splatConst(quarter)));
+    const z = this.keep(f32x4.mul(r.get, r.get));
+    const sine = this.polynomial(z.get, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
+    const cosine = this.polynomial(
+      z.get,
+      [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2],
+    );
+    const s = this.madd(f32x4.mul(sine, z.get), r.get, r.get);
+    const k = f32x4.add(this.nmadd(z.get, c(0.5), f32x4.mul(f32x4.mul(cosine, z.get), z.get)), c(1));
+    const odd = i32x4.ne(v128.and(q.get, i32x4.splatConst(1)), i32x4.splatConst(0));
+    const sign = i32x4.shl(v128.and(q.get, i32x4.splatConst(2)), i32.const(30));
+    return v128.xor(v128.select(odd, k, s), sign);
+  }
+}
+
+/** x^y in f64 inside, so that large exponents (beta^step) keep their digits; the special cases are those of Math.pow. */
+function buildPow(f: Func): void {
+  const [x, y] = f.params as [Local<'f32'>, Local<'f32'>];
+  const keep64 = (value: F64): Local<'f64'> => {
+    const local = f.local('f64');
+    f.body.push(local.set(value));
+    return local;
+  };
+  const ln = keep64(logarithm(f, x));
+  const yd = keep64(f64.promote(y.get));
+  const size = keep64(exponential(f, keep64(f64.mul(yd.get, ln.get))));
+  const whole = f64.eq(f64.floor(yd.get), yd.get);
+  const half = keep64(f64.mul(yd.get, f64.const(0.5)));
+  const odd = i32.and(whole, i32.eqz(f64.eq(f64.floor(half.get), half.get)));
+  const negative = i32.shrU(i32.reinterpretF32(x.get), i32.const(31));
+  const signed = keep64(select(i32.and(negative, odd), f64.neg(size.get), size.get));
+  const real = i32.or(f32.ge(x.get, f32.const(0)), i32.or(f32.eq(x.get, f32.const(-Infinity)), whole));
+  const value = select(real, f32.demote(signed.get), f32.const(NaN));
+  const nan = i32.or(f32.ne(x.get, x.get), f32.ne(y.get, y.get));
+  f.body.push(select(f32.eq(y.get, f32.const(0)), f32.const(1), select(nan, f32.const(NaN), value)));
+}
+
+/** log |x| as f64: 2 atanh((m - 1) / (m + 1)) + e ln 2. */
+function logarithm(f: Func, x: Local<'f32'>): F64 {
+  const a = f.local('f32', 'a');
+  const bits = f.local('i32', 'bits');
+  const shift = f.local('i32', 'shift');
+  const m = f.local('f64', 'm');
+  const s = f.local('f64', 's');
+  const s2 = f.local('f64', 's2');
+  f.body.push(
+    a.set(f32.abs(x.get)),
+    shift.set(i32.mul(f32.lt(a.get, f32.const(1.17549435e-38)), i32.const(23))),
+    a.set(select(shift.get, f32.mul(a.get, f32.const(8388608)), a.get)),
+    bits.set(i32.sub(i32.reinterpretF32(a.get), i32.const(0x3f3504f3))),
+    m.set(
+      f64.promote(f32.reinterpretI32(i32.add(i32.and(bits.get, i32.const(0x7fffff)), i32.const(0x3f3504f3)))),
+    ),
+    s.set(f64.div(f64.sub(m.get, f64.const(1)), f64.add(m.get, f64.const(1)))),
+    s2.set(f64.mul(s.get, s.get)),
+  );
+  const e = f64.convertI32S(i32.sub(i32.shrS(bits.get, i32.const(23)), shift.get));
+  const series = [17, 15, 13, 11, 9, 7, 5, 3].reduce<F64>(
+    (sum, k) => f64.add(f64.mul(sum, s2.get), f64.const(2 / k)),
+    f64.const(2 / 19),
+  );
+  const finite = f64.add(
+    f64.mul(e, f64.const(Math.LN2)),
+    f64.mul(s.get, f64.add(f64.mul(series, s2.get), f64.const(2))),
+  );
+  const zero = f32.eq(a.get, f32.const(0));
+  return choose(
+    zero,
+    [f64.const(-Infinity)],
+    [choose(f32.eq(a.get, f32.const(Infinity)), [f64.const(Infinity)], [finite], 'f64')],
+    'f64',
+  );
+}
+
+/** exp in f64, exact to about 1e-14 in the range of f32; beyond it 0 or infinity once demoted. */
+function exponential(f: Func, x: Local<'f64'>): F64 {
+  const clamped = f.local('f64', 'clamped');
+  const n = f.local('f64', 'n');
+  const r = f.local('f64', 'r');
+  f.body.push(
+    clamped.set(f64.min(f64.max(x.get, f64.const(-200)), f64.const(200))),
+    n.set(f64.nearest(f64.mul(clamped.get, f64.const(Math.LOG2E)))),
+    r.set(f64.sub(clamped.get, f64.mul(n.get, f64.const(Math.LN2)))),
+  );
+  let factorial = 479001600;
+  let sum = f64.const(1 / factorial);
+  for (let k = 12; k >= 1; k--) {
+    factorial /= k;
+    sum = f64.add(f64.mul(sum, r.get), f64.const(1 / factorial));
+  }
+  const exponent = i64.shl(i64.extendI32S(i32.add(i32.truncSatF64S(n.get), i32.const(1023))), 52);
+  return f64.mul(sum, f64.reinterpretI64(exponent));
+}

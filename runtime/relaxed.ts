@@ -1,0 +1,30 @@
+/** Whether this engine has relaxed SIMD (f32x4.relaxed_madd), switched on where a flag is still needed. */
+
+/** A module with one function: v128.const 0, three times, f32x4.relaxed_madd. */
+function probe(): Uint8Array<ArrayBuffer> {
+  const zero = [0xfd, 0x0c, ...new Array<number>(16).fill(0)];
+  const body = [0, ...zero, ...zero, ...zero, 0xfd, 0x85, 0x02, 0x0b];
+  return Uint8Array.from([
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...[1, 5, 1, 0x60, 0, 1, 0x7b],
+    ...[3, 2, 1, 0],
+    ...[10, body.length + 2, 1, body.length, ...body],
+  ]);
+}
+
+interface V8 {
+  setFlagsFromString(flags: string): void;
+}
+
+/** Node's v8 module where it can be had without an import that a browser's bundler would stumble over. */
+function v8OfNode(): V8 | undefined {
+  const host = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }).process;
+  return host?.getBuiltinModule?.('node:v8') as V8 | undefined;
+}
+
+/** Node 20 has relaxed SIMD behind a flag that may be set at run time, before modules are compiled. */
+export function supportsRelaxedSimd(): boolean {
+  if (WebAssembly.validate(probe())) return true;
+  v8OfNode()?.setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return WebAssembly.validate(probe());
+}

@@ -1,0 +1,2 @@
+/** The wasm device. */
+export { supportsRelaxedSimd } from './relaxed.ts';
