@@ -1,0 +1,151 @@
+/** Computations -> Program: schedules each, has its kernels printed for the target, and lists buffers and ports. */
+import { emitWasm } from './backend/wasm/index.ts';
+import { emitWgsl } from './backend/wgsl/index.ts';
+import type { Computation, Leaf, Node } from './ir/graph.ts';
+import { topological } from './ir/graph.ts';
+import { sizeOf, toGraphData } from './ir/serialise.ts';
+import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
+import { schedule, type Scheduled } from './schedule/schedule.ts';
+import { wasmTarget, webgpuTarget } from './schedule/target.ts';
+import { multiply, one, symbolsOf, type Poly } from './shape/poly.ts';
+
+/** A tensor kept between runs. */
+export type TensorSpec = Omit<Tensor, 'store' | 'offset'>;
+
+export interface TargetOptions {
+  readonly target: Plan['target'];
+  /** Wasm: the engine has relaxed SIMD, and results may depend on whether the machine fuses multiply and add. */
+  readonly relaxed: boolean;
+}
+
+/** All computations of a task or model as one program for one target. */
+export function assemble(
+  computations: Readonly<Record<string, Computation>>,
+  tensors: readonly TensorSpec[],
+  options: TargetOptions,
+): Program {
+  const stores: Store[] = tensors.map((t) => ({ name: t.path, dtype: t.dtype, size: t.shape.reduce((a, b) => a * b, 1) }));
+  const storeOf = new Map(tensors.map((t, i) => [`${t.role} ${t.path}`, i]));
+  const plans = Object.entries(computations).map(([name, c]) => [name, assemblePlan(name, c, storeOf, options)] as const);
+  return {
+    format: 1,
+    stores,
+    tensors: tensors.map((t, store) => ({ ...t, store, offset: 0 })),
+    plans: Object.fromEntries(plans),
+  };
+}
+
+function assemblePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, number>, options: TargetOptions): Plan {
+  return options.target === 'reference' ? referencePlan(name, c, storeOf) : devicePlan(name, c, storeOf, options);
+}
+
+const isKept = (leaf: Leaf): boolean => leaf.role !== 'input' && leaf.role !== 'clock';
+
+function storeIndex(leaf: Leaf, storeOf: ReadonlyMap<string, number>): number {
+  const at = storeOf.get(`${leaf.role} ${leaf.name}`);
+  if (at === undefined) throw new Error(`${leaf.role} ${leaf.name} is used but not declared as a tensor`);
+  return at;
+}
+
+const elements = (shape: readonly Poly[]): Poly => multiply(one, ...shape);
+
+// ---------------------------------------------------------------- reference
+
+function referencePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, number>): Plan {
+  const nodes = topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]);
+  const leaves = nodes.filter((n): n is Leaf => n.op === 'leaf');
+  const dims = new Set<string>();
+  for (const n of nodes) for (const d of n.shape) symbolsOf(d, dims);
+  const host = leaves.filter((l) => !isKept(l));
+  for (const l of leaves) if (isKept(l)) storeIndex(l, storeOf);
+  const buffers: PlanBuffer[] = [...host, ...c.outputs.map((o) => o.node)].map((n, i) => ({
+    name: `${n.op} ${i}`,
+    dtype: n.dtype,
+    size: sizeOf(elements(n.shape)),
+    place: { kind: 'arena', first: -1, last: 0 },
+  }));
+  const port = (portName: string, node: Node, buffer: number): Port => ({ name: portName, dtype: node.dtype, shape: node.shape.map(sizeOf), buffer });
+  const ports = (role: Leaf['role']): Port[] => host.flatMap((l, i) => (l.role === role ? [port(l.name, l, i)] : []));
+  return {
+    name,
+    target: 'reference',
+    dims: [...dims].sort(),
+    inputs: ports('input'),
+    clocks: ports('clock'),
+    outputs: c.outputs.map((o, i) => port(o.name, o.node, host.length + i)),
+    buffers,
+    dispatches: [],
+    code: { kind: 'reference', graph: toGraphData(c) },
+  };
+}
+
+// ---------------------------------------------------------------- devices
+
+function devicePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, number>, options: TargetOptions): Plan {
+  const scheduled = schedule(c, options.target === 'wasm' ? wasmTarget : webgpuTarget);
+  const dims = dimsOf(scheduled, c);
+  const { code, dispatches } = options.target === 'wasm' ? wasmCode(scheduled, dims, options.relaxed) : wgslCode(scheduled, dims);
+  const port = (portName: string, node: Node, buffer: number): Port => ({ name: portName, dtype: node.dtype, shape: node.shape.map(sizeOf), buffer });
+  const ports = (role: Leaf['role']): Port[] =>
+    scheduled.buffers.flatMap((b, i) => (b.leaf?.role === role ? [port(b.leaf.name, b.leaf, i)] : []));
+  return {
+    name,
+    target: options.target,
+    dims,
+    inputs: ports('input'),
+    clocks: ports('clock'),
+    outputs: scheduled.outputs.map((o) => port(o.name, o.node, o.buffer)),
+    buffers: scheduled.buffers.map((b) => ({
+      name: b.name,
+      dtype: b.dtype,
+      size: sizeOf(b.size),
+      place:
+        b.leaf && isKept(b.leaf)
+          ? { kind: 'store', store: storeIndex(b.leaf, storeOf) }
+          : { kind: 'arena', first: b.first, last: b.last },
+    })),
+    dispatches,
+    code,
+  };
+}
+
+/** Every dimension that a size or an index expression names. */
+function dimsOf(scheduled: Scheduled, c: Computation): string[] {
+  const names = new Set<string>();
+  for (const n of topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)])) for (const d of n.shape) symbolsOf(d, names);
+  for (const b of scheduled.buffers) symbolsOf(b.size, names);
+  return [...names].sort();
+}
+
+interface Emitted {
+  readonly code: Code;
+  readonly dispatches: readonly Dispatch[];
+}
+
+function wasmCode(scheduled: Scheduled, dims: readonly string[], relaxed: boolean): Emitted {
+  const kernels = scheduled.kernels.map((k) => k.kernel);
+  const emitted = emitWasm(kernels, dims, scheduled.buffers.length, { relaxed });
+  const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {
+    const { entry, units } = emitted.entries[i] ?? { entry: kernel.name, units: one };
+    return { name: kernel.name, entry, buffers: kernel.buffers.map((b) => b.buffer), units: sizeOf(units), flops: sizeOf(flops) };
+  });
+  return { code: { kind: 'wasm', bytes: emitted.bytes, scratchBytes: sizeOf(emitted.scratchBytes), relaxed }, dispatches };
+}
+
+function wgslCode(scheduled: Scheduled, dims: readonly string[]): Emitted {
+  const shaders: Record<string, string> = {};
+  const dispatches = scheduled.kernels.map(({ kernel, flops }): Dispatch => {
+    const { code, entry, workgroups } = emitWgsl(kernel, dims, {});
+    shaders[kernel.name] = code;
+    const [x, y, z] = workgroups;
+    return {
+      name: kernel.name,
+      entry,
+      buffers: kernel.buffers.map((b) => b.buffer),
+      units: 1,
+      workgroups: [sizeOf(x), sizeOf(y), sizeOf(z)],
+      flops: sizeOf(flops),
+    };
+  });
+  return { code: { kind: 'wgsl', shaders }, dispatches };
+}
