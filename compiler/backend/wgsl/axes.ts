@@ -1,0 +1,91 @@
+/** Flattened iteration: how many points axes have, which workgroups cover them, and finding the axes again. */
+import type { Axis } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, minimum, multiply, one } from '../../shape/poly.ts';
+import type { Emitter, Value } from './emitter.ts';
+import { MAX_GROUPS } from './shader.ts';
+
+/** Number of points of `axes`. */
+export const countOf = (axes: readonly Axis[]): Poly => multiply(one, ...axes.map((a) => a.extent));
+
+/** `ceil(n / size)`. */
+export const ceilDivide = (n: Poly, size: number): Poly =>
+  floorDivide(add(n, constant(size - 1)), constant(size));
+
+export interface Groups {
+  readonly workgroups: readonly [Poly, Poly, Poly];
+  /** More than one row of workgroups may be needed: the workgroup's index is `y * MAX_GROUPS + x`. */
+  readonly large: boolean;
+  /** The last row may hold workgroups past `count`. */
+  readonly surplus: boolean;
+}
+
+/** A dispatch of at least `count` workgroups, in rows of MAX_GROUPS when there may be more. */
+export function workgroupsOf(count: Poly): Groups {
+  const n = asConstant(count);
+  if (n !== undefined && n <= MAX_GROUPS)
+    return { workgroups: [count, one, one], large: false, surplus: false };
+  const rows = ceilDivide(count, MAX_GROUPS);
+  return { workgroups: [minimum(count, MAX_GROUPS), rows, one], large: true, surplus: true };
+}
+
+/** Binds `axes`, which `flat` numbers in row-major order. */
+export function bindFlat(emitter: Emitter, axes: readonly Axis[], flat: Value): void {
+  let rest = flat;
+  const varying = axes.filter((a) => asConstant(a.extent) !== 1);
+  for (const axis of axes) if (!varying.includes(axis)) emitter.bindAxis(axis.name, axis.extent, flat);
+  for (let i = varying.length - 1; i >= 0; i--) {
+    const { name, extent } = varying[i]!;
+    if (i === 0) {
+      emitter.bindAxis(name, extent, emitter.named(rest, name));
+      break;
+    }
+    const whole = emitter.named(rest);
+    emitter.bindAxis(name, extent, emitter.named(divided(emitter, whole, extent, '%'), name));
+    rest = divided(emitter, whole, extent, '/');
+  }
+}
+
+/** `value / extent` or `value % extent` of something not negative. */
+export function divided(emitter: Emitter, value: Value, extent: Poly, op: '/' | '%'): Value {
+  const n = asConstant(extent);
+  const shift = n !== undefined && n > 0 ? Math.log2(n) : NaN;
+  if (n === 1) return op === '/' ? value : emitter.constant('i32', 0);
+  if (Number.isInteger(shift)) {
+    const code = op === '/' ? `(${value.code} >> ${shift}u)` : `(${value.code} & ${n! - 1}i)`;
+    return { code, home: value.home, simple: false };
+  }
+  return { code: `(${value.code} ${op} ${emitter.poly(extent).code})`, home: value.home, simple: false };
+}
+
+/** Runs `body` in serial loops over `axes`, the last one innermost. */
+export function serialLoops(emitter: Emitter, axes: readonly Axis[], body: () => void): void {
+  const [axis, ...rest] = axes;
+  if (!axis) return body();
+  if (asConstant(axis.extent) === 1) {
+    emitter.bindAxis(axis.name, axis.extent, emitter.constant('i32', 0));
+    return serialLoops(emitter, rest, body);
+  }
+  const i = emitter.block.names.fresh('i', axis.name);
+  const bound = emitter.named(emitter.poly(axis.extent)).code;
+  emitter.within(`for (var ${i} = 0i; ${i} < ${bound}; ${i}++)`, () => {
+    emitter.bindAxis(axis.name, axis.extent, emitter.here(i, true));
+    serialLoops(emitter, rest, body);
+  });
+}
+
+/** Runs `body` over the points `lane`, `lane + lanes`, … of `axes`. */
+export function stridedLoop(
+  emitter: Emitter,
+  axes: readonly Axis[],
+  lane: string,
+  lanes: number,
+  body: () => void,
+): void {
+  const t = emitter.block.names.fresh('t');
+  const bound = emitter.named(emitter.poly(countOf(axes))).code;
+  emitter.within(`for (var ${t} = ${lane}; ${t} < ${bound}; ${t} += ${lanes}i)`, () => {
+    bindFlat(emitter, axes, emitter.here(t, true));
+    body();
+  });
+}

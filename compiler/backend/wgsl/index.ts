@@ -1,0 +1,53 @@
+/** WGSL backend: one shader module per kernel. */
+import type { Kernel } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { emitContract } from './contract.ts';
+import { emitMaps, independentMaps } from './maps.ts';
+import { emitRows } from './rows.ts';
+import { emitScatter } from './scatter.ts';
+import { Shader, defaultLimits } from './shader.ts';
+import type { Emitted, WgslLimits } from './shader.ts';
+
+export type { WgslLimits } from './shader.ts';
+
+export interface WgslKernel {
+  /** The module; its entry point is `main`. */
+  readonly code: string;
+  /** Name of the kernel in the plan. */
+  readonly entry: string;
+  /** Workgroups to dispatch; any of them may be 0. */
+  readonly workgroups: readonly [Poly, Poly, Poly];
+}
+
+/**
+ * Prints a kernel as a WGSL module with the entry point `main`. Group 0 binds the kernel's buffers 0 … n-1, all read-write
+ * storage of f32, i32 or u32 (bool is u32 0 or 1), and as n the uniform `dims`, u32 in the order of `dims`, if there are any.
+ * Two buffers of one kernel must not overlap. Throws when the kernel is malformed.
+ */
+export function emitWgsl(
+  kernel: Kernel,
+  dims: readonly string[],
+  options: { readonly limits?: Partial<WgslLimits> } = {},
+): WgslKernel {
+  const shared = kernel.buffers.find(
+    (use, i) => kernel.buffers.findIndex((u) => u.buffer === use.buffer) < i,
+  );
+  if (shared)
+    throw new Error(`kernel \`${kernel.name}\` binds buffer ${shared.buffer} twice, which WebGPU refuses`);
+  const shader = new Shader(kernel, dims, { ...defaultLimits, ...options.limits });
+  const { workgroupSize, workgroups, large } = emitTemplate(kernel, shader);
+  return { code: shader.finish(workgroupSize, large), entry: kernel.name, workgroups };
+}
+
+function emitTemplate(kernel: Kernel, shader: Shader): Emitted {
+  switch (kernel.kind) {
+    case 'contract':
+      return emitContract(kernel, shader);
+    case 'scatter':
+      return emitScatter(kernel, shader);
+    case 'rows': {
+      const maps = independentMaps(kernel);
+      return maps ? emitMaps(kernel, maps, shader) : emitRows(kernel, shader);
+    }
+  }
+}

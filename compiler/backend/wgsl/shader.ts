@@ -1,0 +1,107 @@
+/** One shader module: its bindings, workgroup memory, helper functions, and the block of its entry point. */
+import type { DType } from '../../ir/ops.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { Block, Names } from './block.ts';
+import type { HelperName } from './helpers.ts';
+import { helperCode } from './helpers.ts';
+import { storageType } from './print.ts';
+
+/** What a workgroup may be; the defaults are what every WebGPU device grants. */
+export interface WgslLimits {
+  /** Invocations of a workgroup; a power of two. */
+  readonly workgroupSize: number;
+  /** Bytes of workgroup memory. */
+  readonly workgroupMemory: number;
+}
+
+export const defaultLimits: WgslLimits = { workgroupSize: 256, workgroupMemory: 16384 };
+
+/** Workgroups along one dimension of a dispatch. */
+export const MAX_GROUPS = 65535;
+
+/** Code of the two built-in values that kernels use. */
+export const LOCAL = 'lid';
+export const GROUP = 'group';
+
+/** What a template made beside the text: the shape of its workgroups, and how many to dispatch. */
+export interface Emitted {
+  readonly workgroupSize: number;
+  readonly workgroups: readonly [Poly, Poly, Poly];
+  readonly large: boolean;
+}
+
+export class Shader {
+  readonly kernel: Kernel;
+  readonly dims: readonly string[];
+  readonly limits: WgslLimits;
+  /** Dimensions in use, and what must be ready before everything else. */
+  readonly prologue: Block;
+  readonly main: Block;
+  readonly helpers = new Set<HelperName>();
+  readonly #shared: string[] = [];
+  readonly #names = new Names();
+  readonly #dimNames = new Map<string, string>();
+
+  constructor(kernel: Kernel, dims: readonly string[], limits: WgslLimits) {
+    this.kernel = kernel;
+    this.dims = dims;
+    this.limits = limits;
+    this.prologue = new Block(this.#names);
+    this.main = this.prologue.open();
+  }
+
+  /** The value of a dimension as i32, or undefined when there is no such dimension. */
+  dimension(name: string): string | undefined {
+    const known = this.#dimNames.get(name);
+    if (known !== undefined) return known;
+    const at = this.dims.indexOf(name);
+    if (at < 0) return undefined;
+    const code = `i32(dims[${at >> 2}].${'xyzw'[at & 3]})`;
+    const fresh = this.prologue.name(code, 'd', name);
+    this.#dimNames.set(name, fresh);
+    return fresh;
+  }
+
+  /** Declares an array in workgroup memory and gives its name. */
+  workgroupArray(dtype: DType, length: number, hint: string): string {
+    const name = this.#names.fresh('w', hint);
+    this.#shared.push(`var<workgroup> ${name}: array<${dtype}, ${length}>;`);
+    return name;
+  }
+
+  /** The whole text; `large` when the dispatch may be two-dimensional (see `workgroupsOf`). */
+  finish(workgroupSize: number, large: boolean): string {
+    const { buffers, name, notes } = this.kernel;
+    const bindings = buffers.map(
+      (use, i) =>
+        `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<${storageType(use.dtype)}>;`,
+    );
+    if (this.dims.length > 0) {
+      const vectors = Math.ceil(this.dims.length / 4);
+      bindings.push(`@group(0) @binding(${buffers.length}) var<uniform> dims: array<vec4<u32>, ${vectors}>;`);
+    }
+    const body = [
+      `let ${LOCAL} = i32(local);`,
+      large ? `let ${GROUP} = i32(groups.y * ${MAX_GROUPS}u + groups.x);` : `let ${GROUP} = i32(groups.x);`,
+      ...this.prologue.lines,
+      ...this.main.lines,
+    ];
+    const comments = [name, ...notes].flatMap((note) => note.split(/[\r\n\v\f\u0085\u2028\u2029]+/));
+    const sections = [
+      [...comments.map((c) => `// ${c}`), ...bindings],
+      this.#shared,
+      ...helperCode(this.helpers).map((code) => [code]),
+      [
+        `@compute @workgroup_size(${workgroupSize})`,
+        'fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) groups: vec3<u32>) {',
+        ...body.map((line) => `  ${line}`),
+        '}',
+      ],
+    ];
+    return `${sections
+      .filter((s) => s.length > 0)
+      .map((s) => s.join('\n'))
+      .join('\n\n')}\n`;
+  }
+}

@@ -1,0 +1,64 @@
+/** The shape of a contraction's tiles: how a workgroup's invocations share rows, columns and the contracted axis. */
+import type { ContractKernel } from '../../kernel/kernel.ts';
+import { asConstant } from '../../shape/poly.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { countOf } from './axes.ts';
+import type { WgslLimits } from './shader.ts';
+
+/** Numbers of invocations are powers of two. */
+export interface Tile {
+  /** Invocations along m and n, and accumulators each has along them. */
+  readonly threadsM: number;
+  readonly threadsN: number;
+  readonly perM: number;
+  readonly perN: number;
+  /** Invocations that share one accumulator, each taking its part of every slice of k. */
+  readonly threadsK: number;
+  /** Steps of k in workgroup memory at a time. */
+  readonly depth: number;
+}
+
+export const rowsOf = (t: Tile): number => t.threadsM * t.perM;
+export const columnsOf = (t: Tile): number => t.threadsN * t.perN;
+export const invocationsOf = (t: Tile): number => t.threadsM * t.threadsN * t.threadsK;
+
+const size = (p: Poly): number => asConstant(p) ?? Infinity;
+
+/** Invocations and accumulators each for an extent: [8, 4] where it is large. */
+function side(extent: number): [threads: number, per: number] {
+  if (extent <= 4) return [1, extent <= 1 ? 1 : extent <= 2 ? 2 : 4];
+  return [extent <= 8 ? 2 : extent <= 16 ? 4 : 8, 4];
+}
+
+const INVOCATIONS = 64;
+/** Fewer workgroups leave a GPU idle: then more invocations share the contracted axis. */
+const FEW_GROUPS = 32;
+
+export function chooseTile(kernel: ContractKernel, limits: WgslLimits): Tile {
+  const [m, n, k] = [size(countOf(kernel.m)), size(countOf(kernel.n)), size(countOf(kernel.k))];
+  let [threadsM, perM] = side(m);
+  let [threadsN, perN] = side(n);
+  while (threadsM * threadsN < INVOCATIONS && (m > threadsM * perM || n > threadsN * perN)) {
+    if (m > threadsM * perM) threadsM *= 2;
+    else threadsN *= 2;
+  }
+  const shape = { threadsM, threadsN, perM, perN };
+  const groups =
+    Math.ceil(m / (threadsM * perM)) * Math.ceil(n / (threadsN * perN)) * size(countOf(kernel.batch));
+  const wanted = k >= 256 && groups < FEW_GROUPS ? limits.workgroupSize : k >= 32 ? INVOCATIONS : 1;
+  const threadsK = Math.max(1, Math.floor(wanted / (threadsM * threadsN)));
+  return { ...shape, threadsK, depth: depthOf({ ...shape, threadsK, depth: 16 }, limits) };
+}
+
+/** 16 steps, or 4 for each of several invocations, as far as they fit beside what adding up needs. */
+function depthOf(tile: Tile, limits: WgslLimits): number {
+  let depth = Math.max(16, 4 * tile.threadsK);
+  while (depth > tile.threadsK && memoryOf({ ...tile, depth }) > limits.workgroupMemory) depth /= 2;
+  return depth;
+}
+
+/** Bytes of workgroup memory; tiles are padded by one element a step against bank conflicts. */
+export function memoryOf(tile: Tile): number {
+  const adding = tile.threadsK > 1 ? invocationsOf(tile) * tile.perN : 0;
+  return 4 * ((rowsOf(tile) + 1 + columnsOf(tile) + 1) * tile.depth + adding);
+}

@@ -1,0 +1,40 @@
+/** Questions about expressions. */
+import type { Ex, LoadEx, Stage } from '../../kernel/kernel.ts';
+
+/** Every load under `root`, outer ones first, each once. */
+export function loadsIn(root: Ex): LoadEx[] {
+  const loads: LoadEx[] = [];
+  const seen = new Set<Ex>();
+  const visit = (ex: Ex): void => {
+    if (seen.has(ex)) return;
+    seen.add(ex);
+    if (ex.kind === 'load') loads.push(ex);
+    if (ex.kind === 'op') ex.args.forEach(visit);
+    if (ex.kind === 'load' || ex.kind === 'index') for (const { value } of ex.data) visit(value);
+  };
+  visit(root);
+  return loads;
+}
+
+/** What a stage computes. */
+export const rootsOf = (stage: Stage): readonly Ex[] =>
+  stage.kind === 'map' ? stage.stores.map((s) => s.value) : stage.reductions.map((r) => r.value);
+
+interface Touched {
+  readonly reads: ReadonlySet<number>;
+  readonly writes: ReadonlySet<number>;
+}
+
+function touched(stage: Stage): Touched {
+  const reads = new Set(rootsOf(stage).flatMap((root) => loadsIn(root).map((l) => l.buffer)));
+  const writes = new Set(stage.kind === 'map' ? stage.stores.map((s) => s.buffer) : []);
+  return { reads, writes };
+}
+
+/** Some buffer that one of the stages writes is touched by the other. */
+export function conflict(a: Stage, b: Stage): boolean {
+  const [x, y] = [touched(a), touched(b)];
+  const meets = ({ writes }: Touched, other: Touched): boolean =>
+    [...writes].some((w) => other.writes.has(w) || other.reads.has(w));
+  return meets(x, y) || meets(y, x);
+}
