@@ -2,5 +2,13 @@
 export { type Catalogue, catalogue, helpOf, messageOf } from './catalogues.ts';
 export { type LabelJson, type PlaceJson, type ProblemJson, problemToJson } from './json.ts';
 export { ansi, type Paint, type Palette, plain } from './palette.ts';
-export { mainLabel, type RenderOptions, renderProblem, renderProblems, summaryOf } from './render.ts';
+export {
+  mainLabel,
+  type RenderOptions,
+  renderProblem,
+  renderProblems,
+  renderTold,
+  summaryOf,
+  type Told,
+} from './render.ts';
 export { didYouMean, editDistance, suggest, suggestions } from './suggest.ts';

@@ -36,20 +36,35 @@ export function renderProblem(
   sources: ReadonlyMap<string, SourceFile>,
   options: RenderOptions,
 ): string {
-  const palette = typeof options.color === 'object' ? options.color : options.color ? ansi : plain;
   const rows = options.catalogue ?? catalogue;
-  const severe = problem.severity === 'error' ? palette.error : palette.warning;
-  const files = byFile(problem, sources);
-  const gutter = Math.max(1, ...files.map((f) => gutterWidth(f.marks)));
-  const out = [
-    severe(`${problem.severity}[${problem.code}]`) +
-      palette.headline(`: ${visible(messageOf(problem, rows).replace(/\s*\n\s*/g, ' '))}`),
-  ];
-  files.forEach((file, i) =>
-    out.push(...drawFile(file, i, { palette, severe, gutter, width: options.width ?? 120 })),
-  );
   const help = helpOf(problem, rows);
-  if (help !== undefined) out.push(...helpLines(help, gutter, palette));
+  const told = { code: problem.code, severity: problem.severity, message: messageOf(problem, rows), help };
+  return draw(told, byFile(problem, sources), options);
+}
+
+/** What went wrong, in words already: an error of the runtime, say, which has no place in a source. */
+export interface Told {
+  readonly code: string;
+  readonly severity: Problem['severity'];
+  readonly message: string;
+  /** Undefined or empty: there is none. */
+  readonly help?: string | undefined;
+}
+
+/** A headline and a way to mend it, in the same style; ends with a newline. */
+export function renderTold(told: Told, options: Pick<RenderOptions, 'color'>): string {
+  return draw(told, [], options);
+}
+
+function draw(told: Told, files: readonly LabelledFile[], options: RenderOptions): string {
+  const palette = typeof options.color === 'object' ? options.color : options.color ? ansi : plain;
+  const severe = told.severity === 'error' ? palette.error : palette.warning;
+  const gutter = Math.max(1, ...files.map((f) => gutterWidth(f.marks)));
+  const headline = `: ${visible(told.message.replace(/\s*\n\s*/g, ' '))}`;
+  const out = [severe(`${told.severity}[${told.code}]`) + palette.headline(headline)];
+  const style = { palette, severe, gutter, width: options.width ?? 120 };
+  files.forEach((file, i) => out.push(...drawFile(file, i, style)));
+  if (told.help) out.push(...helpLines(told.help, gutter, palette));
   return `${out.join('\n')}\n`;
 }
 

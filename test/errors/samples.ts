@@ -1,0 +1,76 @@
+/** The samples of errors: one folder a sample, `<code>-<slug>/` with `main.nnet`, other files, and what is printed. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+export interface Sample {
+  /** `E0301-contraction` */
+  readonly folder: string;
+  readonly code: string;
+  /** Files by name; `main.nnet` is the one that is checked. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export function samples(): readonly Sample[] {
+  return readdirSync(here('.'))
+    .filter((name) => /^E\d{4}-/.test(name) && existsSync(here(`${name}/main.nnet`)))
+    .sort()
+    .map((folder) => {
+      const names = readdirSync(here(folder)).filter((name) => name.endsWith('.nnet'));
+      const read = (name: string): [string, string] => [
+        name,
+        readFileSync(here(`${folder}/${name}`), 'utf8'),
+      ];
+      // `main.nnet` first, as it is read first.
+      names.sort((a, b) => Number(b === 'main.nnet') - Number(a === 'main.nnet') || a.localeCompare(b));
+      return { folder, code: folder.slice(0, 5), files: new Map(names.map(read)) };
+    });
+}
+
+/** Where a sample's expected rendering is kept. */
+export function expectedPath(sample: Sample): string {
+  return here(`${sample.folder}/expected.txt`);
+}
+
+/** Where a code is explained. */
+export function pagePath(code: string): string {
+  return here(`../../docs/errors/${code}.md`);
+}
+
+export function pageOf(code: string): string | undefined {
+  const path = pagePath(code);
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+/** The programs under "How to mend it". */
+export function mendedPrograms(page: string): readonly string[] {
+  const section = page.split(/^## How to mend it$/m)[1] ?? '';
+  return [...section.matchAll(/^```nnet\n([\s\S]*?)^```$/gm)].map((m) => m[1]!);
+}
+
+const START = '<!-- sample -->';
+const END = '<!-- end of sample -->';
+
+/** The page with its title from the catalogue, the files of its sample and what is printed for them. */
+export function refreshPage(
+  page: string,
+  title: string,
+  files: ReadonlyMap<string, string>,
+  printed: string,
+): string {
+  const [before, rest] = page.split(START);
+  const after = rest?.split(END)[1];
+  if (before === undefined || after === undefined) throw new Error(`the page lacks ${START} or ${END}`);
+  const blocks = [...files].map(([name, text]) =>
+    name === 'main.nnet' && files.size === 1
+      ? fenced('nnet', text)
+      : `\`${name}\`:\n\n${fenced('nnet', text)}`,
+  );
+  const body = [START, ...blocks, fenced('text', printed), END].join('\n\n');
+  return `# ${title}\n${before.slice(before.indexOf('\n') + 1)}${body}${after}`;
+}
+
+function fenced(language: string, text: string): string {
+  return `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``;
+}
