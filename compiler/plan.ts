@@ -162,6 +162,8 @@ export interface DataInfo {
 export interface DataField {
   readonly dtype: PlanDType;
   readonly shape: readonly number[];
+  /** Its values index a dimension of this size (`logits[n, label[n]]`), so each must be 0 … limit - 1. */
+  readonly limit?: number;
 }
 
 /** A model that a task (or a compiled module) uses. */
