@@ -314,13 +314,33 @@ export function simplifyGuard(
   const ranges = rangesOf(shape);
   const kept = new Map<string, Condition>();
   for (const c of guard) {
-    const value = simplifyOver(c.value, shape);
-    const condition = { kind: c.kind, value };
+    const condition = withoutDivision({ kind: c.kind, value: simplifyOver(c.value, shape) });
     if (isImpossible(condition, ranges)) return undefined;
     if (!isCertain(condition, ranges)) kept.set(conditionKey(condition), condition);
   }
   return [...kept].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, c]) => c);
 }
+
+/** `k + (u div d) >= 0` as `u + k*d >= 0`, `k - (u div d) >= 0` as `k*d + d - 1 - u >= 0`; no common factor. */
+function withoutDivision({ kind, value }: Condition): Condition {
+  for (const t of value.terms) {
+    const [f, another] = t.factors;
+    if (kind === 'eq' || f?.kind !== 'div' || another || Math.abs(t.coefficient) !== 1) continue;
+    const quotient = floorDivide(f.a, f.b);
+    if (soleAtom(quotient)?.key !== f.key) continue;
+    const rest = t.coefficient > 0 ? subtract(value, quotient) : add(value, quotient);
+    const whole = multiply(rest, f.b);
+    const unfolded = t.coefficient > 0 ? add(whole, f.a) : subtract(add(whole, f.b, -1), f.a);
+    return withoutDivision({ kind, value: unfolded });
+  }
+  const common = value.terms
+    .filter((t) => t.factors.length > 0)
+    .reduce((g, t) => greatestCommon(g, Math.abs(t.coefficient)), 0);
+  const divisible = kind === 'ge' || value.terms.every((t) => t.coefficient % common === 0);
+  return common > 1 && divisible ? { kind, value: floorDivide(value, common) } : { kind, value };
+}
+
+const greatestCommon = (a: number, b: number): number => (b === 0 ? a : greatestCommon(b, a % b));
 
 /** Proved to hold everywhere in the ranges. */
 const isCertain = ({ kind, value }: Condition, ranges: Ranges): boolean =>

@@ -153,6 +153,7 @@ export function floorDivide(a: Poly | number, b: Poly | number, ranges?: Ranges)
   if (n !== undefined && m !== undefined && m !== 0) return constant(Math.floor(n / m));
   const { whole, rest } = splitBy(p, d);
   if (rest.terms.length === 0 || (ranges && isBetween(rest, zero, d, ranges))) return whole;
+  if (ranges && isBetween(rest, negate(d), zero, ranges)) return subtract(whole, 1);
   const inner = soleAtom(rest);
   // (u div e) div d = u div (e*d); (u mod e) div d = (u div d) mod (e div d) when d divides e
   if (inner?.kind === 'div') return add(whole, floorDivide(inner.a, multiply(inner.b, d), ranges));
@@ -161,7 +162,38 @@ export function floorDivide(a: Poly | number, b: Poly | number, ranges?: Ranges)
     return add(whole, floorMod(floorDivide(inner.a, d, ranges), digits, ranges));
   const common = commonFactor(rest, d);
   if (common > 1) return add(whole, floorDivide(unscale(rest, common), unscale(d, common), ranges));
+  const coarse = ranges && coarser(rest, d, ranges);
+  if (coarse) return add(whole, floorDivide(coarse.whole, coarse.divisor, ranges));
   return add(whole, ofAtom(nested('div', rest, d)));
+}
+
+/** `a = g*whole + rest` and `d = g*divisor` with `0 <= rest < g`: then `a div d = whole div divisor`. */
+function coarser(
+  a: Poly,
+  d: Poly,
+  ranges: Ranges,
+): { unit: Poly; whole: Poly; divisor: Poly; rest: Poly } | undefined {
+  const [divisor] = d.terms;
+  if (!divisor || d.terms.length !== 1) return undefined;
+  for (const t of a.terms) {
+    const unit = make([commonTerm(t, divisor)]);
+    if (asConstant(unit) === 1 || [...symbolsOf(unit)].some((s) => ranges.has(s) || isData(s))) continue;
+    const { whole, rest } = splitBy(a, unit);
+    const left = divideExact(d, unit);
+    if (left && isBetween(rest, zero, unit, ranges)) return { unit, whole, divisor: left, rest };
+  }
+  return undefined;
+}
+
+/** Greatest common divisor of two terms. */
+function commonTerm(s: Term, t: Term): Term {
+  const left = t.factors.map((f) => f.key);
+  const factors = s.factors.filter((f) => {
+    const at = left.indexOf(f.key);
+    if (at >= 0) left.splice(at, 1);
+    return at >= 0;
+  });
+  return { coefficient: gcd(Math.abs(s.coefficient), Math.abs(t.coefficient)), factors, key: keyOf(factors) };
 }
 
 /** Greatest common divisor of all coefficients, but for the constant term of `a`, which a floor division rounds away. */
@@ -193,6 +225,8 @@ export function floorMod(a: Poly | number, b: Poly | number, ranges?: Ranges): P
     const left = subtract(rest, scale(whole, common));
     return add(scale(floorMod(whole, unscale(d, common), ranges), common), left);
   }
+  const coarse = ranges && coarser(rest, d, ranges);
+  if (coarse) return add(multiply(coarse.unit, floorMod(coarse.whole, coarse.divisor, ranges)), coarse.rest);
   return ofAtom(nested('mod', rest, d));
 }
 
@@ -280,6 +314,22 @@ export function recombine(p: Poly): Poly {
       return add(subtract(p, high), multiply(t.coefficient, ...rest, subtract(f.a, ofAtom(f))));
     }
   return p;
+}
+
+/** Replaces whole atoms, also inside others; where `by` gives nothing an atom stays. */
+export function replaceAtoms(p: Poly, by: (atom: Atom) => Poly | undefined): Poly {
+  const replaced = (f: Atom): Poly => {
+    const q = by(f);
+    if (q || f.kind === 'symbol') return q ?? ofAtom(f);
+    return rebuild(f.kind, replaceAtoms(f.a, by), replaceAtoms(f.b, by));
+  };
+  return add(...p.terms.map((t) => multiply(t.coefficient, ...t.factors.map(replaced))));
+}
+
+/** The terms of `p` that hold one of the symbols, and the others. */
+export function partition(p: Poly, holds: (name: string) => boolean): { inside: Poly; outside: Poly } {
+  const has = (t: Term): boolean => [...symbolsOf(make([t]))].some(holds);
+  return { inside: make(p.terms.filter(has)), outside: make(p.terms.filter((t) => !has(t))) };
 }
 
 /** Simplifies divisions and remainders with what is known about the symbols' ranges. */
@@ -380,8 +430,8 @@ function spanOf(f: Atom, known: ReadonlyMap<string, Poly>): { low: Poly; extent:
   if ([...symbolsOf(f.b)].some((s) => known.has(s) || isData(s))) return undefined;
   const [low, high] = [lowerBound(f.a, known), upperBound(f.a, known)];
   if (!low || !high) return undefined;
-  const least = allNonNegative(low) ? zero : floorDivide(low, f.b);
-  return { low: least, extent: add(floorDivide(high, f.b), one, negate(least)) };
+  const least = allNonNegative(low) ? zero : floorDivide(low, f.b, known);
+  return { low: least, extent: add(floorDivide(high, f.b, known), one, negate(least)) };
 }
 
 /** Proved non-negative when every dimension is at least 1: no negative term but a constant that is outweighed. */
