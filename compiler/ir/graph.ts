@@ -4,11 +4,15 @@
  */
 import type { Poly, Ranges } from '../shape/poly.ts';
 import {
+  add,
   asConstant,
   constant,
   equal,
+  floorDivide,
   isNonNegative,
+  multiply,
   one,
+  soleAtom,
   substitute,
   subtract,
   symbol,
