@@ -3,10 +3,8 @@ import { tokenLabel } from 'chevrotain';
 import type { IParserErrorMessageProvider, IRecognitionException, IToken, TokenType } from 'chevrotain';
 import type { Problem } from './problem.ts';
 import type { Reporter } from './problems.ts';
-import { suggest } from './suggest.ts';
+import { isStatementKeyword } from './starts.ts';
 import { endOf, startsDeclaration, T } from './tokens.ts';
-import type { Outline } from './outline.ts';
-import { statementWords } from './words.ts';
 
 const EXPRESSION = 'an expression';
 
@@ -69,49 +67,33 @@ function mismatch(expected: TokenType, previous: IToken, rule: string): string {
  */
 export function reportExceptions(
   exceptions: readonly IRecognitionException[],
-  { starts }: Outline,
   text: string,
   reporter: Reporter,
 ): void {
-  const damaged = new Set<number>();
-  for (const problem of reporter.problems) {
-    for (const label of problem.labels) damaged.add(statementAt(starts, label.span.start));
-  }
+  const damaged = reporter.damaged();
   for (const exception of exceptions) {
     const { found, previous, place } = placeOf(exception, text);
-    const statement = statementAt(starts, place.start);
+    const statement = reporter.statementAt(place.start);
     if (damaged.has(statement)) continue;
     damaged.add(statement);
-    const fields = {
-      expected: exception.message,
-      found: describe(found, text),
-      help: helpFor(exception.message, found, previous, text),
-    };
-    reporter.report('E0101', fields, reporter.here(place.start, place.end, `expected ${exception.message}`));
+    const expected = exception.message;
+    const next = text.charAt(place.end);
+    const before = text.slice(reporter.statementStart(place.start), place.start);
+    const help = helpFor({ expected, found, previous, next, before });
+    const label = reporter.here(place.start, place.end, `expected ${expected}`);
+    reporter.report('E0101', { expected, found: describe(found, text), help }, label);
   }
 }
 
 /** Removes bracket problems of statements in which an unclosed string swallowed the bracket. */
-export function dropEchoes(reporter: Reporter, starts: readonly number[]): void {
+export function dropEchoes(reporter: Reporter): void {
   const { problems } = reporter;
-  const place = (problem: Problem): number => statementAt(starts, problem.labels[0]?.span.start ?? 0);
+  const place = (problem: Problem): number => reporter.statementAt(problem.labels[0]?.span.start ?? 0);
   const swallowed = new Set(problems.filter((p) => p.code === 'E0103').map(place));
   const kept = problems.filter(
     (p) => !((p.code === 'E0106' || p.code === 'E0111') && swallowed.has(place(p))),
   );
   problems.splice(0, problems.length, ...kept);
-}
-
-/** Index of the statement an offset lies in. */
-function statementAt(starts: readonly number[], offset: number): number {
-  let low = 0;
-  let high = starts.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((starts[middle] ?? 0) <= offset) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }
 
 interface Place {
@@ -136,7 +118,7 @@ function endsStatement(token: IToken): boolean {
   if (Number.isNaN(token.startOffset) || token.image === '') return true;
   if (startsDeclaration(token)) return true;
   return (
-    token.tokenType === T.RCurly || token.tokenType === T.IfStatement || statementWords.includes(token.image)
+    token.tokenType === T.RCurly || token.tokenType === T.IfStatement || isStatementKeyword(token.tokenType)
   );
 }
 
@@ -152,31 +134,61 @@ function describe(token: IToken, text: string): string {
   return /^[a-z]/.test(token.image) ? `the keyword \`${token.image}\`` : `\`${token.image}\``;
 }
 
-function helpFor(
-  expected: string,
-  found: IToken,
-  previous: IToken | undefined,
-  text: string,
-): string | undefined {
-  const next = text.slice(endOf(found), endOf(found) + 1);
-  if (found.tokenType === T.Dot && /[0-9]/.test(next)) return 'a number has a digit before its point: `0.5`';
-  if (found.tokenType === T.Dot && previous?.tokenType === T.Number)
-    return 'a number has a digit after its point: `1.0`';
-  if (found.tokenType === T.Equals)
-    return '`==` compares; `=` gives a name its value at the beginning of a statement';
-  if (found.tokenType === T.Plus && expected === EXPRESSION) return 'a number needs no `+` sign';
-  if (found.tokenType === T.If && expected === EXPRESSION)
-    return 'put the conditional in parentheses: `(if c then a else b)`';
-  if (found.tokenType === T.Semicolon) return '`;` separates statements only';
-  if (found.image === '{' && expected === '`then`')
-    return 'in an expression a conditional is `if c then a else b`';
-  if (found.tokenType === T.Identifier && expected.startsWith('a statement')) {
-    const word = suggest(found.image, statementWords);
-    if (word !== undefined) return `did you mean \`${word}\`?`;
-  }
-  if (/^[a-z]+$/.test(found.image) && expected === 'a name')
-    return `\`${found.image}\` is a keyword; choose another name`;
-  if (found.tokenType === T.Then || found.tokenType === T.Else)
-    return 'a conditional is `if c then a else b`';
-  return undefined;
+interface Mistake {
+  readonly expected: string;
+  readonly found: IToken;
+  readonly previous: IToken | undefined;
+  /** The character after what was found. */
+  readonly next: string;
+  /** What was understood of the statement. */
+  readonly before: string;
+}
+
+/** How to mend what people do most, first match first. */
+const HELP: readonly { readonly when: (m: Mistake) => boolean; readonly say: (m: Mistake) => string }[] = [
+  {
+    when: (m) => m.found.tokenType === T.Dot && /[0-9]/.test(m.next),
+    say: () => 'a number has a digit before its point: `0.5`',
+  },
+  {
+    when: (m) => m.found.tokenType === T.Dot && m.previous?.tokenType === T.Number,
+    say: () => 'a number has a digit after its point: `1.0`',
+  },
+  {
+    when: (m) => m.found.tokenType === T.Equals,
+    say: () => '`==` compares; `=` gives a name its value at the beginning of a statement',
+  },
+  {
+    when: (m) => m.found.tokenType === T.Plus && m.expected === EXPRESSION,
+    say: () => 'a number needs no `+` sign',
+  },
+  {
+    when: (m) => m.found.tokenType === T.If && m.expected === EXPRESSION,
+    say: () => 'put the conditional in parentheses: `(if c then a else b)`',
+  },
+  { when: (m) => m.found.tokenType === T.Semicolon, say: () => '`;` separates statements only' },
+  {
+    when: (m) => m.found.tokenType === T.LCurly && m.expected === '`then`',
+    say: () => 'in an expression a conditional is `if c then a else b`',
+  },
+  {
+    when: (m) => m.expected === 'a name' && /^[a-z]+$/.test(m.found.image),
+    say: (m) => `\`${m.found.image}\` is a keyword; choose another name`,
+  },
+  {
+    when: (m) => m.found.tokenType === T.Then || m.found.tokenType === T.Else,
+    say: () => 'a conditional is `if c then a else b`',
+  },
+  {
+    when: (m) => m.before.includes('|>') && isOperator(m.found),
+    say: (m) => `\`|>\` binds weaker than any operator: write \`(x |> f) ${m.found.image} …\``,
+  },
+];
+
+function isOperator(token: IToken): boolean {
+  return token.tokenType.CATEGORIES?.includes(T.BinaryOp) ?? false;
+}
+
+function helpFor(mistake: Mistake): string | undefined {
+  return HELP.find((row) => row.when(mistake))?.say(mistake);
 }

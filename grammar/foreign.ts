@@ -24,6 +24,7 @@ export const foreignSymbols: ReadonlyMap<string, Foreign> = new Map<string, Fore
       instead: `an equation is no assignment: write \`name = … ${op} …\`; the next value of a state is \`name' = name ${op} …\``,
     },
   ]),
+  ['?', { as: undefined, instead: 'a conditional is `if c then a else b`' }],
   ['…', { as: T.Ellipsis, instead: 'write three dots: `...`' }],
   ['≤', { as: T.LessEqual, instead: 'write `<=`' }],
   ['≥', { as: T.GreaterEqual, instead: 'write `>=`' }],

@@ -17,6 +17,7 @@ import type { Syntax } from './syntax.ts';
 import { createLexer } from './tokens.ts';
 import { classifyWords, Tokens } from './words.ts';
 
+export { print } from './print.ts';
 export { syntaxProblems } from './problems.ts';
 export type { SyntaxCode } from './problems.ts';
 
@@ -45,11 +46,12 @@ export function parse(file: SourceFile, grammar: Grammar = (shared.grammar ??= c
   const lexed = lex(grammar.lexer, text, reporter);
   const words = classifyWords(new Tokens(lexed.tokens, text), reporter);
   const marked = outline(words, text, reporter);
-  dropEchoes(reporter, marked.starts);
+  reporter.setStarts(marked.starts);
+  dropEchoes(reporter);
   const { parser } = grammar;
   parser.input = marked.tokens;
   const cst = parser.file();
-  reportExceptions(parser.errors, marked, text, reporter);
+  reportExceptions(parser.errors, text, reporter);
   const docs = new Docs(lexed.docs, lexed.tokens);
   const declarations = new Lowering(text, reporter, docs).declarations(cst);
   const comments = collectComments(lexed.comments, docs, text, reporter);

@@ -27,6 +27,8 @@ export function lex(lexer: Lexer, text: string, reporter: Reporter): Lexed {
     reporter.report('E0107', { found, instead: 'a comment begins with `//` and ends with its line' }, label);
   }
   for (const token of tokens) {
+    // The lexer tracks starts only; the spans of nodes are made from both ends.
+    token.endOffset = endOf(token) - 1;
     if (token.tokenType === T.Number) checkNumber(token, reporter);
     else if (token.tokenType === T.String) checkString(token, reporter);
   }

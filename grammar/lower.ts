@@ -21,10 +21,12 @@ export class Lowering {
   readonly #reporter: Reporter;
   readonly #docs: Docs;
   readonly #expressions: ExpressionLowering;
+  readonly #damaged: ReadonlySet<number>;
 
   constructor(text: string, reporter: Reporter, docs: Docs) {
     this.#reporter = reporter;
     this.#docs = docs;
+    this.#damaged = reporter.damaged();
     this.#expressions = new ExpressionLowering(text, reporter);
   }
 
@@ -147,7 +149,8 @@ export class Lowering {
   }
 
   #port(node: CstNode, span: Span): readonly Statement[] {
-    const role = token(node, T.PortRole.name)?.image as Port['role'];
+    // Not by its text: a misspelt keyword was given the type it is most like.
+    const role = token(node, T.PortRole.name)?.tokenType.name.toLowerCase() as Port['role'];
     const doc = this.#docs.take(span.start);
     const names = tokensOf(node, T.Identifier.name);
     const type = this.#expressions.type(child(node, 'type'));
@@ -182,7 +185,7 @@ export class Lowering {
   #bare(node: CstNode, span: Span, place: Place): readonly Statement[] {
     const value = this.#value(node, span);
     if (value.kind === 'call' && place !== 'fn') return [{ kind: 'action', call: value, span }];
-    if (value.kind === 'invalid' || node.recoveredNode === true) return [];
+    if (value.kind === 'invalid' || this.#damaged.has(this.#reporter.statementAt(span.start))) return [];
     const label = this.#reporter.here(span.start, span.end, 'only an expression');
     const inFn = place === 'fn';
     const help = inFn ? 'a function ends with `return`: write `return …`' : 'give it a name: `name = …`';

@@ -6,6 +6,7 @@
 import type { IToken, TokenType } from 'chevrotain';
 import { matchBrackets } from './brackets.ts';
 import type { Reporter } from './problems.ts';
+import { missingColon, repairKeyword } from './repair.ts';
 import {
   isReduction,
   isStatementKeyword,
@@ -13,9 +14,8 @@ import {
   looksLikeEquation,
   startsOperand,
 } from './starts.ts';
-import { suggest } from './suggest.ts';
 import { endOf, endsOperand, retype, startsDeclaration, T, virtualToken } from './tokens.ts';
-import { declarationWords, Tokens } from './words.ts';
+import { Tokens } from './words.ts';
 
 /** Brackets and conditionals may nest this deep; the parser's stack is the limit. */
 export const MAX_NESTING = 64;
@@ -110,7 +110,7 @@ class Outliner {
         this.#forgetConditionals();
         break;
       case T.Identifier:
-        this.#reduction(token, i);
+        this.#name(token, i);
         break;
       case T.String:
         if (this.#declaration === T.Import && this.#open.length === 0) this.#mode = 'top';
@@ -154,6 +154,7 @@ class Outliner {
 
   /** Between declarations: everything up to the next one is reported once and left out. */
   #skipJunk(token: IToken, i: number): number {
+    if (repairKeyword(this.#tokens, i, 'declaration', this.#reporter)) return this.#declare(token, i);
     if (token.tokenType === T.Semicolon) return i + 1;
     this.#start(token);
     const label = this.#reporter.here(token.startOffset, endOf(token), 'a declaration was expected here');
@@ -161,11 +162,8 @@ class Outliner {
       this.#reporter.report('E0111', { close: '}', open: undefined, wanted: undefined }, label);
       return i + 1;
     }
-    const word = token.tokenType === T.Identifier ? suggest(token.image, declarationWords) : undefined;
     const help =
-      word === undefined
-        ? 'a file holds `import`, `model`, `layer`, `fn`, `optimizer` and `task` declarations; put this into one of them'
-        : `did you mean \`${word}\`?`;
+      'a file holds `import`, `model`, `layer`, `fn`, `optimizer` and `task` declarations; put this into one of them';
     this.#reporter.report('E0104', { what: `\`${token.image}\` does not begin a declaration`, help }, label);
     let at = i + 1;
     for (; at < this.#tokens.list.length; at++) {
@@ -189,7 +187,10 @@ class Outliner {
       return this.#begin(token, undefined);
     }
     if (this.#isEquation(i)) return this.#begin(token, T.EquationStart);
-    if (this.#isBare(token, i)) return this.#begin(token, T.BareStart);
+    if (this.#isBare(token, i)) {
+      const repaired = repairKeyword(this.#tokens, i, 'statement', this.#reporter);
+      return this.#begin(token, repaired ? undefined : T.BareStart);
+    }
     return false;
   }
 
@@ -253,7 +254,12 @@ class Outliner {
     return i + 1;
   }
 
-  #reduction(token: IToken, i: number): void {
+  #name(token: IToken, i: number): void {
+    const inParameters = this.#mode === 'header' && this.#open.at(-1)?.token.tokenType === T.LParen;
+    const inBody = this.#mode === 'body' && this.#open.at(-1)?.token.tokenType === T.LCurly;
+    const colon =
+      inParameters || inBody ? missingColon(this.#tokens, i, inParameters, this.#reporter) : undefined;
+    if (colon) this.#out.push(colon);
     if (!isReduction(this.#tokens, this.#closeOf, i, this.#declaration === T.Task)) return;
     retype(token, T.Reducer);
     this.#reductionEnds.add(this.#closeOf[i + 1] ?? -1);

@@ -57,7 +57,7 @@ export const syntaxProblems: { readonly [C in SyntaxCode]: ProblemKind<SyntaxFie
   },
   E0107: {
     title: 'a spelling from another language',
-    message: (f) => `${f.found} is not how it is written in .nnet`,
+    message: (f) => `${f.found} is not .nnet`,
     help: (f) => f.instead,
   },
   E0108: {
@@ -95,6 +95,7 @@ export const syntaxProblems: { readonly [C in SyntaxCode]: ProblemKind<SyntaxFie
 export class Reporter {
   readonly problems: Problem[] = [];
   readonly #file: string;
+  #starts: readonly number[] = [];
 
   constructor(file: string) {
     this.#file = file;
@@ -107,6 +108,34 @@ export class Reporter {
 
   report<C extends SyntaxCode>(code: C, fields: SyntaxFields[C], ...labels: readonly Label[]): void {
     this.problems.push({ code, severity: 'error', fields: fields as Fields, labels });
+  }
+
+  /** Says where statements and declarations begin, as soon as that is known; ascending. */
+  setStarts(starts: readonly number[]): void {
+    this.#starts = starts;
+  }
+
+  /** Number of the statement an offset lies in. */
+  statementAt(offset: number): number {
+    let low = 0;
+    let high = this.#starts.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#starts[middle] ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Where the statement begins that an offset lies in. */
+  statementStart(offset: number): number {
+    return this.#starts[this.statementAt(offset) - 1] ?? 0;
+  }
+
+  /** The statements in which something was reported: what else is wrong there may be an echo. */
+  damaged(): Set<number> {
+    const places = this.problems.flatMap((problem) => problem.labels.map((label) => label.span.start));
+    return new Set(places.map((place) => this.statementAt(place)));
   }
 
   /** The place of the mistake itself. */

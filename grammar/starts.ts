@@ -4,6 +4,7 @@
  */
 import type { TokenType } from 'chevrotain';
 import { T } from './tokens.ts';
+import { statementKeywords } from './words.ts';
 import type { Tokens } from './words.ts';
 
 const REDUCERS: ReadonlySet<string> = new Set([
@@ -18,15 +19,18 @@ const REDUCERS: ReadonlySet<string> = new Set([
   'all',
 ]);
 
-const STATEMENT_KEYWORDS: ReadonlySet<TokenType> = new Set([
-  T.Input, T.Output, T.Param, T.State, T.Return, T.Scan, T.Metric, T.Repeat, T.Fit, T.Evaluate, T.Minimize,
-]); // prettier-ignore
+const STATEMENT_KEYWORDS: ReadonlySet<TokenType> = new Set(statementKeywords.values());
 
 const OPERAND_STARTS: ReadonlySet<TokenType | undefined> = new Set<TokenType | undefined>([
   T.Identifier, T.Number, T.String, T.True, T.False,
 ]); // prettier-ignore
 
-/** Does the statement keyword at `index` begin a statement wherever it stands? */
+/** Is this the name of a reduction, such as `sum`? */
+export function isReducer(name: string): boolean {
+  return REDUCERS.has(name);
+}
+
+/** Is this a keyword that begins a statement? (`if` may also begin an expression.) */
 export function isStatementKeyword(type: TokenType): boolean {
   return STATEMENT_KEYWORDS.has(type);
 }
@@ -63,7 +67,7 @@ export function looksLikeAction(tokens: Tokens, index: number): boolean {
  * another line does not count as the operand.
  */
 export function isReduction(tokens: Tokens, closeOf: Int32Array, index: number, inTask: boolean): boolean {
-  if (!REDUCERS.has(tokens.at(index)?.image ?? '') || tokens.type(index + 1) !== T.LParen) return false;
+  if (!isReducer(tokens.at(index)?.image ?? '') || tokens.type(index + 1) !== T.LParen) return false;
   if (tokens.type(index - 1) === T.Dot) return false;
   const close = closeOf[index + 1] ?? -1;
   if (close < 0) return false;

@@ -37,7 +37,7 @@ const SingleQuoted = createToken({
   line_breaks: false,
 });
 
-const FOREIGN_SYMBOLS = /=>|&&|\|\||\*\*|:=|===|!==|[-+*/@%]=|!(?!=)|[…≤≥≠×·−→]/;
+const FOREIGN_SYMBOLS = /=>|&&|\|\||\*\*|:=|===|!==|[-+*/@%]=|!(?!=)|[?…≤≥≠×·−→]/;
 
 /** Every token type by name; the parser and the passes before it read them from here. */
 export const T = {

@@ -55,13 +55,30 @@ const INFIX: ReadonlyMap<string, TokenType> = new Map([
   ['div', T.Div],
 ]);
 
-/** The words that may begin a statement, for suggestions. */
-export const statementWords: readonly string[] = [
-  'input', 'output', 'param', 'state', 'return', 'scan', 'repeat', 'metric', 'fit', 'evaluate', 'minimize',
-]; // prettier-ignore
+/** What may begin a declaration. */
+export const declarationKeywords: ReadonlyMap<string, TokenType> = new Map([
+  ['import', T.Import],
+  ['model', T.Model],
+  ['layer', T.Layer],
+  ['fn', T.Fn],
+  ['optimizer', T.Optimizer],
+  ['task', T.Task],
+]);
 
-/** The words that may begin a declaration, for suggestions. */
-export const declarationWords: readonly string[] = ['import', 'model', 'layer', 'fn', 'optimizer', 'task'];
+/** What may begin a statement, besides `if` and a name. */
+export const statementKeywords: ReadonlyMap<string, TokenType> = new Map([
+  ['input', T.Input],
+  ['output', T.Output],
+  ['param', T.Param],
+  ['state', T.State],
+  ['return', T.Return],
+  ['scan', T.Scan],
+  ['repeat', T.Repeat],
+  ['metric', T.Metric],
+  ['fit', T.Fit],
+  ['evaluate', T.Evaluate],
+  ['minimize', T.Minimize],
+]);
 
 /** A token list with what the passes before the parser ask about it. */
 export class Tokens {
@@ -144,15 +161,23 @@ function infixFits(
 }
 
 function leadingFits(tokens: Tokens, i: number, before: IToken | undefined): boolean {
-  const next = tokens.at(i + 1);
-  if (next?.tokenType !== T.Identifier) return false;
+  if (!isName(tokens, i + 1)) return false;
   const previous = before?.tokenType;
   const begins =
     previous === undefined || previous === T.LCurly || previous === T.RCurly || previous === T.Semicolon;
   if (begins || endsOperand(before)) return true;
   // After an operator an operand is expected: a keyword only if the line looks like a statement.
   const inType = previous === T.Colon || previous === T.Arrow || previous === T.Bar;
-  return !inType && tokens.startsLine(i) && !tokens.startsLine(i + 1) && !INFIX.has(next.image);
+  return !inType && tokens.startsLine(i) && !tokens.startsLine(i + 1);
+}
+
+const AFTER_NAME: readonly (TokenType | undefined)[] = [T.Colon, T.Equals, T.Comma, T.LCurly];
+
+/** Is the word at `i` a name, as far as a look at its neighbour tells? */
+function isName(tokens: Tokens, i: number): boolean {
+  const token = tokens.at(i);
+  if (token?.tokenType !== T.Identifier || RESERVED.has(token.image)) return false;
+  return !INFIX.has(token.image) || AFTER_NAME.includes(tokens.type(i + 1));
 }
 
 function foreignAt(tokens: Tokens, i: number, before: IToken | undefined): Foreign | undefined {
