@@ -1,0 +1,76 @@
+/** Finding a WebGPU device: the browser's, or in Node that of the optional package `webgpu` (Dawn). */
+import { GpuDevice } from './webgpu/device.ts';
+
+export { GpuDevice } from './webgpu/device.ts';
+export type { GpuStats } from './webgpu/device.ts';
+export { WebgpuSession } from './webgpu/session.ts';
+
+export interface WebgpuOptions {
+  /** Where to look instead. */
+  readonly gpu?: GPU;
+  /** Take adapters that compute on the CPU too: they are for tests. */
+  readonly allowSoftware?: boolean;
+}
+
+/** Opens a GPU, or says why there is none. Throws nothing for a machine without one. */
+export async function openWebgpu(
+  options: WebgpuOptions = {},
+): Promise<GpuDevice | { readonly reason: string }> {
+  const gpu = options.gpu ?? (await findGpu());
+  if ('reason' in gpu) return gpu;
+  try {
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (!adapter) return { reason: 'no WebGPU adapter was found' };
+    const name = nameOf(adapter.info);
+    if (!options.allowSoftware && isSoftware(adapter.info)) return { reason: `${name} computes on the CPU` };
+    const device = await adapter.requestDevice({ requiredLimits: raised(adapter.limits) });
+    return new GpuDevice(gpu, adapter, device, `webgpu (${name})`);
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** As much as the adapter has of what programs may need more of than every device grants. */
+function raised(limits: GPUSupportedLimits): Record<string, number> {
+  const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize } = limits;
+  return { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize };
+}
+
+function nameOf(info: GPUAdapterInfo): string {
+  return (
+    info.description || [info.vendor, info.architecture].filter((s) => s !== '').join(' ') || 'unknown GPU'
+  );
+}
+
+/** SwiftShader, llvmpipe and the like. */
+function isSoftware(info: GPUAdapterInfo): boolean {
+  const words = [info.vendor, info.architecture, info.device, info.description].join(' ').toLowerCase();
+  return (
+    info.isFallbackAdapter === true ||
+    /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b|\bcpu\b/.test(words)
+  );
+}
+
+async function findGpu(): Promise<GPU | { readonly reason: string }> {
+  if (typeof navigator !== 'undefined' && 'gpu' in navigator && navigator.gpu) return navigator.gpu;
+  if (typeof process === 'undefined' || !process.versions?.node)
+    return { reason: 'this browser has no WebGPU' };
+  try {
+    return await dawn();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { reason: `the optional package \`webgpu\` does not load: ${why}` };
+  }
+}
+
+// Dawn crashes when its instance is collected: one is kept for the life of the process.
+let instance: Promise<GPU> | undefined;
+
+function dawn(): Promise<GPU> {
+  // Not a literal, so that bundlers for browsers do not look for it.
+  const name = 'webgpu';
+  instance ??= (import(/* @vite-ignore */ name) as Promise<typeof import('webgpu')>).then(({ create }) =>
+    create([]),
+  );
+  return instance;
+}

@@ -1,0 +1,150 @@
+/** One plan on the GPU: pipelines, its transient arena, bind groups. Made for the largest sizes, used for smaller ones too. */
+import type { Plan } from '../../compiler/plan.ts';
+import { planArena } from '../arena.ts';
+import type { Dims } from '../device.ts';
+import { RuntimeError } from '../errors.ts';
+import { evalSize } from '../size.ts';
+import type { GpuDevice } from './device.ts';
+import { outOfMemory } from './device.ts';
+import type { Place, Stores } from './stores.ts';
+import { ALIGNMENT, ELEMENT, STORAGE_USAGE } from './stores.ts';
+
+const UNIFORM_USAGE = 0x40 | 0x8;
+
+/** What a plan's dims come to. */
+export interface Bound {
+  /** Elements of every buffer. */
+  readonly sizes: readonly number[];
+  /** Workgroups of every dispatch. */
+  readonly workgroups: readonly (readonly [number, number, number])[];
+  /** Contents of the uniform buffer. */
+  readonly words: Uint32Array<ArrayBuffer>;
+}
+
+export function bind(plan: Plan, dims: Dims): Bound {
+  const words = new Uint32Array(Math.ceil(plan.dims.length / 4) * 4);
+  plan.dims.forEach((name, i) => (words[i] = dims[name] ?? 0));
+  return {
+    words,
+    sizes: plan.buffers.map((b) => evalSize(b.size, dims)),
+    workgroups: plan.dispatches.map((d) => {
+      const [x, y, z] = d.workgroups ?? [0, 0, 0];
+      return [evalSize(x, dims), evalSize(y, dims), evalSize(z, dims)];
+    }),
+  };
+}
+
+/** What never changes for a plan. */
+export interface Compiled {
+  readonly pipelines: readonly GPUComputePipeline[];
+  readonly layouts: readonly GPUBindGroupLayout[];
+  readonly uniform: GPUBuffer | undefined;
+}
+
+/** Compiles all kernels of a plan at once. */
+export async function compile(gpu: GpuDevice, plan: Plan): Promise<Compiled> {
+  const shaders = shadersOf(plan);
+  const layouts = plan.dispatches.map((d) => gpu.layout(d.buffers.length, plan.dims.length > 0));
+  const most = Math.max(0, ...plan.dispatches.map((d) => d.buffers.length));
+  const limit = gpu.device.limits.maxStorageBuffersPerShaderStage;
+  if (most > limit)
+    throw new RuntimeError(
+      'no-device',
+      `plan \`${plan.name}\` binds ${most} buffers to a kernel, this GPU allows ${limit}`,
+      'use the backend `wasm`',
+    );
+  const pipelines = await gpu.waitFor(
+    Promise.all(
+      plan.dispatches.map((d, i) => {
+        const code = Object.hasOwn(shaders, d.entry) ? shaders[d.entry] : undefined;
+        if (code === undefined) throw new Error(`plan \`${plan.name}\` has no shader \`${d.entry}\``);
+        return gpu.pipeline(d.name, code, layouts[i]!);
+      }),
+    ),
+  );
+  const size = Math.ceil(plan.dims.length / 4) * 16;
+  const uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, size, UNIFORM_USAGE) : undefined;
+  return { pipelines, layouts, uniform };
+}
+
+function shadersOf(plan: Plan): Readonly<Record<string, string>> {
+  if (plan.code.kind === 'wgsl') return plan.code.shaders;
+  throw new RuntimeError(
+    'wrong-target',
+    `plan \`${plan.name}\` was compiled for ${plan.target}, not for webgpu`,
+    'compile it with the target `webgpu`',
+    { plan: plan.name, target: plan.target },
+  );
+}
+
+export class Reserved {
+  /** Elements every buffer has room for. */
+  readonly capacity: readonly number[];
+  readonly #places: readonly Place[];
+  readonly #arena: GPUBuffer | undefined;
+  readonly #groups: readonly GPUBindGroup[];
+  readonly #plan: Plan;
+  readonly #compiled: Compiled;
+  #written: Uint32Array | undefined;
+
+  /** Creates GPU objects: call within `GpuDevice.guarded`. */
+  constructor(gpu: GpuDevice, plan: Plan, compiled: Compiled, stores: Stores, capacity: readonly number[]) {
+    this.#plan = plan;
+    this.#compiled = compiled;
+    this.capacity = capacity;
+    const bytes = capacity.map((n) => n * ELEMENT);
+    const limit = gpu.device.limits.maxStorageBufferBindingSize;
+    const tooLarge = bytes.findIndex((n) => n > limit);
+    if (tooLarge >= 0)
+      throw outOfMemory(
+        `\`${plan.buffers[tooLarge]!.name}\``,
+        `at most ${limit} bytes can be bound`,
+        bytes[tooLarge],
+      );
+    const { offsets, total } = planArena(plan.buffers, bytes, ALIGNMENT);
+    this.#arena = total > 0 ? gpu.buffer(`${plan.name} arena`, total, STORAGE_USAGE) : undefined;
+    this.#places = plan.buffers.map(({ place }, i) =>
+      place.kind === 'store'
+        ? stores.place(place.store)
+        : { buffer: this.#arena!, offset: offsets[i]!, size: Math.max(ELEMENT, bytes[i]!) },
+    );
+    const dims = compiled.uniform ? [{ buffer: compiled.uniform }] : [];
+    this.#groups = plan.dispatches.map((d, i) =>
+      gpu.bindGroup(d.name, compiled.layouts[i]!, [...d.buffers.map((b) => this.#places[b]!), ...dims]),
+    );
+  }
+
+  place(buffer: number): Place {
+    return this.#places[buffer]!;
+  }
+
+  fits(bound: Bound): boolean {
+    return bound.sizes.every((n, i) => n <= this.capacity[i]!);
+  }
+
+  /** Encodes and submits one run. */
+  submit(gpu: GpuDevice, bound: Bound): void {
+    const { queue } = gpu.device;
+    const { uniform, pipelines } = this.#compiled;
+    if (uniform && this.#written !== bound.words) {
+      queue.writeBuffer(uniform, 0, bound.words);
+      this.#written = bound.words;
+    }
+    const encoder = gpu.device.createCommandEncoder({ label: this.#plan.name });
+    const pass = encoder.beginComputePass();
+    bound.workgroups.forEach(([x, y, z], i) => {
+      if (x === 0 || y === 0 || z === 0) return;
+      pass.setPipeline(pipelines[i]!);
+      pass.setBindGroup(0, this.#groups[i]!);
+      pass.dispatchWorkgroups(x, y, z);
+      gpu.stats.dispatches++;
+    });
+    pass.end();
+    queue.submit([encoder.finish()]);
+    gpu.stats.submits++;
+  }
+
+  close(): void {
+    this.#arena?.destroy();
+  }
+}
