@@ -116,6 +116,7 @@ export class Tokens {
 /** Gives words their keyword types and replaces foreign spellings (E0107). Returns the tokens that remain. */
 export function classifyWords(tokens: Tokens, reporter: Reporter): IToken[] {
   const kept: IToken[] = [];
+  const open: TokenType[] = [];
   for (let i = 0; i < tokens.list.length; i++) {
     const token = tokens.at(i);
     if (token === undefined) continue;
@@ -125,20 +126,34 @@ export function classifyWords(tokens: Tokens, reporter: Reporter): IToken[] {
       if (foreign.as === undefined) continue;
       retype(token, foreign.as);
     } else if (token.tokenType === T.Identifier) {
-      const type = keywordAt(tokens, i, kept.at(-1));
+      const type = keywordAt(tokens, i, kept.at(-1), open.at(-1));
       if (type) retype(token, type);
     }
+    followBrackets(open, token.tokenType);
     kept.push(token);
   }
   return kept;
 }
 
-function keywordAt(tokens: Tokens, i: number, before: IToken | undefined): TokenType | undefined {
+/** Keeps the brackets that are open, roughly: only the innermost one is asked for. */
+function followBrackets(open: TokenType[], type: TokenType): void {
+  if (type === T.LParen || type === T.LSquare || type === T.LCurly) open.push(type);
+  else if (type === T.RParen || type === T.RSquare) open.pop();
+  else if (type === T.RCurly) open.length = Math.max(0, open.lastIndexOf(T.LCurly));
+}
+
+function keywordAt(
+  tokens: Tokens,
+  i: number,
+  before: IToken | undefined,
+  bracket: TokenType | undefined,
+): TokenType | undefined {
   const word = tokens.at(i)?.image ?? '';
   const next = tokens.type(i + 1);
   const previous = before?.tokenType;
   if (previous === T.Dot || previous === T.Ellipsis) return undefined;
-  if ((previous === T.LParen || previous === T.Comma) && next === T.Colon) return undefined;
+  const begins = previous === T.LParen || previous === T.Comma;
+  if (begins && next === T.Colon && bracket === T.LParen) return undefined;
   const reserved = RESERVED.get(word);
   if (reserved) return reserved;
   const infix = INFIX.get(word);
@@ -165,10 +180,13 @@ function leadingFits(tokens: Tokens, i: number, before: IToken | undefined): boo
   const previous = before?.tokenType;
   const begins =
     previous === undefined || previous === T.LCurly || previous === T.RCurly || previous === T.Semicolon;
-  if (begins || endsOperand(before)) return true;
+  if (begins) return true;
+  const inLine = !tokens.startsLine(i + 1);
+  // In the middle of a line it may as well be the body of a reduction, with a statement on the next line.
+  if (endsOperand(before)) return inLine || tokens.startsLine(i);
   // After an operator an operand is expected: a keyword only if the line looks like a statement.
   const inType = previous === T.Colon || previous === T.Arrow || previous === T.Bar;
-  return !inType && tokens.startsLine(i) && !tokens.startsLine(i + 1);
+  return !inType && tokens.startsLine(i) && inLine;
 }
 
 const AFTER_NAME: readonly (TokenType | undefined)[] = [T.Colon, T.Equals, T.Comma, T.LCurly];
