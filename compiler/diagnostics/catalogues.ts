@@ -1,12 +1,13 @@
 /** What the codes mean: the catalogues of all stages of the compiler in one table. */
 import type { Problem, ProblemKind } from '../../grammar/problem.ts';
 import { syntaxProblems } from '../../grammar/problems.ts';
+import { checkProblems } from './catalogue.ts';
 
 /** Rows by code. Every row has its own fields; whoever reports a code is held to them by the row's type. */
 export type Catalogue = Readonly<Record<string, ProblemKind<never>>>;
 
 /** E01xx grammar; E02xx-E05xx check. */
-export const catalogue: Catalogue = { ...syntaxProblems };
+export const catalogue: Catalogue = { ...syntaxProblems, ...checkProblems };
 
 /** The headline of a problem. */
 export function messageOf(problem: Problem, rows: Catalogue = catalogue): string {

@@ -21,6 +21,11 @@ export class MathLibrary {
     return this.unary(name).call('v128', x);
   }
 
+  /** The same code in place: worth it in loops, where the constants stay in registers. `x` is cheap to repeat. */
+  inline(name: MathName, x: V128, to: Emitter): V128 {
+    return new Builder(to, this.relaxed)[name](x);
+  }
+
   scalar(name: MathName, x: F32): F32 {
     return f32x4.extract(this.vector(name, f32x4.splat(x)), 0);
   }
@@ -34,8 +39,13 @@ export class MathLibrary {
     if (known) return known;
     const f = this.module.func(`math.${name}`, [['x', 'v128']], 'v128');
     this.made.set(name, f);
-    const build = new Builder(f, this.relaxed);
-    f.body.push(build[name](f.params[0] as Local<'v128'>));
+    const keep = (value: V128): V128 => {
+      const local = f.local('v128');
+      f.body.push(local.set(value));
+      return local.get;
+    };
+    const x = f.params[0] as Local<'v128'>;
+    f.body.push(this.inline(name, x.get, { keep, float: f32x4.splatConst, int: i32x4.splatConst }));
     return f;
   }
 
@@ -57,19 +67,23 @@ export class MathLibrary {
 }
 
 const roundingMagic = 12582912; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-const c = f32x4.splatConst;
+/** Where the code of an elementary function goes: values that are used twice, and constants. */
+export interface Emitter {
+  /** Computes `value` now; the result is cheap to repeat. */
+  readonly keep: (value: V128) => V128;
+  readonly float: (value: number) => V128;
+  readonly int: (value: number) => V128;
+}
 
-/** One function's body; every method appends to it and returns the result. */
+/** Code of one elementary function, into a function's body or straight into a loop. */
 class Builder {
   constructor(
-    private readonly f: Func,
+    private readonly to: Emitter,
     private readonly relaxed: boolean,
   ) {}
 
-  private keep(value: V128): Local<'v128'> {
-    const local = this.f.local('v128');
-    this.f.body.push(local.set(value));
-    return local;
+  private keep(value: V128): V128 {
+    return this.to.keep(value);
   }
 
   private madd(a: V128, b: V128, sum: V128): V128 {
@@ -83,127 +97,127 @@ class Builder {
   /** Horner, highest coefficient first. */
   private polynomial(x: V128, coefficients: readonly number[]): V128 {
     const [first = 0, ...rest] = coefficients;
-    return rest.reduce<V128>((sum, k) => this.madd(sum, x, c(k)), c(first));
+    return rest.reduce<V128>((sum, k) => this.madd(sum, x, this.to.float(k)), this.to.float(first));
   }
 
   /** 2^n * (1 + r + r^2 P(r)), x = n ln 2 + r; the scale in two halves, so that denormals and overflow come out right. */
-  exp(x: Local<'v128'>): V128 {
-    const clamped = this.keep(f32x4.pmin(f32x4.pmax(x.get, c(-104)), c(89)));
-    const t = this.keep(this.madd(clamped.get, c(Math.LOG2E), c(roundingMagic)));
-    const n = this.keep(f32x4.sub(t.get, c(roundingMagic)));
-    const high = this.keep(this.nmadd(n.get, c(0.693359375), clamped.get));
-    const r = this.keep(this.nmadd(n.get, c(-2.1219444e-4), high.get));
+  exp(x: V128): V128 {
+    const clamped = this.keep(f32x4.pmin(f32x4.pmax(x, this.to.float(-104)), this.to.float(89)));
+    const t = this.keep(this.madd(clamped, this.to.float(Math.LOG2E), this.to.float(roundingMagic)));
+    const n = this.keep(f32x4.sub(t, this.to.float(roundingMagic)));
+    const high = this.keep(this.nmadd(n, this.to.float(0.693359375), clamped));
+    const r = this.keep(this.nmadd(n, this.to.float(-2.1219444e-4), high));
     const p = this.polynomial(
-      r.get,
+      r,
       [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
     );
-    const sum = this.madd(this.madd(p, r.get, c(1)), r.get, c(1));
-    const exponent = this.keep(i32x4.sub(t.get, c(roundingMagic)));
-    const half = this.keep(i32x4.shrS(exponent.get, i32.const(1)));
-    const power = (e: V128): V128 => i32x4.shl(i32x4.add(e, i32x4.splatConst(127)), i32.const(23));
-    return f32x4.mul(f32x4.mul(sum, power(half.get)), power(i32x4.sub(exponent.get, half.get)));
+    const sum = this.madd(this.madd(p, r, this.to.float(1)), r, this.to.float(1));
+    const exponent = this.keep(i32x4.sub(t, this.to.float(roundingMagic)));
+    const half = this.keep(i32x4.shrS(exponent, i32.const(1)));
+    const power = (e: V128): V128 => i32x4.shl(i32x4.add(e, this.to.int(127)), i32.const(23));
+    return f32x4.mul(f32x4.mul(sum, power(half)), power(i32x4.sub(exponent, half)));
   }
 
   /** x = 2^e m with m in [sqrt(1/2), sqrt 2): e ln 2 + log m. */
-  log(x: Local<'v128'>): V128 {
-    const denormal = this.keep(f32x4.lt(x.get, c(1.17549435e-38)));
-    const scaled = this.keep(v128.select(denormal.get, f32x4.mul(x.get, c(8388608)), x.get));
-    const bits = this.keep(i32x4.sub(scaled.get, i32x4.splatConst(0x3f3504f3)));
-    const bias = v128.and(denormal.get, c(23));
-    const e = this.keep(f32x4.sub(f32x4.convertS(i32x4.shrS(bits.get, i32.const(23))), bias));
-    const mantissa = i32x4.add(v128.and(bits.get, i32x4.splatConst(0x7fffff)), i32x4.splatConst(0x3f3504f3));
-    const m = this.keep(f32x4.sub(mantissa, c(1)));
-    const z = this.keep(f32x4.mul(m.get, m.get));
+  log(x: V128): V128 {
+    const denormal = this.keep(f32x4.lt(x, this.to.float(1.17549435e-38)));
+    const scaled = this.keep(v128.select(denormal, f32x4.mul(x, this.to.float(8388608)), x));
+    const bits = this.keep(i32x4.sub(scaled, this.to.int(0x3f3504f3)));
+    const bias = v128.and(denormal, this.to.float(23));
+    const e = this.keep(f32x4.sub(f32x4.convertS(i32x4.shrS(bits, i32.const(23))), bias));
+    const mantissa = i32x4.add(v128.and(bits, this.to.int(0x7fffff)), this.to.int(0x3f3504f3));
+    const m = this.keep(f32x4.sub(mantissa, this.to.float(1)));
+    const z = this.keep(f32x4.mul(m, m));
     const p = this.polynomial(
-      m.get,
+      m,
       [
         7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
         2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
       ],
     );
-    const cubic = this.madd(e.get, c(-2.1219444e-4), f32x4.mul(f32x4.mul(p, z.get), m.get));
-    const small = this.nmadd(z.get, c(0.5), cubic);
-    const finite = this.keep(this.madd(e.get, c(0.693359375), f32x4.add(small, m.get)));
-    const infinite = v128.select(f32x4.eq(x.get, c(Infinity)), x.get, finite.get);
-    const zero = v128.select(f32x4.eq(x.get, c(0)), c(-Infinity), infinite);
-    const valid = this.keep(f32x4.ge(x.get, c(0)));
-    return v128.select(valid.get, zero, c(NaN));
+    const cubic = this.madd(e, this.to.float(-2.1219444e-4), f32x4.mul(f32x4.mul(p, z), m));
+    const small = this.nmadd(z, this.to.float(0.5), cubic);
+    const finite = this.keep(this.madd(e, this.to.float(0.693359375), f32x4.add(small, m)));
+    const infinite = v128.select(f32x4.eq(x, this.to.float(Infinity)), x, finite);
+    const zero = v128.select(f32x4.eq(x, this.to.float(0)), this.to.float(-Infinity), infinite);
+    const valid = this.keep(f32x4.ge(x, this.to.float(0)));
+    return v128.select(valid, zero, this.to.float(NaN));
   }
 
-  private magnitude(x: V128): Local<'v128'> {
+  private magnitude(x: V128): V128 {
     return this.keep(f32x4.abs(x));
   }
 
   private copySign(value: V128, sign: V128): V128 {
-    return v128.or(value, v128.and(sign, i32x4.splatConst(-0x80000000)));
+    return v128.or(value, v128.and(sign, this.to.int(-0x80000000)));
   }
 
-  tanh(x: Local<'v128'>): V128 {
-    const a = this.magnitude(x.get);
-    const z = this.keep(f32x4.mul(x.get, x.get));
+  tanh(x: V128): V128 {
+    const a = this.magnitude(x);
+    const z = this.keep(f32x4.mul(x, x));
     const p = this.polynomial(
-      z.get,
+      z,
       [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
     );
-    const near = this.keep(this.madd(f32x4.mul(p, z.get), x.get, x.get));
-    const e = this.exp(this.keep(f32x4.add(a.get, a.get)));
-    const far = f32x4.sub(c(1), f32x4.div(c(2), f32x4.add(e, c(1))));
-    return v128.select(f32x4.lt(a.get, c(0.625)), near.get, this.copySign(far, x.get));
+    const near = this.keep(this.madd(f32x4.mul(p, z), x, x));
+    const e = this.exp(this.keep(f32x4.add(a, a)));
+    const far = f32x4.sub(this.to.float(1), f32x4.div(this.to.float(2), f32x4.add(e, this.to.float(1))));
+    return v128.select(f32x4.lt(a, this.to.float(0.625)), near, this.copySign(far, x));
   }
 
-  erf(x: Local<'v128'>): V128 {
-    const a = this.keep(f32x4.pmin(f32x4.abs(x.get), c(4)));
-    const s = this.keep(f32x4.mul(a.get, a.get));
-    const r = this.madd(c(-1.7285347e-5), a.get, c(3.83197126e-4));
-    const u = this.madd(c(-3.88396438e-3), a.get, c(2.42546219e-2));
+  erf(x: V128): V128 {
+    const a = this.keep(f32x4.pmin(f32x4.abs(x), this.to.float(4)));
+    const s = this.keep(f32x4.mul(a, a));
+    const r = this.madd(this.to.float(-1.7285347e-5), a, this.to.float(3.83197126e-4));
+    const u = this.madd(this.to.float(-3.88396438e-3), a, this.to.float(2.42546219e-2));
     const tail = this.polynomial2(
-      this.madd(r, s.get, u),
-      a.get,
+      this.madd(r, s, u),
+      a,
       [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1],
     );
-    const far = f32x4.sub(c(1), this.exp(this.keep(this.madd(tail, a.get, f32x4.neg(a.get)))));
+    const far = f32x4.sub(this.to.float(1), this.exp(this.keep(this.madd(tail, a, f32x4.neg(a)))));
     const p = this.polynomial(
-      s.get,
+      s,
       [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1],
     );
-    const near = this.madd(p, x.get, x.get);
-    return v128.select(f32x4.lt(a.get, c(0.927734375)), near, this.copySign(far, x.get));
+    const near = this.madd(p, x, x);
+    return v128.select(f32x4.lt(a, this.to.float(0.927734375)), near, this.copySign(far, x));
   }
 
   private polynomial2(start: V128, x: V128, coefficients: readonly number[]): V128 {
-    return coefficients.reduce<V128>((sum, k) => this.madd(sum, x, c(k)), start);
+    return coefficients.reduce<V128>((sum, k) => this.madd(sum, x, this.to.float(k)), start);
   }
 
-  sin(x: Local<'v128'>): V128 {
+  sin(x: V128): V128 {
     return this.circular(x, 0);
   }
 
-  cos(x: Local<'v128'>): V128 {
+  cos(x: V128): V128 {
     return this.circular(x, 1);
   }
 
   /** sin(x + quarter * pi / 2), reduced to [-pi/4, pi/4] in f64. */
-  private circular(x: Local<'v128'>, quarter: number): V128 {
-    const halves = [x.get, v128.shuffle(x.get, x.get, [2, 3, 2, 3])].map((half) => {
+  private circular(x: V128, quarter: number): V128 {
+    const halves = [x, v128.shuffle(x, x, [2, 3, 2, 3])].map((half) => {
       const wide = this.keep(f64x2.promoteLow(half));
-      const n = this.keep(f64x2.nearest(f64x2.mul(wide.get, f64x2.splatConst(2 / Math.PI))));
-      const high = f64x2.sub(wide.get, f64x2.mul(n.get, f64x2.splatConst(1.5707963267341256)));
-      const rest = f64x2.sub(high, f64x2.mul(n.get, f64x2.splatConst(6.077100506506192e-11)));
-      return { rest: f32x4.demoteZero(rest), turn: i32x4.truncSatF64S(n.get) };
+      const n = this.keep(f64x2.nearest(f64x2.mul(wide, f64x2.splatConst(2 / Math.PI))));
+      const high = f64x2.sub(wide, f64x2.mul(n, f64x2.splatConst(1.5707963267341256)));
+      const rest = f64x2.sub(high, f64x2.mul(n, f64x2.splatConst(6.077100506506192e-11)));
+      return { rest: f32x4.demoteZero(rest), turn: i32x4.truncSatF64S(n) };
     });
     const join = (a: V128, b: V128): V128 => v128.shuffle(a, b, [0, 1, 4, 5]);
     const r = this.keep(join(halves[0]!.rest, halves[1]!.rest));
-    const q = this.keep(i32x4.add(join(halves[0]!.turn, halves[1]!.turn), i32x4.splatConst(quarter)));
-    const z = this.keep(f32x4.mul(r.get, r.get));
-    const sine = this.polynomial(z.get, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
+    const q = this.keep(i32x4.add(join(halves[0]!.turn, halves[1]!.turn), this.to.int(quarter)));
+    const z = this.keep(f32x4.mul(r, r));
+    const sine = this.polynomial(z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
     const cosine = this.polynomial(
-      z.get,
+      z,
       [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2],
     );
-    const s = this.madd(f32x4.mul(sine, z.get), r.get, r.get);
-    const k = f32x4.add(this.nmadd(z.get, c(0.5), f32x4.mul(f32x4.mul(cosine, z.get), z.get)), c(1));
-    const odd = i32x4.ne(v128.and(q.get, i32x4.splatConst(1)), i32x4.splatConst(0));
-    const sign = i32x4.shl(v128.and(q.get, i32x4.splatConst(2)), i32.const(30));
+    const s = this.madd(f32x4.mul(sine, z), r, r);
+    const k = f32x4.add(this.nmadd(z, this.to.float(0.5), f32x4.mul(f32x4.mul(cosine, z), z)), this.to.float(1));
+    const odd = i32x4.ne(v128.and(q, this.to.int(1)), this.to.int(0));
+    const sign = i32x4.shl(v128.and(q, this.to.int(2)), i32.const(30));
     return v128.xor(v128.select(odd, k, s), sign);
   }
 }

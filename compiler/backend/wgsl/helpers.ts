@@ -16,20 +16,26 @@ const helpers = {
   return bitcast<f32>(bits);
 }`,
   },
-  /** Rounds towards minus infinity. */
+  /** Rounds towards minus infinity; 0 when dividing by 0. */
   nn_div: {
     needs: [],
     code: `fn nn_div(a: i32, b: i32) -> i32 {
   let q = a / b;
-  let r = a - q * b;
-  return select(q, q - 1, r != 0 && (r < 0) != (b < 0));
+  let r = a % b;
+  return select(select(q, q - 1, r != 0 && (r < 0) != (b < 0)), 0, b == 0);
 }`,
   },
-  /** Has the sign of \`b\`. */
+  nn_div_u32: {
+    needs: [],
+    code: `fn nn_div_u32(a: u32, b: u32) -> u32 {
+  return select(a / b, 0u, b == 0u);
+}`,
+  },
+  /** Has the sign of \`b\`; 0 when dividing by 0. */
   nn_mod: {
     needs: [],
     code: `fn nn_mod(a: i32, b: i32) -> i32 {
-  let r = a - (a / b) * b;
+  let r = a % b;
   return select(r, r + b, r != 0 && (r < 0) != (b < 0));
 }`,
   },

@@ -33,7 +33,7 @@ const casts: { readonly [To in DType]: Rule } = {
   },
 };
 
-/** One row per scalar operation. Division by zero on integers, as WGSL has it, gives the dividend. */
+/** One row per scalar operation. */
 const rules: { readonly [Op in ScalarOp]: Rule } = {
   // WGSL has no unary minus on u32.
   neg: (result) => (result === 'u32' ? native('negU32') : native('neg')),
@@ -54,8 +54,8 @@ const rules: { readonly [Op in ScalarOp]: Rule } = {
   add: always('add'),
   sub: always('sub'),
   mul: always('mul'),
-  // `/` truncates integers.
-  div: (result) => (result === 'i32' ? helper('nn_div') : native('div')),
+  // `/` truncates integers, and gives the dividend when dividing by 0.
+  div: (result) => (result === 'i32' ? helper('nn_div') : result === 'u32' ? helper('nn_div_u32') : native('div')),
   mod: (result) =>
     result === 'i32' ? helper('nn_mod') : result === 'u32' ? native('rem') : helper('nn_mod_f32'),
   // The built-in is exp2(y * log2(x)): undefined for x < 0, and inexact for small whole exponents.

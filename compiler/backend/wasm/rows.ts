@@ -1,0 +1,333 @@
+/**
+ * Rows kernels: for every grid point, stages of reductions and maps. Either the vectors run along one grid axis (maps,
+ * column sums, pooling), or along an inner axis of each stage (softmax, norms, row sums).
+ */
+import type { Axis, Ex, Reduction, RowsKernel, Stage } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, multiply, one, substitute, subtract } from '../../shape/poly.ts';
+import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
+import type { Code, I32, Local, Stmt, V128 } from './encoder.ts';
+import { forLoop, i32, minI32, when } from './instr.ts';
+import type { Item } from './intern.ts';
+import { Lowering } from './lower.ts';
+import { f32x4 } from './instr.ts';
+import type { EmitContext } from './emit.ts';
+import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
+import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
+import { extract, vectorConst, vectorReduce } from './vector-ops.ts';
+
+export interface EmittedRows {
+  /** Independent pieces of work: outermost grid indices, or runs of the only grid axis. */
+  readonly units: Poly;
+}
+
+/** Elements of a one-axis grid that make a unit. A multiple of a cache line, so that threads never share one. */
+const mapRun = 2048;
+const columnRun = 64;
+/** Reductions over so few elements are written out. */
+const unrollLimit = 16;
+
+export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows {
+  const merged = normalise(kernel);
+  const best = bestGridAxis(merged);
+  const along = best && gridCost(merged, best) <= innerCost(merged) ? best : undefined;
+  const k = along ? { ...merged, grid: [...merged.grid.filter((a) => a !== along), along] } : merged;
+  return new RowsEmitter(writeOut(k, along ? unrollLimit : 4), along, context).emit();
+}
+
+// ---------------------------------------------------------------- kernel to kernel
+
+function stagePolys(stage: Stage): Poly[] {
+  if (stage.kind === 'reduce') return stage.reductions.flatMap((r) => polysOf(r.value));
+  return stage.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
+}
+
+function mapStage(stage: Stage, axes: readonly Axis[], map: (p: Poly) => Poly): Stage {
+  const mapEx = exMapper(map);
+  if (stage.kind === 'reduce') return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
+  return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)) };
+}
+
+/** Merges the axes of the grid and those of every stage. */
+function normalise(k: RowsKernel): RowsKernel {
+  const grid = mergeAxes(k.grid, k.stages.flatMap(stagePolys));
+  const stages = k.stages.map((s) => mapStage(s, s.axes, grid.map));
+  return {
+    ...k,
+    grid: grid.axes,
+    stages: stages.map((s) => {
+      const inner = mergeAxes(s.axes, stagePolys(s));
+      return mapStage(s, inner.axes, inner.map);
+    }),
+  };
+}
+
+/** Replaces small constant inner axes by one copy of the code for each index. */
+function writeOut(k: RowsKernel, limit: number): RowsKernel {
+  return { ...k, stages: k.stages.map((s) => writeOutStage(s, limit)) };
+}
+
+function writeOutStage(stage: Stage, limit: number): Stage {
+  const extents = stage.axes.map((a) => asConstant(a.extent));
+  const total = extents.reduce<number>((p, e) => p * (e ?? Infinity), 1);
+  if (stage.axes.length === 0 || !(total >= 1 && total <= limit)) return stage;
+  const copies = Array.from({ length: total }, (_, i) => {
+    const at = new Map<string, Poly>();
+    let rest = i;
+    for (let a = stage.axes.length - 1; a >= 0; a--) {
+      at.set(stage.axes[a]!.name, constant(rest % extents[a]!));
+      rest = Math.floor(rest / extents[a]!);
+    }
+    return mapStage(stage, [], (p) => substitute(p, (s) => at.get(s)));
+  });
+  if (stage.kind === 'map') return { ...stage, axes: [], stores: copies.flatMap((c) => (c.kind === 'map' ? c.stores : [])) };
+  const reductions = stage.reductions.map((r, i): Reduction => {
+    const values = copies.map((c) => (c.kind === 'reduce' ? c.reductions[i]!.value : r.value));
+    return { ...r, value: values.reduce((sum, value) => combine(r, sum, value)) };
+  });
+  return { ...stage, axes: [], reductions };
+}
+
+const combineOp = { sum: 'add', prod: 'mul', max: 'max', min: 'min' } as const;
+const combineBool = { sum: 'or', prod: 'and', max: 'or', min: 'and' } as const;
+
+const combine = (r: Reduction, a: Ex, b: Ex): Ex => ({
+  kind: 'op',
+  fn: r.dtype === 'bool' ? combineBool[r.fn] : combineOp[r.fn],
+  dtype: r.dtype,
+  args: [a, b],
+});
+
+function bestGridAxis(k: RowsKernel): Axis | undefined {
+  let best: Axis | undefined;
+  let cost = Infinity;
+  for (const axis of k.grid) {
+    const found = gridCost(k, axis);
+    if (found <= cost) [best, cost] = [axis, found];
+  }
+  return best;
+}
+
+// ---------------------------------------------------------------- code
+
+interface Bounds {
+  readonly from: I32;
+  readonly to: I32;
+}
+
+type ReduceStage = Extract<Stage, { kind: 'reduce' }>;
+type MapStage = Extract<Stage, { kind: 'map' }>;
+
+class RowsEmitter {
+  private readonly lower: Lowering;
+  private readonly items: (ex: Ex) => Item;
+  private readonly begin: I32;
+  private readonly end: I32;
+  private readonly gridNonEmpty: I32;
+
+  constructor(
+    private readonly k: RowsKernel,
+    /** The grid axis of the vectors; undefined when they run along the stages' inner axes. */
+    private readonly along: Axis | undefined,
+    private readonly context: EmitContext,
+  ) {
+    const axes = [...k.grid, ...k.stages.flatMap((s) => s.axes)];
+    const env = context.environment(k, new Map(axes.map((a) => [a.name, a.extent])));
+    this.lower = new Lowering(env);
+    this.items = (ex) => env.interner.item(ex);
+    [this.begin, this.end] = [env.f.param(0).get, env.f.param(1).get];
+    this.gridNonEmpty = this.product(k.grid);
+    const inner = k.stages.flatMap((s) => s.axes);
+    if (inner.some((a) => asConstant(a.extent) === undefined)) this.lower.nonEmpty = this.lower.keep(i32.ne(this.product(inner), i32.const(0)));
+  }
+
+  private product(axes: readonly Axis[]): I32 {
+    return this.lower.poly(multiply(one, ...axes.map((a) => a.extent)));
+  }
+
+  emit(): EmittedRows {
+    const { f } = this.context;
+    const [first] = this.k.grid;
+    if (!first) {
+      this.stages(1);
+      f.body.push(...when(i32.ltS(this.begin, this.end), this.lower.finish()));
+      return { units: one };
+    }
+    const run = this.k.grid.length > 1 ? 1 : this.along ? (this.isMap() ? mapRun : columnRun) : 1;
+    const bounds = this.unitBounds(first, run);
+    this.gridLoops([...this.k.grid], bounds);
+    f.body.push(...this.lower.finish());
+    return { units: run === 1 ? first.extent : floorDivide(add(first.extent, run - 1), run) };
+  }
+
+  private isMap(): boolean {
+    return this.k.stages.every((s) => s.axes.length === 0);
+  }
+
+  private unitBounds(axis: Axis, run: number): Bounds {
+    const extent = this.lower.poly(axis.extent);
+    if (run === 1) return { from: this.begin, to: this.end };
+    return {
+      from: this.lower.keep(i32.mul(this.begin, i32.const(run))),
+      to: this.lower.keep(minI32(this.lower.keep(i32.mul(this.end, i32.const(run))), extent)),
+    };
+  }
+
+  private whole(axis: Axis): Bounds {
+    return { from: i32.const(0), to: this.lower.poly(axis.extent) };
+  }
+
+  /** Nests loops over the grid; `bounds` are those of the first axis. */
+  private gridLoops(axes: readonly Axis[], bounds: Bounds): void {
+    const [axis, ...rest] = axes;
+    if (!axis) return this.stages(1);
+    if (axis === this.along) {
+      const copies = this.isMap() || !this.k.stages.every(isLight) ? 1 : 4;
+      this.vectorLoop(axis, bounds, copies, (u) => this.stages(u));
+      return;
+    }
+    this.scalarLoop(axis, bounds, () => {
+      const [next] = rest;
+      this.gridLoops(rest, next ? this.whole(next) : bounds);
+    });
+  }
+
+  private index(axis: Axis): Local<'i32'> {
+    return this.context.f.local('i32', axis.name);
+  }
+
+  private scalarLoop(axis: Axis, { from, to }: Bounds, body: () => void): void {
+    const i = this.index(axis);
+    this.lower.open(axis.name, i.get);
+    body();
+    this.lower.push(...forLoop(i, from, to, 1, this.lower.close()));
+  }
+
+  /** Steps of `copies` vectors, of one vector, then of one element. `body(0)` is the element. */
+  private vectorLoop(axis: Axis, { from, to }: Bounds, copies: number, body: (copies: number) => void): void {
+    const i = this.index(axis);
+    const extent = from.constant !== undefined && to.constant !== undefined ? to.constant - from.constant : undefined;
+    this.lower.push(i.set(from));
+    const rest = (of: number): number => (extent === undefined ? Infinity : of);
+    let left = rest(extent ?? 0);
+    for (const step of copies > 1 ? [4 * copies, 4, 1] : [4, 1]) {
+      if (left < step || (extent !== undefined && left === 0)) continue;
+      this.lower.open(axis.name, i.get, step > 1);
+      body(step > 1 ? step / 4 : 0);
+      const inner = this.lower.close();
+      const last = step === 1 ? to : this.lower.keep(i32.sub(to, i32.const(step - 1)));
+      this.lower.push(...forLoop(i, i.get, last, step, inner));
+      left = extent === undefined ? left : left % step;
+    }
+  }
+
+  // -------------------------------------------------------------- stages
+
+  /** `copies`: vectors along the grid in this step; 0 means single elements. */
+  private stages(copies: number): void {
+    for (const stage of this.k.stages) {
+      this.lower.beginStage();
+      if (stage.kind === 'map') this.map(stage, copies);
+      else if (stage.axes.length === 0) this.bind(stage, copies);
+      else if (this.along) this.reduceAcross(stage, copies);
+      else this.reduceAlong(stage);
+    }
+  }
+
+  /** Reductions that were written out are plain values. */
+  private bind(stage: ReduceStage, copies: number): void {
+    for (const r of stage.reductions) {
+      const item = this.items(r.value);
+      const vector = copies > 0 && this.lower.isVector(item);
+      this.lower.define(r.name, vector, vector ? range(copies).map((u) => this.lower.value(item, u)) : [this.lower.scalar(item)]);
+    }
+  }
+
+  /** All values first, then all stores: what a store overwrites may still be an operand of the next. */
+  private storeAll(stage: MapStage, copies: number): void {
+    const values = stage.stores.map((s) => range(Math.max(1, copies)).map((u) => this.lower.value(this.items(s.value), u)));
+    stage.stores.forEach((s, i) => values[i]!.forEach((value, u) => this.lower.store(s.buffer, s.offset, value, u)));
+  }
+
+  private map(stage: MapStage, copies: number): void {
+    if (this.along || stage.axes.length === 0) {
+      this.nest(stage.axes, () => this.storeAll(stage, copies));
+      return;
+    }
+    const { axis } = innerChoice(stage);
+    this.nest(stage.axes.filter((a) => a !== axis), () => {
+      if (axis) this.vectorLoop(axis, this.whole(axis), 1, (u) => this.storeAll(stage, u));
+      else this.storeAll(stage, 0);
+    });
+  }
+
+  private nest(axes: readonly Axis[], body: () => void): void {
+    const [axis, ...rest] = axes;
+    if (!axis) body();
+    else this.scalarLoop(axis, this.whole(axis), () => this.nest(rest, body));
+  }
+
+  /** Each lane is its own grid point: plain loops over the reduced axes. */
+  private reduceAcross(stage: ReduceStage, copies: number): void {
+    const sums = stage.reductions.map((r) => this.accumulators(r, Math.max(1, copies), copies > 0));
+    this.nest(stage.axes, () => {
+      stage.reductions.forEach((r, i) => this.accumulate(r, sums[i]!, copies > 0));
+    });
+    stage.reductions.forEach((r, i) => this.lower.define(r.name, copies > 0, sums[i]!.map((s) => s.get)));
+  }
+
+  private accumulators(r: Reduction, count: number, vector: boolean): Local[] {
+    return range(count).map(() => {
+      const start = identity(r.fn, r.dtype);
+      const local = this.context.f.local(vector ? 'v128' : wasmType(r.dtype), r.name);
+      this.lower.push(local.set(vector ? this.lower.keep(vectorConst(start, r.dtype)) : scalarConst(start, r.dtype)));
+      return local;
+    });
+  }
+
+  private accumulate(r: Reduction, sums: readonly Local[], vector: boolean): void {
+    const item = this.items(r.value);
+    sums.forEach((sum, u) => this.lower.push(sum.set(vector ? this.addLanes(r, item, sum.get as V128, u) : scalarReduce[r.fn](sum.get, this.lower.scalar(item), r.dtype))));
+  }
+
+  private addLanes(r: Reduction, item: Item, sum: V128, copy: number): V128 {
+    const [x, y] = item.kind === 'op' && item.fn === 'mul' && item.dtype === 'f32' && r.fn === 'sum' ? item.args : [];
+    if (x && y && this.context.relaxed) return f32x4.relaxedMadd(this.lower.vector(x, copy), this.lower.vector(y, copy), sum);
+    return vectorReduce[r.fn](sum, this.lower.vector(item, copy), r.dtype);
+  }
+
+  /** Lanes along a reduced axis: partial results in several vectors and, for the tail, a scalar; joined in a fixed order. */
+  private reduceAlong(stage: ReduceStage): void {
+    const { axis } = innerChoice(stage);
+    const copies = isLight(stage) ? 4 : 2;
+    const wide = stage.reductions.map((r) => (axis ? this.accumulators(r, copies, true) : []));
+    const narrow = stage.reductions.map((r) => this.accumulators(r, 1, false));
+    const body = (u: number): void =>
+      stage.reductions.forEach((r, i) => (u === 0 ? this.accumulate(r, narrow[i]!, false) : this.accumulate(r, wide[i]!.slice(0, u), true)));
+    this.nest(stage.axes.filter((a) => a !== axis), () => {
+      if (axis) this.vectorLoop(axis, this.whole(axis), copies, body);
+      else body(0);
+    });
+    stage.reductions.forEach((r, i) => {
+      const lanes = wide[i]!.length > 0 ? this.horizontal(r, wide[i]!) : undefined;
+      const tail = narrow[i]![0]!.get;
+      const result = this.lower.keep(lanes ? scalarReduce[r.fn](lanes, tail, r.dtype) : tail);
+      this.lower.define(r.name, false, [result]);
+    });
+  }
+
+  private horizontal(r: Reduction, sums: readonly Local[]): Code {
+    const pairs = (values: readonly V128[]): V128 =>
+      values.length === 1
+        ? values[0]!
+        : pairs(range(values.length / 2).map((i) => vectorReduce[r.fn](values[2 * i]!, values[2 * i + 1]!, r.dtype)));
+    const all = this.lower.keep(pairs(sums.map((s) => s.get as V128)));
+    const lane = (l: number): Code => this.lower.keep(extract(all, l, r.dtype));
+    const join = (a: Code, b: Code): Code => this.lower.keep(scalarReduce[r.fn](a, b, r.dtype));
+    return join(join(lane(0), lane(1)), join(lane(2), lane(3)));
+  }
+}
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+export type { Stmt };
+void subtract;

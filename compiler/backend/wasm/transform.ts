@@ -1,0 +1,95 @@
+/** Rewrites of kernels before code is made: index expressions mapped everywhere, unit axes dropped, axes merged. */
+import type { Axis, Binding, Condition, Ex, Store } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { asConstant, multiply, subtract, substitute, symbol, symbolsOf, zero } from '../../shape/poly.ts';
+
+export type PolyMap = (p: Poly) => Poly;
+
+/** `ex` with every index expression mapped; shared objects stay shared. */
+export function exMapper(map: PolyMap): (ex: Ex) => Ex {
+  const done = new Map<Ex, Ex>();
+  const bindings = (data: readonly Binding[]): Binding[] => data.map((d) => ({ name: d.name, value: visit(d.value) }));
+  const visit = (ex: Ex): Ex => {
+    const seen = done.get(ex);
+    if (seen) return seen;
+    const made = rebuild(ex);
+    done.set(ex, made);
+    return made;
+  };
+  const rebuild = (ex: Ex): Ex => {
+    switch (ex.kind) {
+      case 'const':
+      case 'local':
+        return ex;
+      case 'load':
+        return { ...ex, offset: map(ex.offset), guard: conditions(map, ex.guard), data: bindings(ex.data) };
+      case 'index':
+        return { ...ex, value: map(ex.value), data: bindings(ex.data) };
+      case 'op':
+        return { ...ex, args: ex.args.map(visit) };
+    }
+  };
+  return visit;
+}
+
+export const conditions = (map: PolyMap, guard: readonly Condition[]): Condition[] =>
+  guard.map((c) => ({ kind: c.kind, value: map(c.value) }));
+
+export const mapStore = (map: PolyMap, mapEx: (ex: Ex) => Ex, store: Store): Store => ({
+  buffer: store.buffer,
+  offset: map(store.offset),
+  value: mapEx(store.value),
+});
+
+/** Every index expression in `ex`, those of its data too. */
+export function polysOf(ex: Ex, into: Poly[] = [], seen: Set<Ex> = new Set<Ex>()): Poly[] {
+  if (seen.has(ex)) return into;
+  seen.add(ex);
+  if (ex.kind === 'load') into.push(ex.offset, ...ex.guard.map((c) => c.value));
+  if (ex.kind === 'index') into.push(ex.value);
+  if (ex.kind === 'load' || ex.kind === 'index') for (const d of ex.data) polysOf(d.value, into, seen);
+  if (ex.kind === 'op') for (const arg of ex.args) polysOf(arg, into, seen);
+  return into;
+}
+
+/** A list of axes after merging, and what it did to index expressions. */
+export interface Merged {
+  readonly axes: readonly Axis[];
+  readonly map: PolyMap;
+}
+
+/**
+ * Drops axes of extent 1 and joins neighbours `a, b` into one axis (named `b`) wherever no index expression tells them
+ * apart: b := b - a * extent(b) makes `a` vanish everywhere.
+ */
+export function mergeAxes(axes: readonly Axis[], polys: readonly Poly[]): Merged {
+  const steps: PolyMap[] = [];
+  let current = [...polys];
+  const apply = (step: PolyMap): void => {
+    steps.push(step);
+    current = current.map(step);
+  };
+  const units = new Set(axes.filter((a) => asConstant(a.extent) === 1).map((a) => a.name));
+  if (units.size > 0) apply((p) => substitute(p, (s) => (units.has(s) ? zero : undefined)));
+  const kept: Axis[] = [];
+  for (const axis of axes) {
+    if (units.has(axis.name)) continue;
+    const outer = kept.at(-1);
+    const step = outer && joinStep(outer, axis, current);
+    if (!step) {
+      kept.push(axis);
+      continue;
+    }
+    apply(step);
+    kept[kept.length - 1] = { name: axis.name, extent: multiply(outer.extent, axis.extent) };
+  }
+  return { axes: kept, map: (p) => steps.reduce((q, step) => step(q), p) };
+}
+
+function joinStep(outer: Axis, inner: Axis, polys: readonly Poly[]): PolyMap | undefined {
+  const replacement = subtract(symbol(inner.name), multiply(symbol(outer.name), inner.extent));
+  const step: PolyMap = (p) => (mentions(p, outer.name) || mentions(p, inner.name) ? substitute(p, (s) => (s === inner.name ? replacement : undefined)) : p);
+  return polys.every((p) => !mentions(step(p), outer.name)) ? step : undefined;
+}
+
+export const mentions = (p: Poly, name: string): boolean => symbolsOf(p).has(name);
