@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^nnetc$/, replacement: here('compiler/index.ts') },
       { find: /^nnetc\/runtime$/, replacement: here('runtime/index.ts') },
+      { find: /^nnetc\/runtime\/node$/, replacement: here('runtime/node.ts') },
     ],
   },
   test: {

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
-// Placeholder so that the package builds before the command line is written.
-process.stderr.write('nnetc: nothing to run yet\n');
-process.exitCode = 2;
+import { runCli } from './program.ts';
+import { processTerminal } from './terminal.ts';
+
+process.exitCode = await runCli(process.argv.slice(2), processTerminal());

@@ -46,14 +46,15 @@ export async function saveCheckpoint(
   writeAtomically(file, encodeSafetensors(await readTensors(session, allRoles), metadata), disk);
 }
 
-/** Saves parameters and states, named by path. @throws RuntimeError E0805 */
+/** Saves parameters and states, named by path; with a prefix only those of one model, without it. @throws RuntimeError E0805 */
 export async function saveWeights(
   file: string,
   session: Session,
   about: Readonly<Record<string, string>> = {},
+  prefix = '',
   disk: Disk = nodeDisk,
 ): Promise<void> {
-  const tensors = await readTensors(session, weightRoles);
+  const tensors = await readTensors(session, weightRoles, prefix);
   writeAtomically(file, encodeSafetensors(tensors, { format: 'nnetc', ...about }), disk);
 }
 

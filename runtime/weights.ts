@@ -25,16 +25,24 @@ export interface Matched {
 }
 
 /**
- * Finds each of the program's tensors of these roles in the file.
+ * Finds each of the program's tensors of these roles in the file. With a prefix (`gen.`) only those whose paths begin
+ * with it; the file names them with or without.
  * @throws RuntimeError E0802 when any is missing, E0803 when shape or type differ; nothing is read before
  */
-export function matchTensors(program: Program, from: TensorFile, roles: readonly Role[]): Matched {
-  const wanted = program.tensors.filter((t) => roles.includes(t.role));
-  const missing = wanted.filter((t) => !from.tensors.has(t.path)).map((t) => t.path);
-  const known = new Set(program.tensors.map((t) => t.path));
+export function matchTensors(
+  program: Program,
+  from: TensorFile,
+  roles: readonly Role[],
+  prefix = '',
+): Matched {
+  const wanted = program.tensors.filter((t) => roles.includes(t.role) && t.path.startsWith(prefix));
+  const stored = (path: string): StoredTensor | undefined =>
+    from.tensors.get(path) ?? from.tensors.get(path.slice(prefix.length));
+  const missing = wanted.filter((t) => !stored(t.path)).map((t) => t.path);
+  const known = new Set(program.tensors.flatMap((t) => [t.path, t.path.slice(prefix.length)]));
   const unexpected = [...from.tensors.keys()].filter((name) => !known.has(name));
   if (missing.length > 0) throw missingProblem(from, missing, unexpected);
-  const pairs = wanted.map((tensor) => ({ tensor, stored: from.tensors.get(tensor.path)! }));
+  const pairs = wanted.map((tensor) => ({ tensor, stored: stored(tensor.path)! }));
   for (const { tensor, stored } of pairs) checkFit(from.file, tensor, stored);
   return { pairs, unexpected };
 }
@@ -96,19 +104,29 @@ export async function loadTensors(
   session: Session,
   from: TensorFile,
   roles: readonly Role[],
+  prefix = '',
 ): Promise<readonly string[]> {
-  const { pairs, unexpected } = matchTensors(session.program, from, roles);
+  const { pairs, unexpected } = matchTensors(session.program, from, roles, prefix);
   for (const { tensor, stored } of pairs)
     await session.write(tensor.path, decodeTensor(from.file, stored, from.bytesOf(stored), tensor.dtype));
   return unexpected;
 }
 
-/** Copies of the program's tensors of these roles. */
-export async function readTensors(session: Session, roles: readonly Role[]): Promise<TensorToStore[]> {
+/** Copies of the program's tensors of these roles whose paths begin with `prefix`, which the names then lack. */
+export async function readTensors(
+  session: Session,
+  roles: readonly Role[],
+  prefix = '',
+): Promise<TensorToStore[]> {
   const out: TensorToStore[] = [];
   for (const t of session.program.tensors)
-    if (roles.includes(t.role))
-      out.push({ name: t.path, dtype: t.dtype, shape: t.shape, data: await session.read(t.path) });
+    if (roles.includes(t.role) && t.path.startsWith(prefix))
+      out.push({
+        name: t.path.slice(prefix.length),
+        dtype: t.dtype,
+        shape: t.shape,
+        data: await session.read(t.path),
+      });
   return out;
 }
 

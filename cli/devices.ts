@@ -1,0 +1,86 @@
+/** Chooses where to compute. The devices' code is imported when it is needed: WebGPU takes long to load. */
+import { existsSync } from 'node:fs';
+import type { Program, Target } from '../compiler/plan.ts';
+import type { Session } from '../runtime/device.ts';
+import { problem } from '../runtime/problems.ts';
+import type { BackendChoice } from './program.ts';
+
+/** A device before its program: the compiler needs to know what it compiles for. */
+export interface Chosen {
+  readonly target: Target;
+  /** Wasm only: compile with relaxed SIMD. */
+  readonly relaxed: boolean;
+  /** One line about the choice; `auto` says why. */
+  readonly about: string;
+  readonly load: (program: Program) => Promise<Session>;
+  readonly close: () => void;
+}
+
+/**
+ * `auto` takes a real GPU, else Wasm. A named device that is not there is an error, never replaced by another.
+ * @throws RuntimeError E0901
+ */
+export async function chooseDevice(choice: BackendChoice, threads: number | undefined): Promise<Chosen> {
+  switch (choice) {
+    case 'reference':
+      return await reference();
+    case 'wasm':
+      return await wasm(threads, 'wasm');
+    case 'webgpu': {
+      const found = await webgpu(true);
+      if ('reason' in found)
+        throw problem('E0901', {
+          reason: `there is no WebGPU device: ${found.reason}`,
+          mend: '--backend auto takes Wasm where there is no GPU',
+        });
+      return found;
+    }
+    case 'auto': {
+      const found = mayHaveGpu() ? await webgpu(false) : { reason: 'this machine shows none' };
+      return 'reason' in found ? await wasm(threads, `wasm (no GPU: ${found.reason})`) : found;
+    }
+  }
+}
+
+/** Spares the loading of WebGPU where the kernel shows no GPU at all (Linux: DRM, NVIDIA, WSL). */
+function mayHaveGpu(): boolean {
+  return (
+    process.platform !== 'linux' ||
+    ['/dev/dri', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path))
+  );
+}
+
+async function reference(): Promise<Chosen> {
+  const { openReference } = await import('../runtime/reference.ts');
+  return {
+    target: 'reference',
+    relaxed: false,
+    about: 'reference (float64, slow)',
+    load: async (program) => openReference(program),
+    close: () => undefined,
+  };
+}
+
+async function wasm(threads: number | undefined, about: string): Promise<Chosen> {
+  const { openWasm, supportsRelaxedSimd } = await import('../runtime/wasm.ts');
+  return {
+    target: 'wasm',
+    relaxed: supportsRelaxedSimd(),
+    about,
+    load: async (program) => await openWasm(program, threads === undefined ? {} : { threads }),
+    close: () => undefined,
+  };
+}
+
+async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reason: string }> {
+  const { openWebgpu } = await import('../runtime/webgpu.ts');
+  const device = await openWebgpu({ allowSoftware });
+  if ('reason' in device) return device;
+  return {
+    target: 'webgpu',
+    relaxed: false,
+    about: device.name,
+    load: async (program) => await device.load(program),
+    close: () => device.close(),
+  };
+}

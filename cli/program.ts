@@ -1,0 +1,215 @@
+/** The command line: its commands and options. What a command needs is imported when it is called. */
+import { existsSync, readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { ExitCode } from './exit.ts';
+import { exitCodes } from './exit.ts';
+import type { Terminal } from './terminal.ts';
+
+/** A command gets what commander parsed and gives an exit code; it may throw RuntimeError, UsageError or Reported. */
+export type CommandBody = (
+  terminal: Terminal,
+  args: readonly string[],
+  options: Options,
+) => Promise<ExitCode>;
+
+/** All options of all commands; each has the ones it declares. */
+export interface Options {
+  readonly backend: BackendChoice;
+  readonly threads?: number;
+  readonly seed?: number;
+  readonly epochs?: number;
+  readonly set: Readonly<Record<string, string>>;
+  readonly out?: string;
+  readonly output?: string;
+  readonly resume?: boolean;
+  readonly weights?: string;
+  readonly json?: boolean;
+  readonly inputs?: string;
+  readonly outputs?: string;
+  readonly model?: string;
+  readonly task?: string;
+  readonly stage?: string;
+  readonly check?: boolean;
+  readonly steps?: number;
+  readonly batch?: number;
+  readonly strict?: boolean;
+}
+
+export const backendChoices = ['auto', 'webgpu', 'wasm', 'reference'] as const;
+export type BackendChoice = (typeof backendChoices)[number];
+
+/** The text of the version in package.json, which stands above both cli/ and dist/cli/. */
+export function packageVersion(): string {
+  for (const up of ['../package.json', '../../package.json']) {
+    const file = new URL(up, import.meta.url);
+    if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+  }
+  return 'unknown';
+}
+
+/** Runs the command line; never throws and never ends the process. */
+export async function runCli(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const result: { code: ExitCode } = { code: exitCodes.done };
+  const version = packageVersion();
+  try {
+    await buildProgram(terminal, version, (code) => (result.code = code)).parseAsync([...argv], {
+      from: 'user',
+    });
+    return result.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    const { reportFailure } = await import('./failure.ts');
+    return reportFailure(error, { terminal, json: argv.includes('--json'), version, argv });
+  }
+}
+
+function buildProgram(terminal: Terminal, version: string, done: (code: ExitCode) => void): Command {
+  const program = new Command('nnetc')
+    .description('A compiler for neural networks: check, train, explain and compile .nnet files.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .showHelpAfterError('(nnetc --help shows the commands and options)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void terminal.out.write(text),
+      writeErr: (text) => void terminal.err.write(text),
+    });
+  for (const { name, about, options, load } of commands) {
+    const command = program.command(name).description(about).exitOverride();
+    for (const option of options) command.addOption(option());
+    command.action(async (...given: unknown[]) => {
+      const args = given
+        .slice(0, -2)
+        .flat()
+        .filter((arg): arg is string => typeof arg === 'string');
+      const body = await load();
+      done(await body(terminal, args, command.opts()));
+    });
+  }
+  return program;
+}
+
+// ---------------------------------------------------------------- options
+
+const integer =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least || value > 0x7fffffff || text.trim() === '')
+      throw new InvalidArgumentError(`A whole number of at least ${least} is needed.`);
+    return value;
+  };
+
+function setting(text: string, before: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It has the form name=value.');
+  return { ...before, [text.slice(0, at).trim()]: text.slice(at + 1).trim() };
+}
+
+const option = {
+  backend: () =>
+    new Option('--backend <device>', 'where to compute').choices([...backendChoices]).default('auto'),
+  threads: () => new Option('--threads <n>', 'threads of the wasm backend').argParser(integer(1)),
+  seed: () => new Option('--seed <n>', 'seed of weights, shuffling and dropout').argParser(integer(0)),
+  epochs: () => new Option('--epochs <n>', 'epochs of every fit').argParser(integer(0)),
+  set: () =>
+    new Option('--set <name=value>', 'set a parameter of the task').argParser(setting).default({}, 'none'),
+  out: () => new Option('--out <dir>', 'folder of the run (default: runs/<file>/<number>)'),
+  resume: () => new Option('--resume', 'go on with the run in --out, or the last one of the task'),
+  weights: () => new Option('--weights <file>', 'start from the weights of a .safetensors file'),
+  json: () => new Option('--json', 'print one JSON object a line'),
+  inputs: () => new Option('--inputs <file>', 'run the model on the tensors of a .safetensors file'),
+  outputs: () => new Option('--outputs <file>', 'write its outputs there'),
+  model: () => new Option('--model <name>', 'the model to take'),
+  task: () => new Option('--task <name>', 'the task whose training step to compile in'),
+  output: () => new Option('-o, --output <file>', 'the module to write'),
+  stage: () => new Option('--stage <stage>', 'what to show').choices([...stages]).default('schedule'),
+  check: () => new Option('--check', 'change nothing; exit 1 when a file is not formatted'),
+  steps: () => new Option('--steps <n>', 'steps to time').argParser(integer(1)),
+  batch: () => new Option('--batch <n>', 'samples a step').argParser(integer(1)),
+  strict: () => new Option('--strict', 'exit 1 on warnings too'),
+} satisfies Record<string, () => Option>;
+
+export const stages = ['syntax', 'graph', 'grad', 'schedule', 'kernels', 'wgsl', 'wat', 'plan'] as const;
+export type Stage = (typeof stages)[number];
+
+// ---------------------------------------------------------------- commands
+
+interface CommandRow {
+  /** With its arguments, as commander writes them. */
+  readonly name: string;
+  readonly about: string;
+  readonly options: readonly (() => Option)[];
+  readonly load: () => Promise<CommandBody>;
+}
+
+const device = [option.backend, option.threads];
+
+const commands: readonly CommandRow[] = [
+  {
+    name: 'check <file>',
+    about: 'report everything that is wrong with a file',
+    options: [option.json, option.strict],
+    load: async () => (await import('./commands/check.ts')).check,
+  },
+  {
+    name: 'run <file> [task]',
+    about: 'run a task: train, evaluate; or a model with --inputs',
+    options: [
+      ...device,
+      option.seed,
+      option.epochs,
+      option.set,
+      option.out,
+      option.resume,
+      option.weights,
+      option.json,
+      option.model,
+      option.inputs,
+      option.outputs,
+    ],
+    load: async () => (await import('./commands/run.ts')).run,
+  },
+  {
+    name: 'compile <file>',
+    about: 'write a model as a typed ES module with its kernels inside',
+    options: [option.output, option.model, option.task, option.set],
+    load: async () => (await import('./commands/compile.ts')).compileModule,
+  },
+  {
+    name: 'explain <file> [task]',
+    about: 'show what the compiler makes of a file',
+    options: [option.stage, option.backend, option.set],
+    load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  {
+    name: 'summary <file> [task]',
+    about: "list a task's parameters and their sizes",
+    options: [option.set, option.json],
+    load: async () => (await import('./commands/summary.ts')).summary,
+  },
+  {
+    name: 'fmt <files...>',
+    about: 'format files in place',
+    options: [option.check],
+    load: async () => (await import('./commands/fmt.ts')).fmt,
+  },
+  {
+    name: 'bench <file> [task]',
+    about: 'time the training step of a task',
+    options: [...device, option.steps, option.batch, option.set, option.json],
+    load: async () => (await import('./commands/bench.ts')).bench,
+  },
+  {
+    name: 'doctor',
+    about: 'show what this machine can do',
+    options: [option.json],
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  {
+    name: 'init [file]',
+    about: 'write a first .nnet file to begin with',
+    options: [],
+    load: async () => (await import('./commands/init.ts')).init,
+  },
+];
