@@ -106,7 +106,7 @@ function lock(folder: string): void {
   const file = join(folder, runFiles.lock);
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
-      writeFileSync(file, `${process.pid}\n`, { flag: 'wx' });
+      writeFileSync(file, identity(process.pid), { flag: 'wx' });
       return;
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST'))
@@ -117,20 +117,32 @@ function lock(folder: string): void {
           bytes: 0,
         });
     }
-    const owner = ownerOf(file);
-    if (owner !== undefined && owner !== process.pid && isAlive(owner))
-      throw problem('E0811', { folder, reason: `is in use by process ${owner}` });
+    const owner = livingOwner(file);
+    if (owner !== undefined) throw problem('E0811', { folder, reason: `is in use by process ${owner}` });
     rmSync(file, { force: true });
   }
   throw problem('E0811', { folder, reason: 'is in use' });
 }
 
-function ownerOf(file: string): number | undefined {
+/** The process that noted itself in `file`, if it is another one and still runs. */
+function livingOwner(file: string): number | undefined {
   try {
-    const pid = Number(readFileSync(file, 'utf8'));
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+    const text = readFileSync(file, 'utf8');
+    const pid = Number(text.split(' ')[0]);
+    const runs = Number.isInteger(pid) && pid > 0 && pid !== process.pid && isAlive(pid);
+    return runs && identity(pid) === text ? pid : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** A process by number and, where the system tells (Linux), by when it started: numbers are used again. */
+function identity(pid: number): string {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return `${pid} ${status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? ''}`;
+  } catch {
+    return `${pid} `;
   }
 }
 

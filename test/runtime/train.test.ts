@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -382,6 +382,26 @@ describe('run folders', () => {
       'holds a run already',
     );
     expect((await failure(async () => RunFolder.reopen(join(parent, '9')))).code).toBe('E0808');
+  });
+});
+
+describe('the lock of a run folder', () => {
+  it('belongs to a living process only', async () => {
+    const path = join(root, 'locked');
+    const folder = RunFolder.create(path);
+    const lock = join(path, '.lock');
+    const mine = readFileSync(lock, 'utf8');
+    folder.release();
+    // Process 1 runs, but started at another time than the note says.
+    for (const stale of ['', 'x', '999999999 5', '1 0', mine]) {
+      writeFileSync(lock, stale);
+      RunFolder.reopen(path).release();
+    }
+    if (process.platform !== 'linux') return;
+    const stat = readFileSync('/proc/1/stat', 'utf8');
+    writeFileSync(lock, `1 ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`);
+    const error = await failure(async () => RunFolder.reopen(path));
+    expect(error.message).toContain('is in use by process 1');
   });
 });
 
