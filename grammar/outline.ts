@@ -66,6 +66,10 @@ class Outliner {
   #mode: 'top' | 'header' | 'body' = 'top';
   #declaration: TokenType | undefined;
   #afterSemicolon = false;
+  /** Conditionals open outside of all brackets. */
+  #ifs = 0;
+  /** Index of the last stray bracket: of several in a row one is reported. */
+  #stray = -2;
 
   constructor(tokens: Tokens, reporter: Reporter) {
     this.#tokens = tokens;
@@ -157,20 +161,28 @@ class Outliner {
     if (repairKeyword(this.#tokens, i, 'declaration', this.#reporter)) return this.#declare(token, i);
     if (token.tokenType === T.Semicolon) return i + 1;
     this.#start(token);
+    if (token.tokenType === T.RCurly) return this.#reportStray(token, i, 'no block is open here');
     const label = this.#reporter.here(token.startOffset, endOf(token), 'a declaration was expected here');
-    if (token.tokenType === T.RCurly) {
-      this.#reporter.report('E0111', { close: '}', open: undefined, wanted: undefined }, label);
-      return i + 1;
-    }
     const help =
       'a file holds `import`, `model`, `layer`, `fn`, `optimizer` and `task` declarations; put this into one of them';
     this.#reporter.report('E0104', { what: `\`${token.image}\` does not begin a declaration`, help }, label);
-    let at = i + 1;
-    for (; at < this.#tokens.list.length; at++) {
+    return this.#nextDeclaration(i + 1);
+  }
+
+  #nextDeclaration(i: number): number {
+    for (let at = i; ; at++) {
       const next = this.#tokens.at(at);
-      if (next && startsDeclaration(next)) break;
+      if (next === undefined || startsDeclaration(next)) return at;
     }
-    return at;
+  }
+
+  #reportStray(token: IToken, i: number, text: string): number {
+    if (this.#stray !== i - 1) {
+      const label = this.#reporter.here(token.startOffset, endOf(token), text);
+      this.#reporter.report('E0111', { close: token.image, open: undefined, wanted: undefined }, label);
+    }
+    this.#stray = i;
+    return i + 1;
   }
 
   // -------------------------------------------------------------- statements
@@ -296,7 +308,8 @@ class Outliner {
     if (this.#nesting <= MAX_NESTING) return i + 1;
     this.#tooDeep(token);
     if (token.tokenType !== T.LCurly) this.#out.push(virtualToken(T.Missing, endOf(token)));
-    return close < 0 ? this.#endOfStatement(i + 1) : close;
+    if (close >= 0) return close;
+    return token.tokenType === T.LCurly ? this.#nextDeclaration(i + 1) : this.#endOfStatement(i + 1);
   }
 
   #tooDeep(token: IToken): void {
@@ -317,28 +330,27 @@ class Outliner {
     const top = this.#open.at(-1);
     this.#out.push(token);
     // `if` of a statement was given another type: this one is an expression.
-    if (token.tokenType !== T.If || top === undefined) return i + 1;
-    top.ifs++;
+    if (token.tokenType !== T.If) return i + 1;
+    if (top === undefined) this.#ifs++;
+    else top.ifs++;
     this.#nesting++;
     if (this.#nesting <= MAX_NESTING) return i + 1;
     this.#tooDeep(token);
-    return top.close >= 0 && top.token.tokenType !== T.LCurly ? top.close : this.#endOfStatement(i + 1);
+    const closed = top !== undefined && top.close >= 0 && top.token.tokenType !== T.LCurly;
+    return closed ? top.close : this.#endOfStatement(i + 1);
   }
 
   #forgetConditionals(): void {
     const top = this.#open.at(-1);
-    if (top === undefined) return;
-    this.#nesting -= top.ifs;
-    top.ifs = 0;
+    this.#nesting -= top?.ifs ?? 0;
+    if (top) top.ifs = 0;
   }
 
   #leave(token: IToken, i: number): number {
     const top = this.#open.at(-1);
     const wanted = top && CLOSER.get(top.token.tokenType);
     if (top === undefined || top.token.tokenType === T.LCurly || wanted === undefined) {
-      const label = this.#reporter.here(token.startOffset, endOf(token), 'no bracket is open here');
-      this.#reporter.report('E0111', { close: token.image, open: undefined, wanted: undefined }, label);
-      return i + 1;
+      return this.#reportStray(token, i, 'no bracket is open here');
     }
     if (wanted === token.tokenType) {
       this.#pop();
@@ -366,11 +378,7 @@ class Outliner {
   #leaveBlock(token: IToken, i: number): number {
     this.#closeRound();
     this.#afterSemicolon = false;
-    if (this.#open.length === 0) {
-      const label = this.#reporter.here(token.startOffset, endOf(token), 'no block is open here');
-      this.#reporter.report('E0111', { close: '}', open: undefined, wanted: undefined }, label);
-      return i + 1;
-    }
+    if (this.#open.length === 0) return this.#reportStray(token, i, 'no block is open here');
     this.#pop();
     this.#out.push(token);
     if (this.#braces === 0 && this.#declaration !== T.Import) this.#mode = 'top';
@@ -392,6 +400,8 @@ class Outliner {
 
   #closeAll(): void {
     this.#closeWhile(() => true);
+    this.#nesting -= this.#ifs;
+    this.#ifs = 0;
     this.#mode = 'top';
     this.#afterSemicolon = false;
   }
