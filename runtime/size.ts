@@ -27,7 +27,7 @@ export function evalSize(size: Size, dims: Dims): number {
   }
   const [op, ...args] = size;
   const values = args.map((arg) => evalSize(arg, dims));
-  return values.length === 0 ? (op === '*' ? 1 : 0) : values.reduce(apply[op]);
+  return values.length === 0 ? (op === '*' ? 1 : 0) : values.reduce((a, b) => apply[op](a, b));
 }
 
 export const evalShape = (shape: readonly Size[], dims: Dims): number[] =>
