@@ -57,8 +57,14 @@ function perElement(work: Work, axis: Axis): number {
 
 function stageWork(stage: Stage): Work {
   return stage.kind === 'reduce'
-    ? workOf(stage.reductions.map((r) => r.value), [])
-    : workOf(stage.stores.map((s) => s.value), stage.stores.map((s) => s.offset));
+    ? workOf(
+        stage.reductions.map((r) => r.value),
+        [],
+      )
+    : workOf(
+        stage.stores.map((s) => s.value),
+        stage.stores.map((s) => s.offset),
+      );
 }
 
 /** An extent as a number; dimensions that are bound later count as 64. */

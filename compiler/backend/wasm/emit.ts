@@ -85,7 +85,16 @@ class Emitter {
   }
 
   kernel(k: Kernel): { readonly entry: string; readonly units: Poly } {
-    const f = this.module.func(k.name, [['begin', 'i32'], ['end', 'i32'], ['thread', 'i32']], 'void', true);
+    const f = this.module.func(
+      k.name,
+      [
+        ['begin', 'i32'],
+        ['end', 'i32'],
+        ['thread', 'i32'],
+      ],
+      'void',
+      true,
+    );
     const context: EmitContext = {
       f,
       module: this.module,
@@ -133,7 +142,14 @@ export function asRows(k: ContractKernel): Kernel & { kind: 'rows' } {
       {
         kind: 'reduce',
         axes: k.k,
-        reductions: [{ name: 'acc', fn: 'sum', dtype: 'f32', value: { kind: 'op', fn: 'mul', dtype: 'f32', args: [k.a, k.b] } }],
+        reductions: [
+          {
+            name: 'acc',
+            fn: 'sum',
+            dtype: 'f32',
+            value: { kind: 'op', fn: 'mul', dtype: 'f32', args: [k.a, k.b] },
+          },
+        ],
       },
       { kind: 'map', axes: [], stores: k.stores },
     ],

@@ -54,6 +54,7 @@ const i32const = (value: number): I32 => ({
 });
 
 const rawAdd = i32op('add', 0x6a);
+const rawSub = i32op('sub', 0x6b);
 const rawMul = i32op('mul', 0x6c);
 const rawShl = i32op('shl', 0x74);
 
@@ -81,7 +82,12 @@ export const i32 = {
         : b.constant === 0
           ? a
           : rawAdd(a, b),
-  sub: i32op('sub', 0x6b),
+  sub: (a: I32, b: I32): I32 =>
+    a.constant !== undefined && b.constant !== undefined
+      ? i32const(a.constant - b.constant)
+      : b.constant === 0
+        ? a
+        : rawSub(a, b),
   /** Folds constants and turns powers of two into shifts. */
   mul: (a: I32, b: I32): I32 => {
     const [x, c] = a.constant === undefined ? [a, b.constant] : [b, a.constant];

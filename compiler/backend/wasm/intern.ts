@@ -20,7 +20,12 @@ export type Item =
   | (Base & { readonly kind: 'const'; readonly value: number })
   | (Base & { readonly kind: 'local'; readonly name: string })
   | (Base & { readonly kind: 'index'; readonly value: Poly })
-  | (Base & { readonly kind: 'op'; readonly fn: ScalarOp; readonly from: DType; readonly args: readonly Item[] })
+  | (Base & {
+      readonly kind: 'op';
+      readonly fn: ScalarOp;
+      readonly from: DType;
+      readonly args: readonly Item[];
+    })
   | LoadItem;
 
 export interface LoadItem extends Base {
@@ -64,11 +69,24 @@ export class Interner {
       case 'const':
         return this.constant(ex.value, dtype);
       case 'local':
-        return this.add(`l ${ex.name}`, (id) => ({ id, kind: 'local', dtype, name: ex.name, depends: new Set([localSymbol(ex.name)]), volatile: false }));
+        return this.add(`l ${ex.name}`, (id) => ({
+          id,
+          kind: 'local',
+          dtype,
+          name: ex.name,
+          depends: new Set([localSymbol(ex.name)]),
+          volatile: false,
+        }));
       case 'index': {
         const rename = this.binder(ex.data);
         const value = rename(ex.value);
-        return this.add(`i ${value.key}`, (id) => ({ id, kind: 'index', dtype, value, ...this.facts([value]) }));
+        return this.add(`i ${value.key}`, (id) => ({
+          id,
+          kind: 'index',
+          dtype,
+          value,
+          ...this.facts([value]),
+        }));
       }
       case 'load': {
         const rename = this.binder(ex.data);
@@ -77,16 +95,37 @@ export class Interner {
         const key = `m ${ex.buffer} ${dtype} ${offset.key} ${guard.map((c) => `${c.kind} ${c.value.key}`).join('&')} ${ex.fill}`;
         const facts = this.facts([offset, ...guard.map((c) => c.value)]);
         const isVolatile = facts.volatile || this.isWritten(ex.buffer);
-        return this.add(key, (id) => ({ id, kind: 'load', dtype, buffer: ex.buffer, offset, guard, fill: ex.fill, depends: facts.depends, volatile: isVolatile }));
+        return this.add(key, (id) => ({
+          id,
+          kind: 'load',
+          dtype,
+          buffer: ex.buffer,
+          offset,
+          guard,
+          fill: ex.fill,
+          depends: facts.depends,
+          volatile: isVolatile,
+        }));
       }
       case 'op':
-        return this.op(ex.fn, dtype, ex.args.map((arg) => this.item(arg)));
+        return this.op(
+          ex.fn,
+          dtype,
+          ex.args.map((arg) => this.item(arg)),
+        );
     }
   }
 
   constant(value: number, dtype: DType): Item {
     const text = Object.is(value, -0) ? '-0' : `${value}`;
-    return this.add(`c ${dtype} ${text}`, (id) => ({ id, kind: 'const', dtype, value, depends: new Set(), volatile: false }));
+    return this.add(`c ${dtype} ${text}`, (id) => ({
+      id,
+      kind: 'const',
+      dtype,
+      value,
+      depends: new Set(),
+      volatile: false,
+    }));
   }
 
   op(fn: ScalarOp, dtype: DType, args: readonly Item[]): Item {

@@ -5,7 +5,18 @@
  */
 import type { BufferUse } from '../../kernel/kernel.ts';
 import type { Atom, Poly, Ranges, Term } from '../../shape/poly.ts';
-import { add, asConstant, constant, isNonNegative, linearIn, scale, subtract, substitute, symbol, symbolsOf } from '../../shape/poly.ts';
+import {
+  add,
+  asConstant,
+  constant,
+  isNonNegative,
+  linearIn,
+  scale,
+  subtract,
+  substitute,
+  symbol,
+  symbolsOf,
+} from '../../shape/poly.ts';
 import type { Code, Func, I32, Stmt, V128 } from './encoder.ts';
 import { choose, f32, f32x4, i32, i32x4, maxI32, minI32, select, v128 } from './instr.ts';
 import type { Interner, Item, LoadItem } from './intern.ts';
@@ -40,7 +51,8 @@ interface Named {
 }
 
 /** How an index expression varies along the vector axis. */
-type Variation = { readonly kind: 'uniform' } | { readonly kind: 'linear'; readonly step: Poly } | { readonly kind: 'any' };
+type Variation =
+  { readonly kind: 'uniform' } | { readonly kind: 'linear'; readonly step: Poly } | { readonly kind: 'any' };
 
 interface Address {
   readonly base: I32;
@@ -62,7 +74,9 @@ export class Lowering {
 
   constructor(readonly env: Environment) {
     for (const [name, code] of env.dims) this.names.set(name, { level: 0, vector: false, copies: [code] });
-    env.buffers.forEach((use, i) => this.names.set(`$b${i}`, { level: 0, vector: false, copies: [env.base(use.buffer)] }));
+    env.buffers.forEach((use, i) =>
+      this.names.set(`$b${i}`, { level: 0, vector: false, copies: [env.base(use.buffer)] }),
+    );
   }
 
   // ---------------------------------------------------------------- levels
@@ -176,7 +190,9 @@ export class Lowering {
       key += `|${terms.map((t) => `${t.coefficient}*${t.key}`).join('+')}`;
       const before = sum;
       sum = this.at(level, `p${key}`, () =>
-        [...(before ? [before] : []), ...terms.map((t) => this.term(t))].reduce((x, y) => i32.add(x as I32, y as I32)),
+        [...(before ? [before] : []), ...terms.map((t) => this.term(t))].reduce((x, y) =>
+          i32.add(x as I32, y as I32),
+        ),
       );
     }
     return sum as I32;
@@ -255,10 +271,12 @@ export class Lowering {
   private lanesOf(p: Poly, copy: number): V128 {
     const variation = this.variation(p);
     const level = this.levelOfPoly(p);
-    if (variation.kind === 'uniform') return this.at(level, `v${p.key}`, () => i32x4.splat(this.poly(p))) as V128;
+    if (variation.kind === 'uniform')
+      return this.at(level, `v${p.key}`, () => i32x4.splat(this.poly(p))) as V128;
     return this.at(level, `v${copy} ${p.key}`, () => {
       const first = this.shifted(p, 4 * copy);
-      if (variation.kind === 'linear') return i32x4.add(i32x4.splat(this.poly(first)), this.ramp(variation.step));
+      if (variation.kind === 'linear')
+        return i32x4.add(i32x4.splat(this.poly(first)), this.ramp(variation.step));
       return p.terms.map((t) => this.termLanes(t, copy)).reduce((x, y) => i32x4.add(x, y));
     }) as V128;
   }
@@ -267,8 +285,11 @@ export class Lowering {
   private ramp(step: Poly): V128 {
     const known = asConstant(step);
     const key = `ramp ${step.key}`;
-    if (known !== undefined) return this.at(0, key, () => i32x4.const(0, known, 2 * known, 3 * known)) as V128;
-    return this.at(this.levelOfPoly(step), key, () => i32x4.mul(i32x4.splat(this.poly(step)), i32x4.const(0, 1, 2, 3))) as V128;
+    if (known !== undefined)
+      return this.at(0, key, () => i32x4.const(0, known, 2 * known, 3 * known)) as V128;
+    return this.at(this.levelOfPoly(step), key, () =>
+      i32x4.mul(i32x4.splat(this.poly(step)), i32x4.const(0, 1, 2, 3)),
+    ) as V128;
   }
 
   private levelOfPoly(p: Poly): number {
@@ -296,14 +317,20 @@ export class Lowering {
       const a = this.lanesOf(atom.a, copy);
       const divisor = asConstant(atom.b) ?? 0;
       if (divisor > 0 && (divisor & (divisor - 1)) === 0 && (atom.kind === 'div' || atom.kind === 'mod'))
-        return atom.kind === 'div' ? i32x4.shrS(a, i32.const(31 - Math.clz32(divisor))) : v128.and(a, this.constantLanes(divisor - 1));
+        return atom.kind === 'div'
+          ? i32x4.shrS(a, i32.const(31 - Math.clz32(divisor)))
+          : v128.and(a, this.constantLanes(divisor - 1));
       const b = this.lanesOf(atom.b, copy);
       if (atom.kind === 'min') return i32x4.minS(a, b);
       if (atom.kind === 'max') return i32x4.maxS(a, b);
       const natural = this.isNatural(atom.a);
-      const op = (x: I32, y: I32): I32 => this.env.integers[atom.kind === 'div' ? 'floorDiv' : 'floorMod'](x, y, natural);
+      const op = (x: I32, y: I32): I32 =>
+        this.env.integers[atom.kind === 'div' ? 'floorDiv' : 'floorMod'](x, y, natural);
       const uniform = this.variation(atom.b).kind === 'uniform' ? this.poly(atom.b) : undefined;
-      return fromLanes([0, 1, 2, 3].map((l) => op(i32x4.extract(a, l), uniform ?? i32x4.extract(b, l))), 'i32');
+      return fromLanes(
+        [0, 1, 2, 3].map((l) => op(i32x4.extract(a, l), uniform ?? i32x4.extract(b, l))),
+        'i32',
+      );
     }) as V128;
   }
 
@@ -337,7 +364,9 @@ export class Lowering {
     const key = `g${guard.map((c) => `${c.kind} ${c.value.key}`).join('&')}`;
     return this.at(level, key, () =>
       guard
-        .map((c) => (c.kind === 'ge' ? i32.geS(this.poly(c.value), i32.const(0)) : i32.eqz(this.poly(c.value))))
+        .map((c) =>
+          c.kind === 'ge' ? i32.geS(this.poly(c.value), i32.const(0)) : i32.eqz(this.poly(c.value)),
+        )
         .reduce((x, y) => i32.and(x, y)),
     ) as I32;
   }
@@ -357,7 +386,9 @@ export class Lowering {
     const at = this.address(p);
     const value = read(at.base, at.offset);
     const holds = this.condition(item.guard);
-    return holds ? choose<'f32' | 'i32'>(holds, [value], [scalarConst(item.fill, item.dtype)], wasmType(item.dtype)) : value;
+    return holds
+      ? choose<'f32' | 'i32'>(holds, [value], [scalarConst(item.fill, item.dtype)], wasmType(item.dtype))
+      : value;
   }
 
   private vectorLoad(item: LoadItem, copy: number): V128 {
@@ -375,14 +406,24 @@ export class Lowering {
       return choose(some, [v128.select(mask, value, fill)], [fill], 'v128');
     }
     if (!mask) {
-      const gathered = fromMemory(this.gather(p, copy, (lane, into, at) => readLane(lane, into ?? fill, at)), item.dtype);
+      const gathered = fromMemory(
+        this.gather(p, copy, (lane, into, at) => readLane(lane, into ?? fill, at)),
+        item.dtype,
+      );
       return holds ? choose(holds, [gathered], [fill], 'v128') : gathered;
     }
     const inside = this.keep(holds ? v128.and(mask, i32x4.splat(i32.sub(i32.const(0), holds))) : mask);
     const otherwise = i32.const(fillBits(item));
     const guarded = this.gather(p, copy, (lane, into, at) => {
       const v = into ?? fill;
-      return this.keep(choose(i32x4.extract(inside, lane), [readLane(lane, v, at)], [i32x4.replace(v, lane, otherwise)], 'v128'));
+      return this.keep(
+        choose(
+          i32x4.extract(inside, lane),
+          [readLane(lane, v, at)],
+          [i32x4.replace(v, lane, otherwise)],
+          'v128',
+        ),
+      );
     });
     return fromMemory(guarded, item.dtype);
   }
@@ -395,11 +436,16 @@ export class Lowering {
     if (variation.kind === 'uniform') return v128.loadSplat(at.base, at.offset);
     const step = asConstant(variation.step);
     if (step === 4) return v128.load(at.base, at.offset);
-    if (step === 8) return v128.shuffle(v128.load(at.base, at.offset), v128.load(at.base, at.offset + 16), [0, 2, 4, 6]);
+    if (step === 8)
+      return v128.shuffle(v128.load(at.base, at.offset), v128.load(at.base, at.offset + 16), [0, 2, 4, 6]);
     return undefined;
   }
 
-  private gather(p: Poly, copy: number, one: (lane: number, into: V128 | undefined, at: Address) => V128): V128 {
+  private gather(
+    p: Poly,
+    copy: number,
+    one: (lane: number, into: V128 | undefined, at: Address) => V128,
+  ): V128 {
     const addresses = this.laneAddresses(p, copy);
     return addresses.reduce<V128 | undefined>((v, at, lane) => one(lane, v, at), undefined) as V128;
   }
@@ -411,7 +457,8 @@ export class Lowering {
       return [0, 1, 2, 3].map((lane) => ({ base: this.safe(i32x4.extract(all, lane)), offset: 0 }));
     }
     const step = variation.kind === 'uniform' ? 0 : asConstant(variation.step);
-    if (step === undefined || step < 0) return [0, 1, 2, 3].map((lane) => this.address(this.shifted(p, 4 * copy + lane)));
+    if (step === undefined || step < 0)
+      return [0, 1, 2, 3].map((lane) => this.address(this.shifted(p, 4 * copy + lane)));
     const { base, offset } = this.address(this.shifted(p, 4 * copy));
     return [0, 1, 2, 3].map((lane) => ({ base, offset: offset + lane * step }));
   }
@@ -422,7 +469,11 @@ export class Lowering {
     const dtype = this.env.buffers[buffer]?.dtype ?? 'f32';
     if (this.lanes === undefined) {
       const at = this.address(p);
-      this.push(wasmType(dtype) === 'f32' ? f32.store(at.base, value as Code<'f32'>, at.offset) : i32.store(at.base, value as I32, at.offset));
+      this.push(
+        wasmType(dtype) === 'f32'
+          ? f32.store(at.base, value as Code<'f32'>, at.offset)
+          : i32.store(at.base, value as I32, at.offset),
+      );
       return;
     }
     const lanes = this.keep(toMemory(value as V128, dtype));
@@ -432,7 +483,9 @@ export class Lowering {
       this.push(v128.store(at.base, lanes, at.offset));
       return;
     }
-    this.laneAddresses(p, copy).forEach((at, lane) => this.push(v128.storeLane(at.base, lanes, lane, at.offset)));
+    this.laneAddresses(p, copy).forEach((at, lane) =>
+      this.push(v128.storeLane(at.base, lanes, lane, at.offset)),
+    );
   }
 
   // ---------------------------------------------------------------- values
@@ -459,7 +512,12 @@ export class Lowering {
         case 'load':
           return this.scalarLoad(item);
         case 'op':
-          return scalarRows[item.fn](item.args.map((a) => this.scalar(a)), item.from, item.dtype, this.env);
+          return scalarRows[item.fn](
+            item.args.map((a) => this.scalar(a)),
+            item.from,
+            item.dtype,
+            this.env,
+          );
       }
     });
   }
@@ -485,8 +543,11 @@ export class Lowering {
   }
 
   private splatOf(item: Item): V128 {
-    if (item.kind === 'const') return this.at(0, `k${item.id}`, () => vectorConst(item.value, item.dtype)) as V128;
-    return this.at(this.levelOf(item), `s${this.keyOf(item)}`, () => splat(this.scalar(item), item.dtype)) as V128;
+    if (item.kind === 'const')
+      return this.at(0, `k${item.id}`, () => vectorConst(item.value, item.dtype)) as V128;
+    return this.at(this.levelOf(item), `s${this.keyOf(item)}`, () =>
+      splat(this.scalar(item), item.dtype),
+    ) as V128;
   }
 
   private vectorOp(item: Extract<Item, { kind: 'op' }>, copy: number): V128 {
@@ -501,7 +562,12 @@ export class Lowering {
           int: (c) => this.constantLanes(c),
         }),
     };
-    return vectorRows[item.fn](item.args.map((a) => this.vector(a, copy)), item.from, item.dtype, context);
+    return vectorRows[item.fn](
+      item.args.map((a) => this.vector(a, copy)),
+      item.from,
+      item.dtype,
+      context,
+    );
   }
 }
 
@@ -509,7 +575,8 @@ export class Lowering {
 const readLane = (lane: number, into: V128, at: Address): V128 =>
   lane === 0 ? v128.loadZero(at.base, at.offset) : v128.loadLane(at.base, into, lane, at.offset);
 
-const isCheap = (code: Code): boolean => code.args.length === 0 && !code.blocks && !/^(v128|f64|global)/.test(code.text);
+const isCheap = (code: Code): boolean =>
+  code.args.length === 0 && !code.blocks && !/^(v128|f64|global)/.test(code.text);
 
 function fillBits(item: LoadItem): number {
   if (item.dtype === 'f32') return new Int32Array(new Float32Array([item.fill]).buffer)[0] ?? 0;

@@ -170,11 +170,7 @@ class Builder {
     const s = this.keep(f32x4.mul(a, a));
     const r = this.madd(this.to.float(-1.7285347e-5), a, this.to.float(3.83197126e-4));
     const u = this.madd(this.to.float(-3.88396438e-3), a, this.to.float(2.42546219e-2));
-    const tail = this.polynomial2(
-      this.madd(r, s, u),
-      a,
-      [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1],
-    );
+    const tail = this.polynomial2(this.madd(r, s, u), a, [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1]);
     const far = f32x4.sub(this.to.float(1), this.exp(this.keep(this.madd(tail, a, f32x4.neg(a)))));
     const p = this.polynomial(
       s,
@@ -210,12 +206,12 @@ class Builder {
     const q = this.keep(i32x4.add(join(halves[0]!.turn, halves[1]!.turn), this.to.int(quarter)));
     const z = this.keep(f32x4.mul(r, r));
     const sine = this.polynomial(z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
-    const cosine = this.polynomial(
-      z,
-      [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2],
-    );
+    const cosine = this.polynomial(z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
     const s = this.madd(f32x4.mul(sine, z), r, r);
-    const k = f32x4.add(this.nmadd(z, this.to.float(0.5), f32x4.mul(f32x4.mul(cosine, z), z)), this.to.float(1));
+    const k = f32x4.add(
+      this.nmadd(z, this.to.float(0.5), f32x4.mul(f32x4.mul(cosine, z), z)),
+      this.to.float(1),
+    );
     const odd = i32x4.ne(v128.and(q, this.to.int(1)), this.to.int(0));
     const sign = i32x4.shl(v128.and(q, this.to.int(2)), i32.const(30));
     return v128.xor(v128.select(odd, k, s), sign);

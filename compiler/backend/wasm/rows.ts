@@ -4,13 +4,12 @@
  */
 import type { Axis, Ex, Reduction, RowsKernel, Stage } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, constant, floorDivide, multiply, one, substitute, subtract } from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, multiply, one, substitute } from '../../shape/poly.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
-import type { Code, I32, Local, Stmt, V128 } from './encoder.ts';
-import { forLoop, i32, minI32, when } from './instr.ts';
+import type { Code, I32, Local, V128 } from './encoder.ts';
+import { f32x4, forLoop, i32, minI32, when } from './instr.ts';
 import type { Item } from './intern.ts';
 import { Lowering } from './lower.ts';
-import { f32x4 } from './instr.ts';
 import type { EmitContext } from './emit.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
 import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
@@ -44,7 +43,8 @@ function stagePolys(stage: Stage): Poly[] {
 
 function mapStage(stage: Stage, axes: readonly Axis[], map: (p: Poly) => Poly): Stage {
   const mapEx = exMapper(map);
-  if (stage.kind === 'reduce') return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
+  if (stage.kind === 'reduce')
+    return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
   return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)) };
 }
 
@@ -80,7 +80,8 @@ function writeOutStage(stage: Stage, limit: number): Stage {
     }
     return mapStage(stage, [], (p) => substitute(p, (s) => at.get(s)));
   });
-  if (stage.kind === 'map') return { ...stage, axes: [], stores: copies.flatMap((c) => (c.kind === 'map' ? c.stores : [])) };
+  if (stage.kind === 'map')
+    return { ...stage, axes: [], stores: copies.flatMap((c) => (c.kind === 'map' ? c.stores : [])) };
   const reductions = stage.reductions.map((r, i): Reduction => {
     const values = copies.map((c) => (c.kind === 'reduce' ? c.reductions[i]!.value : r.value));
     return { ...r, value: values.reduce((sum, value) => combine(r, sum, value)) };
@@ -123,7 +124,6 @@ class RowsEmitter {
   private readonly items: (ex: Ex) => Item;
   private readonly begin: I32;
   private readonly end: I32;
-  private readonly gridNonEmpty: I32;
 
   constructor(
     private readonly k: RowsKernel,
@@ -136,9 +136,10 @@ class RowsEmitter {
     this.lower = new Lowering(env);
     this.items = (ex) => env.interner.item(ex);
     [this.begin, this.end] = [env.f.param(0).get, env.f.param(1).get];
-    this.gridNonEmpty = this.product(k.grid);
-    const inner = k.stages.flatMap((s) => s.axes);
-    if (inner.some((a) => asConstant(a.extent) === undefined)) this.lower.nonEmpty = this.lower.keep(i32.ne(this.product(inner), i32.const(0)));
+    // The first grid axis is not empty, or there would be no unit to run.
+    const loops = [...k.grid.slice(1), ...k.stages.flatMap((s) => s.axes)];
+    if (loops.some((a) => !asConstant(a.extent)))
+      this.lower.nonEmpty = this.lower.keep(i32.ne(this.product(loops), i32.const(0)));
   }
 
   private product(axes: readonly Axis[]): I32 {
@@ -206,7 +207,8 @@ class RowsEmitter {
   /** Steps of `copies` vectors, of one vector, then of one element. `body(0)` is the element. */
   private vectorLoop(axis: Axis, { from, to }: Bounds, copies: number, body: (copies: number) => void): void {
     const i = this.index(axis);
-    const extent = from.constant !== undefined && to.constant !== undefined ? to.constant - from.constant : undefined;
+    const extent =
+      from.constant !== undefined && to.constant !== undefined ? to.constant - from.constant : undefined;
     this.lower.push(i.set(from));
     const rest = (of: number): number => (extent === undefined ? Infinity : of);
     let left = rest(extent ?? 0);
@@ -239,14 +241,22 @@ class RowsEmitter {
     for (const r of stage.reductions) {
       const item = this.items(r.value);
       const vector = copies > 0 && this.lower.isVector(item);
-      this.lower.define(r.name, vector, vector ? range(copies).map((u) => this.lower.value(item, u)) : [this.lower.scalar(item)]);
+      this.lower.define(
+        r.name,
+        vector,
+        vector ? range(copies).map((u) => this.lower.value(item, u)) : [this.lower.scalar(item)],
+      );
     }
   }
 
   /** All values first, then all stores: what a store overwrites may still be an operand of the next. */
   private storeAll(stage: MapStage, copies: number): void {
-    const values = stage.stores.map((s) => range(Math.max(1, copies)).map((u) => this.lower.value(this.items(s.value), u)));
-    stage.stores.forEach((s, i) => values[i]!.forEach((value, u) => this.lower.store(s.buffer, s.offset, value, u)));
+    const values = stage.stores.map((s) =>
+      range(Math.max(1, copies)).map((u) => this.lower.value(this.items(s.value), u)),
+    );
+    stage.stores.forEach((s, i) =>
+      values[i]!.forEach((value, u) => this.lower.store(s.buffer, s.offset, value, u)),
+    );
   }
 
   private map(stage: MapStage, copies: number): void {
@@ -255,10 +265,13 @@ class RowsEmitter {
       return;
     }
     const { axis } = innerChoice(stage);
-    this.nest(stage.axes.filter((a) => a !== axis), () => {
-      if (axis) this.vectorLoop(axis, this.whole(axis), 1, (u) => this.storeAll(stage, u));
-      else this.storeAll(stage, 0);
-    });
+    this.nest(
+      stage.axes.filter((a) => a !== axis),
+      () => {
+        if (axis) this.vectorLoop(axis, this.whole(axis), 1, (u) => this.storeAll(stage, u));
+        else this.storeAll(stage, 0);
+      },
+    );
   }
 
   private nest(axes: readonly Axis[], body: () => void): void {
@@ -273,26 +286,44 @@ class RowsEmitter {
     this.nest(stage.axes, () => {
       stage.reductions.forEach((r, i) => this.accumulate(r, sums[i]!, copies > 0));
     });
-    stage.reductions.forEach((r, i) => this.lower.define(r.name, copies > 0, sums[i]!.map((s) => s.get)));
+    stage.reductions.forEach((r, i) =>
+      this.lower.define(
+        r.name,
+        copies > 0,
+        sums[i]!.map((s) => s.get),
+      ),
+    );
   }
 
   private accumulators(r: Reduction, count: number, vector: boolean): Local[] {
     return range(count).map(() => {
       const start = identity(r.fn, r.dtype);
       const local = this.context.f.local(vector ? 'v128' : wasmType(r.dtype), r.name);
-      this.lower.push(local.set(vector ? this.lower.keep(vectorConst(start, r.dtype)) : scalarConst(start, r.dtype)));
+      this.lower.push(
+        local.set(vector ? this.lower.keep(vectorConst(start, r.dtype)) : scalarConst(start, r.dtype)),
+      );
       return local;
     });
   }
 
   private accumulate(r: Reduction, sums: readonly Local[], vector: boolean): void {
     const item = this.items(r.value);
-    sums.forEach((sum, u) => this.lower.push(sum.set(vector ? this.addLanes(r, item, sum.get as V128, u) : scalarReduce[r.fn](sum.get, this.lower.scalar(item), r.dtype))));
+    sums.forEach((sum, u) =>
+      this.lower.push(
+        sum.set(
+          vector
+            ? this.addLanes(r, item, sum.get as V128, u)
+            : scalarReduce[r.fn](sum.get, this.lower.scalar(item), r.dtype),
+        ),
+      ),
+    );
   }
 
   private addLanes(r: Reduction, item: Item, sum: V128, copy: number): V128 {
-    const [x, y] = item.kind === 'op' && item.fn === 'mul' && item.dtype === 'f32' && r.fn === 'sum' ? item.args : [];
-    if (x && y && this.context.relaxed) return f32x4.relaxedMadd(this.lower.vector(x, copy), this.lower.vector(y, copy), sum);
+    const [x, y] =
+      item.kind === 'op' && item.fn === 'mul' && item.dtype === 'f32' && r.fn === 'sum' ? item.args : [];
+    if (x && y && this.context.relaxed)
+      return f32x4.relaxedMadd(this.lower.vector(x, copy), this.lower.vector(y, copy), sum);
     return vectorReduce[r.fn](sum, this.lower.vector(item, copy), r.dtype);
   }
 
@@ -303,11 +334,16 @@ class RowsEmitter {
     const wide = stage.reductions.map((r) => (axis ? this.accumulators(r, copies, true) : []));
     const narrow = stage.reductions.map((r) => this.accumulators(r, 1, false));
     const body = (u: number): void =>
-      stage.reductions.forEach((r, i) => (u === 0 ? this.accumulate(r, narrow[i]!, false) : this.accumulate(r, wide[i]!.slice(0, u), true)));
-    this.nest(stage.axes.filter((a) => a !== axis), () => {
-      if (axis) this.vectorLoop(axis, this.whole(axis), copies, body);
-      else body(0);
-    });
+      stage.reductions.forEach((r, i) =>
+        u === 0 ? this.accumulate(r, narrow[i]!, false) : this.accumulate(r, wide[i]!.slice(0, u), true),
+      );
+    this.nest(
+      stage.axes.filter((a) => a !== axis),
+      () => {
+        if (axis) this.vectorLoop(axis, this.whole(axis), copies, body);
+        else body(0);
+      },
+    );
     stage.reductions.forEach((r, i) => {
       const lanes = wide[i]!.length > 0 ? this.horizontal(r, wide[i]!) : undefined;
       const tail = narrow[i]![0]!.get;
@@ -320,7 +356,11 @@ class RowsEmitter {
     const pairs = (values: readonly V128[]): V128 =>
       values.length === 1
         ? values[0]!
-        : pairs(range(values.length / 2).map((i) => vectorReduce[r.fn](values[2 * i]!, values[2 * i + 1]!, r.dtype)));
+        : pairs(
+            range(values.length / 2).map((i) =>
+              vectorReduce[r.fn](values[2 * i]!, values[2 * i + 1]!, r.dtype),
+            ),
+          );
     const all = this.lower.keep(pairs(sums.map((s) => s.get as V128)));
     const lane = (l: number): Code => this.lower.keep(extract(all, l, r.dtype));
     const join = (a: Code, b: Code): Code => this.lower.keep(scalarReduce[r.fn](a, b, r.dtype));
@@ -329,5 +369,3 @@ class RowsEmitter {
 }
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-export type { Stmt };
-void subtract;

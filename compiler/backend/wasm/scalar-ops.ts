@@ -20,7 +20,9 @@ export function wasmType(dtype: DType): 'f32' | 'i32' {
 export const zeroOf = (dtype: DType): Code<'f32' | 'i32'> => scalarConst(0, dtype);
 
 export function scalarConst(value: number, dtype: DType): Code<'f32' | 'i32'> {
-  return wasmType(dtype) === 'f32' ? f32.const(value) : i32.const(dtype === 'bool' ? Number(value !== 0) : value | 0);
+  return wasmType(dtype) === 'f32'
+    ? f32.const(value)
+    : i32.const(dtype === 'bool' ? Number(value !== 0) : value | 0);
 }
 
 /** What a reduction of nothing gives, as bits for the accumulator. */
@@ -48,7 +50,7 @@ export class IntegerLibrary {
     return this.call(isUnsigned ? 'divU' : 'divS', a, b);
   }
 
-  /** a - b * floor(a / b); `a` for a divisor of 0. */
+  /** a - b * floor(a / b); 0 for a divisor of 0. */
   floorMod(a: I32, b: I32, isUnsigned: boolean): I32 {
     const known = b.constant;
     if (known !== undefined && known > 0) {
@@ -65,10 +67,25 @@ export class IntegerLibrary {
   private make(name: 'divU' | 'divS' | 'modU' | 'modS'): Func {
     const known = this.made.get(name);
     if (known) return known;
-    const f = this.module.func(`int.${name}`, [['a', 'i32'], ['b', 'i32']], 'i32');
+    const f = this.module.func(
+      `int.${name}`,
+      [
+        ['a', 'i32'],
+        ['b', 'i32'],
+      ],
+      'i32',
+    );
     this.made.set(name, f);
     const [a, b] = [f.param(0).get, f.param(1).get];
-    f.body.push(...(name === 'divU' ? divU(a, b) : name === 'modU' ? modU(a, b) : name === 'divS' ? divS(f, a, b) : modS(f, a, b)));
+    f.body.push(
+      ...(name === 'divU'
+        ? divU(a, b)
+        : name === 'modU'
+          ? modU(a, b)
+          : name === 'divS'
+            ? divS(f, a, b)
+            : modS(f, a, b)),
+    );
     return f;
   }
 }
@@ -79,7 +96,7 @@ const zero = i32.const(0);
 const minusOne = i32.const(-1);
 
 const divU = (a: I32, b: I32): Code[] => [choose(i32.eqz(b), [zero], [i32.divU(a, b)], 'i32')];
-const modU = (a: I32, b: I32): Code[] => [choose(i32.eqz(b), [a], [i32.remU(a, b)], 'i32')];
+const modU = (a: I32, b: I32): Code[] => [choose(i32.eqz(b), [zero], [i32.remU(a, b)], 'i32')];
 
 /** Division by 0 and by -1 (which traps for the least integer) apart. */
 const signed = (a: I32, b: I32, byZero: I32, byMinusOne: I32, otherwise: I32): Code[] => [
@@ -90,13 +107,19 @@ function divS(f: Func, a: I32, b: I32): Code[] {
   const q = f.local('i32', 'q');
   const inexact = i32.ne(i32.mul(q.tee(i32.divS(a, b)), b), a);
   const roundsDown = i32.and(inexact, i32.ltS(i32.xor(a, b), zero));
-  return signed(a, b, zero, i32.sub(zero, a), choose(roundsDown, [i32.sub(q.get, i32.const(1))], [q.get], 'i32'));
+  return signed(
+    a,
+    b,
+    zero,
+    i32.sub(zero, a),
+    choose(roundsDown, [i32.sub(q.get, i32.const(1))], [q.get], 'i32'),
+  );
 }
 
 function modS(f: Func, a: I32, b: I32): Code[] {
   const r = f.local('i32', 'r');
   const wraps = i32.and(i32.ne(r.tee(i32.remS(a, b)), zero), i32.ltS(i32.xor(r.get, b), zero));
-  return signed(a, b, a, zero, choose(wraps, [i32.add(r.get, b)], [r.get], 'i32'));
+  return signed(a, b, zero, zero, choose(wraps, [i32.add(r.get, b)], [r.get], 'i32'));
 }
 
 export interface ScalarContext {
@@ -112,7 +135,11 @@ const f = (args: readonly Code[], i: number): F32 => args[i] as F32;
 const n = (args: readonly Code[], i: number): I32 => args[i] as I32;
 
 const binary =
-  (float: (a: F32, b: F32) => Code<'f32' | 'i32'>, signedOp: (a: I32, b: I32) => I32, unsignedOp = signedOp): Row =>
+  (
+    float: (a: F32, b: F32) => Code<'f32' | 'i32'>,
+    signedOp: (a: I32, b: I32) => I32,
+    unsignedOp = signedOp,
+  ): Row =>
   (args, from) =>
     isFloat(from)
       ? float(f(args, 0), f(args, 1))
@@ -156,14 +183,24 @@ export const scalarRows: { readonly [Op in ScalarOp]: Row } = {
   sub: binary(f32.sub, i32.sub),
   mul: binary(f32.mul, i32.mul),
   div: (args, from, _to, { integers }) =>
-    isFloat(from) ? f32.div(f(args, 0), f(args, 1)) : integers.floorDiv(n(args, 0), n(args, 1), from !== 'i32'),
+    isFloat(from)
+      ? f32.div(f(args, 0), f(args, 1))
+      : integers.floorDiv(n(args, 0), n(args, 1), from !== 'i32'),
   mod: (args, from, _to, { integers }) =>
     isFloat(from)
       ? f32.sub(f(args, 0), f32.mul(f(args, 1), f32.floor(f32.div(f(args, 0), f(args, 1)))))
       : integers.floorMod(n(args, 0), n(args, 1), from !== 'i32'),
   pow: (args, _from, _to, { math }) => math.pow(f(args, 0), f(args, 1)),
-  max: binary(f32.max, (a, b) => select(i32.gtS(a, b), a, b), (a, b) => select(i32.gtU(a, b), a, b)),
-  min: binary(f32.min, (a, b) => select(i32.ltS(a, b), a, b), (a, b) => select(i32.ltU(a, b), a, b)),
+  max: binary(
+    f32.max,
+    (a, b) => select(i32.gtS(a, b), a, b),
+    (a, b) => select(i32.gtU(a, b), a, b),
+  ),
+  min: binary(
+    f32.min,
+    (a, b) => select(i32.ltS(a, b), a, b),
+    (a, b) => select(i32.ltU(a, b), a, b),
+  ),
   lt: binary(f32.lt, i32.ltS, i32.ltU),
   le: binary(f32.le, i32.leS, i32.leU),
   eq: binary(f32.eq, i32.eq),
@@ -176,9 +213,13 @@ export const scalarRows: { readonly [Op in ScalarOp]: Row } = {
 };
 
 /** Accumulates `value` into `sum`. */
-export const scalarReduce: { readonly [Op in ReduceOp]: (sum: Code, value: Code, dtype: DType) => Code<'f32' | 'i32'> } = {
-  sum: (sum, value, dtype) => (isFloat(dtype) ? f32.add(sum as F32, value as F32) : i32.add(sum as I32, value as I32)),
-  prod: (sum, value, dtype) => (isFloat(dtype) ? f32.mul(sum as F32, value as F32) : i32.mul(sum as I32, value as I32)),
+export const scalarReduce: {
+  readonly [Op in ReduceOp]: (sum: Code, value: Code, dtype: DType) => Code<'f32' | 'i32'>;
+} = {
+  sum: (sum, value, dtype) =>
+    isFloat(dtype) ? f32.add(sum as F32, value as F32) : i32.add(sum as I32, value as I32),
+  prod: (sum, value, dtype) =>
+    isFloat(dtype) ? f32.mul(sum as F32, value as F32) : i32.mul(sum as I32, value as I32),
   max: (sum, value, dtype) => scalarRows.max([sum, value], dtype, dtype, noContext),
   min: (sum, value, dtype) => scalarRows.min([sum, value], dtype, dtype, noContext),
 };

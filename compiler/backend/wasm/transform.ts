@@ -8,7 +8,8 @@ export type PolyMap = (p: Poly) => Poly;
 /** `ex` with every index expression mapped; shared objects stay shared. */
 export function exMapper(map: PolyMap): (ex: Ex) => Ex {
   const done = new Map<Ex, Ex>();
-  const bindings = (data: readonly Binding[]): Binding[] => data.map((d) => ({ name: d.name, value: visit(d.value) }));
+  const bindings = (data: readonly Binding[]): Binding[] =>
+    data.map((d) => ({ name: d.name, value: visit(d.value) }));
   const visit = (ex: Ex): Ex => {
     const seen = done.get(ex);
     if (seen) return seen;
@@ -88,7 +89,10 @@ export function mergeAxes(axes: readonly Axis[], polys: readonly Poly[]): Merged
 
 function joinStep(outer: Axis, inner: Axis, polys: readonly Poly[]): PolyMap | undefined {
   const replacement = subtract(symbol(inner.name), multiply(symbol(outer.name), inner.extent));
-  const step: PolyMap = (p) => (mentions(p, outer.name) || mentions(p, inner.name) ? substitute(p, (s) => (s === inner.name ? replacement : undefined)) : p);
+  const step: PolyMap = (p) =>
+    mentions(p, outer.name) || mentions(p, inner.name)
+      ? substitute(p, (s) => (s === inner.name ? replacement : undefined))
+      : p;
   return polys.every((p) => !mentions(step(p), outer.name)) ? step : undefined;
 }
 

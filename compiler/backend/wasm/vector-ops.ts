@@ -63,7 +63,11 @@ const lanewise =
     fromLanes(
       [0, 1, 2, 3].map((lane) =>
         scalarRows[op](
-          args.map((arg, i) => (context.uniform[i]?.constant !== undefined ? (context.uniform[i] as Code) : extract(arg, lane, from))),
+          args.map((arg, i) =>
+            context.uniform[i]?.constant !== undefined
+              ? (context.uniform[i] as Code)
+              : extract(arg, lane, from),
+          ),
           from,
           to,
           context,
@@ -76,7 +80,10 @@ type Two = (a: V128, b: V128) => V128;
 const binary =
   (float: Two, signed: Two, unsigned: Two = signed, mask: Two = unsigned): Row =>
   (args, from) =>
-    (isFloat(from) ? float : from === 'i32' ? signed : from === 'u32' ? unsigned : mask)(at(args, 0), at(args, 1));
+    (isFloat(from) ? float : from === 'i32' ? signed : from === 'u32' ? unsigned : mask)(
+      at(args, 0),
+      at(args, 1),
+    );
 
 const noFloat = (): never => {
   throw new Error('a bit operation on floats');
@@ -113,7 +120,8 @@ const division =
 
 export const vectorRows: { readonly [Op in ScalarOp]: Row } = {
   neg: (args, from) => (isFloat(from) ? f32x4.neg : i32x4.neg)(at(args, 0)),
-  abs: (args, from) => (isFloat(from) ? f32x4.abs(at(args, 0)) : from === 'i32' ? i32x4.abs(at(args, 0)) : at(args, 0)),
+  abs: (args, from) =>
+    isFloat(from) ? f32x4.abs(at(args, 0)) : from === 'i32' ? i32x4.abs(at(args, 0)) : at(args, 0),
   exp: (args, _from, _to, context) => context.elementary('exp', at(args, 0)),
   log: (args, _from, _to, context) => context.elementary('log', at(args, 0)),
   sqrt: (args) => f32x4.sqrt(at(args, 0)),
@@ -156,9 +164,15 @@ export const vectorReduce: { readonly [Op in ReduceOp]: (sum: V128, value: V128,
   sum: (sum, value, dtype) => (isFloat(dtype) ? f32x4.add : i32x4.add)(sum, value),
   prod: (sum, value, dtype) => (isFloat(dtype) ? f32x4.mul : i32x4.mul)(sum, value),
   max: (sum, value, dtype) =>
-    (isFloat(dtype) ? f32x4.max : dtype === 'i32' ? i32x4.maxS : dtype === 'u32' ? i32x4.maxU : v128.or)(sum, value),
+    (isFloat(dtype) ? f32x4.max : dtype === 'i32' ? i32x4.maxS : dtype === 'u32' ? i32x4.maxU : v128.or)(
+      sum,
+      value,
+    ),
   min: (sum, value, dtype) =>
-    (isFloat(dtype) ? f32x4.min : dtype === 'i32' ? i32x4.minS : dtype === 'u32' ? i32x4.minU : v128.and)(sum, value),
+    (isFloat(dtype) ? f32x4.min : dtype === 'i32' ? i32x4.minS : dtype === 'u32' ? i32x4.minU : v128.and)(
+      sum,
+      value,
+    ),
 };
 
 export { ones as allLanes };

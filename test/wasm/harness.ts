@@ -1,0 +1,147 @@
+import { expect } from 'vitest';
+import { emitWasm } from '../../compiler/backend/wasm/index.ts';
+import type { Axis, Ex, Kernel } from '../../compiler/kernel/kernel.ts';
+import type { Poly } from '../../compiler/shape/poly.ts';
+import { constant, evaluate, symbol } from '../../compiler/shape/poly.ts';
+import type { DType, ScalarOp } from '../../compiler/ir/ops.ts';
+import { supportsRelaxedSimd } from '../../runtime/wasm.ts';
+import { evaluateKernel } from '../support/kernel-eval.ts';
+
+export type Buffer = Float32Array | Int32Array | Uint32Array;
+
+export const modes: readonly boolean[] = supportsRelaxedSimd() ? [false, true] : [false];
+
+// ---------------------------------------------------------------- building kernels
+
+export const dim = (p: Poly | number | string): Poly =>
+  typeof p === 'number' ? constant(p) : typeof p === 'string' ? symbol(p) : p;
+export const axis = (name: string, extent: Poly | number | string): Axis => ({ name, extent: dim(extent) });
+export const load = (
+  buffer: number,
+  offset: Poly | number | string,
+  dtype: DType = 'f32',
+  extra: Partial<Extract<Ex, { kind: 'load' }>> = {},
+): Ex => ({
+  kind: 'load',
+  dtype,
+  buffer,
+  offset: dim(offset),
+  guard: [],
+  fill: 0,
+  data: [],
+  ...extra,
+});
+export const op = (fn: ScalarOp, dtype: DType, ...args: Ex[]): Ex => ({ kind: 'op', fn, dtype, args });
+export const float = (value: number): Ex => ({ kind: 'const', dtype: 'f32', value });
+export const local = (name: string, dtype: DType = 'f32'): Ex => ({ kind: 'local', dtype, name });
+
+// ---------------------------------------------------------------- running them
+
+const align = (n: number): number => (n + 63) & ~63;
+const canary = 0x7fc0beef;
+
+export interface RunOptions {
+  readonly relaxed: boolean;
+  /** Units a call runs; all at once if not given. */
+  readonly split?: number;
+}
+
+/** Runs kernels on copies of `buffers` and gives the copies; fails when anything around a buffer was written. */
+export function runWasm(
+  kernels: readonly Kernel[],
+  buffers: readonly Buffer[],
+  dims: Readonly<Record<string, number>>,
+  options: RunOptions,
+): Buffer[] {
+  const names = Object.keys(dims);
+  const emitted = emitWasm(kernels, names, buffers.length, { relaxed: options.relaxed });
+  const value = (name: string): number => dims[name] ?? NaN;
+  const imports: Record<string, WebAssembly.Memory | WebAssembly.Global> = {};
+  const offsets: number[] = [];
+  let next = 128;
+  for (const [i, b] of buffers.entries()) {
+    offsets.push(next);
+    imports[`b${i}`] = new WebAssembly.Global({ value: 'i32', mutable: false }, next);
+    next = align(next + b.byteLength) + 64;
+  }
+  imports['scratch'] = new WebAssembly.Global({ value: 'i32', mutable: false }, align(next));
+  const end = align(next) + evaluate(emitted.scratchBytes, value) + 128;
+  const memory = new WebAssembly.Memory({ initial: Math.ceil(end / 65536) });
+  names.forEach(
+    (name, i) => (imports[`d${i}`] = new WebAssembly.Global({ value: 'i32', mutable: true }, dims[name]!)),
+  );
+  new Int32Array(memory.buffer).fill(canary);
+  const view = (b: Buffer, i: number): Buffer =>
+    new (b.constructor as Float32ArrayConstructor)(memory.buffer as ArrayBuffer, offsets[i]!, b.length);
+  buffers.forEach((b, i) => view(b, i).set(b));
+  const bytes = emitted.bytes as BufferSource;
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+    env: { memory, ...imports },
+  });
+  for (const { entry, units } of emitted.entries) {
+    const total = evaluate(units, value);
+    const step = options.split ?? Math.max(1, total);
+    for (let u = 0; u < total; u += step)
+      (exports[entry] as (b: number, e: number, t: number) => void)(u, Math.min(total, u + step), 0);
+  }
+  const words = new Int32Array(memory.buffer);
+  buffers.forEach((b, i) => {
+    const [before, after] = [offsets[i]! / 4 - 1, offsets[i]! / 4 + b.length];
+    expect(words[before], `before buffer ${i}`).toBe(canary);
+    expect(words[after], `after buffer ${i}`).toBe(canary);
+  });
+  return buffers.map((b, i) => view(b, i).slice());
+}
+
+export const copies = (buffers: readonly Buffer[]): Buffer[] => buffers.map((b) => b.slice());
+
+export interface Tolerance {
+  readonly relative: number;
+  readonly absolute: number;
+}
+
+export const tight: Tolerance = { relative: 2e-6, absolute: 1e-6 };
+
+export function expectClose(
+  found: readonly Buffer[],
+  expected: readonly Buffer[],
+  t: Tolerance = tight,
+): void {
+  expected.forEach((e, i) => {
+    e.forEach((x, j) => {
+      const y = found[i]![j]!;
+      if (Object.is(x, y) || x === y) return;
+      const isClose = Math.abs(x - y) <= t.absolute + t.relative * Math.abs(x);
+      if (!isClose) expect.fail(`buffer ${i} element ${j}: ${y} should be ${x}`);
+    });
+  });
+}
+
+/** Wasm against the oracle in every mode, whole and split; split runs must give the same bits. */
+export function check(
+  kernel: Kernel,
+  buffers: readonly Buffer[],
+  dims: Readonly<Record<string, number>> = {},
+  tolerance: Tolerance = tight,
+): void {
+  const expected = copies(buffers);
+  evaluateKernel(
+    kernel,
+    dims,
+    kernel.buffers.map((b) => expected[b.buffer]!),
+  );
+  for (const relaxed of modes) {
+    const whole = runWasm([kernel], buffers, dims, { relaxed });
+    expectClose(whole, expected, tolerance);
+    for (const split of [1, 3]) expect(runWasm([kernel], buffers, dims, { relaxed, split })).toEqual(whole);
+  }
+}
+
+/** Deterministic numbers in [-1, 1). */
+export function floats(length: number, seed = 1): Float32Array {
+  let state = (seed * 2654435761) >>> 0;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
