@@ -204,6 +204,12 @@ const wholeNumber: Run = (ctx, call) => {
   return args.refuse('x', 'a number that is known while compiling', v.kind === 'tensor' ? 'convert a tensor: `i32(…)`' : undefined) ?? poison;
 };
 
+/** `idx(image: "…", label: "…")`: only a task may name data. */
+const dataSource: Run = (ctx, call) =>
+  ctx.session.data
+    ? ctx.session.data(ctx, call)
+    : fail(ctx, 'E0207', { what: 'a data source', where: 'this declaration', help: 'name it in the task: `digits = idx(…)`' }, at(call.span, 'here'));
+
 /** A clock of the runtime, as f32: learning rates and bias corrections compute with it. */
 const clock =
   (name: string): Run =>
@@ -233,6 +239,7 @@ const functions: Readonly<Record<string, Run>> = {
   is_list: isList,
   is_string: isString,
   int: wholeNumber,
+  idx: dataSource,
   ...shapeBuiltins,
 };
 

@@ -21,7 +21,9 @@ export class Reporter {
   add(problem: Problem): void {
     const primary = problem.labels.find((l) => l.primary) ?? problem.labels[0];
     const place = primary ? `${primary.span.file}:${primary.span.start}-${primary.span.end}` : '';
-    const key = `${problem.code} ${place}`;
+    // An undefined name is found when names are resolved, and again when it is evaluated.
+    const code = ['E0201', 'E0206'].includes(problem.code) ? 'name' : problem.code;
+    const key = `${code} ${place}`;
     if (this.seen.has(key) || this.problems.length >= limit) return;
     this.seen.add(key);
     this.problems.push(problem);

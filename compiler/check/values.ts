@@ -142,6 +142,8 @@ export interface Owner {
   /** Layers made inside, by the place that makes them, so that a second use finds the same ones. */
   readonly children: Map<string, Instance>;
   readonly childNames: Set<string>;
+  /** The one model of a task: its paths have no name in front. */
+  readonly unnamed?: string;
 }
 
 /** A layer or model with its static arguments and, once applied, its tensors. */
@@ -247,6 +249,14 @@ export interface Session {
   readonly iters: Map<string, Iter>;
   /** Guards against text that would expand without end. */
   readonly fuel: { left: number };
+  /** Answers for `idx(…)` and the like, in a task. */
+  readonly data: ((ctx: Context, call: BuiltinCall) => Value) | undefined;
+  /** A declaration is checked for open sizes that no use has given: parameters need not have a size in numbers. */
+  readonly abstract: boolean;
+  /** Declarations that were applied. */
+  readonly used: Set<unknown>;
+  /** Counts one expansion; reports and gives false when there were too many. */
+  spend(ctx: Context, span: Span): boolean;
 }
 
 export const int = (poly: Poly): IntValue => ({ kind: 'int', poly });

@@ -12,8 +12,8 @@
  */
 import type { Graph, Node, OpKind } from '../ir/graph.ts';
 import type { ReduceOp, ScalarOp } from '../ir/ops.ts';
-import type { Maker } from './make.ts';
-import { constantValue, maker } from './make.ts';
+import type { Maker } from '../ir/make.ts';
+import { constantValue, maker } from '../ir/make.ts';
 import { prodGradient, selectGradient, sumGradient } from './reduce.ts';
 import { scatterGradient, viewGradient } from './view.ts';
 

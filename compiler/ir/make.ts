@@ -1,6 +1,6 @@
-/** Short names for building element-wise expressions in gradient rules; all operands have one shape. */
-import type { Graph, Node } from '../ir/graph.ts';
-import type { ScalarOp } from '../ir/ops.ts';
+/** Short names for building element-wise expressions in rules; all operands have one shape. */
+import type { Graph, Node } from './graph.ts';
+import type { ScalarOp } from './ops.ts';
 
 export interface Maker {
   readonly graph: Graph;

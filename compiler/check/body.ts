@@ -1,0 +1,330 @@
+/** Runs the statements of a declaration: ports, equations, `if` and `repeat`. */
+import type { Equation, Expr, Port, Repeat, Spread, Statement } from '../../grammar/syntax.ts';
+import type { Span } from '../../grammar/span.ts';
+import { suggest } from '../diagnostics/suggest.ts';
+import { asConstant, constant } from '../shape/poly.ts';
+import { tensorArgument } from './arguments.ts';
+import { numberOf, select, toTensor } from './arithmetic.ts';
+import { describe } from './describe.ts';
+import { shapeOf, tensorType } from './dims.ts';
+import { inferEquation } from './ranges.ts';
+import { also, at, fail } from './report.ts';
+import { keep } from './storage.ts';
+import { permuted, show, spreadTo } from './tensor.ts';
+import type { Context, Given, Instance, Value } from './values.ts';
+import { int, poison, restOf, tensor } from './values.ts';
+
+/** A declaration that is being applied. */
+export interface Body {
+  readonly kind: 'fn' | 'layer' | 'model' | 'optimizer' | 'fit';
+  readonly name: string;
+  readonly body: readonly Statement[];
+  /** Values of the `input` ports. */
+  readonly given: ReadonlyMap<string, Given>;
+  readonly instance?: Instance;
+  /** Makes what `param` and `state` declare; a layer's own tensors when left out. */
+  readonly store?: (ctx: Context, port: Port) => Value;
+  /** Statements that only this kind of body may have. */
+  readonly other?: (ctx: Context, statement: Statement) => boolean;
+}
+
+export interface Result {
+  readonly returned: { readonly value: Value; readonly span: Span } | undefined;
+  readonly outputs: ReadonlyMap<string, Value>;
+  /** Values of primed names. */
+  readonly next: ReadonlyMap<string, { readonly value: Value; readonly span: Span }>;
+}
+
+/** At most this many copies of a `repeat`. */
+const repeatLimit = 4096;
+
+export function runBody(ctx: Context, body: Body): Result {
+  const run = new Run(body);
+  run.statements(ctx, body.body);
+  return { returned: run.returned, outputs: run.collect(ctx), next: run.next };
+}
+
+class Run {
+  readonly next = new Map<string, { value: Value; span: Span }>();
+  returned: { value: Value; span: Span } | undefined;
+  private readonly outputs = new Map<string, Port>();
+  private readonly body: Body;
+
+  constructor(body: Body) {
+    this.body = body;
+  }
+
+  statements(ctx: Context, list: readonly Statement[]): void {
+    for (const s of list) {
+      if (this.returned) return;
+      this.statement(ctx, s);
+    }
+  }
+
+  private statement(ctx: Context, s: Statement): void {
+    switch (s.kind) {
+      case 'port':
+        return this.port(ctx, s);
+      case 'equation':
+        return this.equation(ctx, s);
+      case 'return':
+        this.returned = { value: ctx.session.run.evaluate(ctx, s.value), span: s.value.span };
+        return;
+      case 'staticIf':
+        return this.staticIf(ctx, s);
+      case 'repeat':
+        return this.repeat(ctx, s);
+      case 'scan':
+        fail(ctx, 'E0412', { what: '`scan`', help: 'a fixed number of steps can be written with `repeat`' }, at({ ...s.span, end: s.over.span.end }, 'here'));
+        for (const name of assigned(s.body)) if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
+        return;
+      default:
+        this.body.other?.(ctx, s);
+    }
+  }
+
+  // -------------------------------------------------------------- ports
+
+  private port(ctx: Context, p: Port): void {
+    const name = p.name.name;
+    if (p.role === 'output') {
+      this.outputs.set(name, p);
+      return;
+    }
+    if (this.clashes(ctx, name, p.name.span)) return;
+    const value = p.role === 'input' ? this.input(ctx, p) : (this.body.store ?? storeIn(this.body.instance))(ctx, p);
+    ctx.scope.define(name, value, p.name.span, p.role === 'input' ? 'an input' : p.role === 'state' ? 'a state' : 'a parameter');
+  }
+
+  private input(ctx: Context, p: Port): Value {
+    const given = this.body.given.get(p.name.name);
+    if (!given) return poison;
+    const type = tensorType(p.type);
+    if (!type) return given.value;
+    const what = `the input \`${p.name.name}\` of \`${this.body.name}\``;
+    return tensorArgument(ctx, given.value, type, { what, name: p.name.name, span: given.span });
+  }
+
+  private clashes(ctx: Context, name: string, span: Span): boolean {
+    const before = ctx.scope.names.get(name);
+    if (!before) return false;
+    fail(ctx, 'E0202', { name }, at(span, 'defined again here'), ...(before.span ? [also(before.span, 'first defined here')] : []));
+    return true;
+  }
+
+  /** The outputs' values, each proved to have its declared type. */
+  collect(ctx: Context): ReadonlyMap<string, Value> {
+    const values = new Map<string, Value>();
+    for (const [name, port] of this.outputs) {
+      const binding = ctx.scope.names.get(name);
+      if (!binding) {
+        const problem = { name, of: this.body.name };
+        values.set(name, fail(ctx, 'E0209', problem, at(port.name.span, 'no equation defines it')));
+      } else values.set(name, binding.value);
+    }
+    return values;
+  }
+
+  // -------------------------------------------------------------- equations
+
+  private equation(ctx: Context, e: Equation): void {
+    if (e.when) {
+      const condition = ctx.session.run.evaluate(ctx, e.when);
+      if (condition.kind === 'bool') {
+        if (!condition.value) return;
+      } else if (condition.kind !== 'poison') {
+        const found = toTensor(ctx, condition);
+        if (!e.prime || found?.node.dtype !== 'bool') {
+          fail(ctx, 'E0401', { what: 'this condition', help: e.prime ? undefined : '`if … then … else …` chooses between tensors' }, at(e.when.span, describe(condition)));
+        }
+      }
+    }
+    if (e.prime) return this.primed(ctx, e);
+    const { name, span } = e.target;
+    const port = this.outputs.get(name);
+    if (this.taken(ctx, e)) return;
+    const value = this.valueOf(ctx, e, port);
+    const checked = port ? this.checkedOutput(ctx, port, value, e) : value;
+    ctx.scope.define(name, checked, span, 'an equation');
+  }
+
+  private taken(ctx: Context, e: Equation): boolean {
+    const { name, span } = e.target;
+    const before = ctx.scope.names.get(name);
+    if (!before) return false;
+    if (before.what === 'an equation') {
+      // Copies of a `repeat` hand a value on under one name.
+      if (ctx.copy !== '') return false;
+      fail(ctx, 'E0202', { name }, at(span, 'defined again here'), ...(before.span ? [also(before.span, 'first defined here')] : []));
+    } else {
+      fail(ctx, 'E0210', { name, role: before.what }, at(span, 'defined here'), ...(before.span ? [also(before.span, `${before.what}, declared here`)] : []));
+    }
+    return true;
+  }
+
+  private valueOf(ctx: Context, e: Equation, port: Port | undefined): Value {
+    if (!e.subscripts) return ctx.session.run.evaluate({ ...ctx, naming: e.target.name }, e.value);
+    return indexed(ctx, e, port);
+  }
+
+  private checkedOutput(ctx: Context, port: Port, value: Value, e: Equation): Value {
+    const type = tensorType(port.type);
+    if (!type || value.kind === 'poison') return value;
+    return tensorArgument(ctx, value, type, { what: `the output \`${port.name.name}\``, name: port.name.name, span: e.value.span });
+  }
+
+  /** `m' = …`: the next value of a state, of its shape and dtype. */
+  private primed(ctx: Context, e: Equation): void {
+    const { name, span } = e.target;
+    const binding = ctx.scope.lookup(name);
+    const stateful = binding?.what === 'a state' || (this.body.kind === 'optimizer' && binding?.what === 'an input');
+    if (!stateful) {
+      const states = [...ctx.scope.names].flatMap(([n, b]) => (b.what === 'a state' ? [n] : []));
+      if (binding?.value.kind !== 'poison') fail(ctx, 'E0211', { name, near: suggest(name, states) }, at(span, 'not a state'));
+      return;
+    }
+    const written = `${name}'`;
+    if (ctx.scope.names.has(written) && ctx.copy === '') {
+      fail(ctx, 'E0202', { name: written }, at(span, 'defined again here'), also(ctx.scope.names.get(written)!.span!, 'first defined here'));
+      return;
+    }
+    const value = e.subscripts ? indexed(ctx, e, undefined) : ctx.session.run.evaluate(ctx, e.value);
+    const checked = this.asNext(ctx, binding.value, value, e);
+    ctx.scope.define(written, checked, span, 'an equation');
+    this.next.set(name, { value: checked, span: e.span });
+    if (this.body.store === undefined && checked.kind === 'tensor' && binding.value.kind === 'tensor') {
+      const leaf = binding.value.node;
+      if (leaf.op === 'leaf') ctx.updates.set(leaf.name, { leaf, value: checked.node });
+    }
+  }
+
+  private asNext(ctx: Context, current: Value, value: Value, e: Equation): Value {
+    if (current.kind !== 'tensor' || value.kind === 'poison') return poison;
+    const { graph } = ctx.session;
+    const { dtype } = current.node;
+    const found = toTensor(ctx, value, dtype);
+    if (!found) return fail(ctx, 'E0402', { what: `the next value of \`${e.target.name}\``, expected: 'a tensor', found: describe(value), help: undefined }, at(e.value.span, describe(value)));
+    if (found.node.dtype !== dtype) return fail(ctx, 'E0303', { what: `the next value of \`${e.target.name}\``, expected: dtype, found: found.node.dtype }, at(e.value.span, describe(found)));
+    const [now, next] = [restOf(current).map(show), restOf(found).map(show)];
+    if (next.length > 0 && now.join() !== next.join()) {
+      return fail(ctx, 'E0304', { name: `${e.target.name}'`, dims: next, declared: now }, at(e.value.span, describe(found)));
+    }
+    const whole = tensor(spreadTo(graph, found, [], restOf(current)));
+    const condition = e.when && ctx.session.run.evaluate(ctx, e.when);
+    if (condition?.kind !== 'tensor') return whole;
+    return select(ctx, condition, whole, current, { whole: e.span, op: e.span, operands: [e.when!.span, e.value.span, e.target.span] });
+  }
+
+  // -------------------------------------------------------------- control
+
+  private staticIf(ctx: Context, s: Extract<Statement, { kind: 'staticIf' }>): void {
+    const condition = ctx.session.run.evaluate(ctx, s.condition);
+    if (condition.kind === 'bool') return this.statements(ctx, condition.value ? s.then : (s.else ?? []));
+    if (condition.kind !== 'poison') {
+      const help = '`if … then … else …` chooses between tensors, element by element';
+      fail(ctx, 'E0401', { what: 'the condition of `if { … }`', help }, at(s.condition.span, describe(condition)));
+    }
+    for (const name of assigned([...s.then, ...(s.else ?? [])])) if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
+  }
+
+  private repeat(ctx: Context, s: Repeat): void {
+    const over = ctx.session.run.evaluate(ctx, s.over);
+    const values = this.copies(ctx, over, s);
+    if (!values) {
+      for (const name of assigned(s.body)) if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
+      return;
+    }
+    values.forEach((value, i) => {
+      if (!ctx.session.spend(ctx, s.span)) return;
+      const copy = ctx.copy === '' ? `${i + 1}` : `${ctx.copy}_${i + 1}`;
+      if (s.index) ctx.scope.define(s.index.name, value, s.index.span, 'an equation');
+      this.statements({ ...ctx, copy, site: `${ctx.site}#${s.span.start}.${i}` }, s.body);
+    });
+  }
+
+  private copies(ctx: Context, over: Value, s: Repeat): readonly Value[] | undefined {
+    if (over.kind === 'poison') return undefined;
+    if (over.kind === 'list') return over.items;
+    const n = over.kind === 'int' ? asConstant(over.poly) : undefined;
+    if (n === undefined) {
+      fail(ctx, 'E0401', { what: 'the number of repetitions', help: undefined }, at(s.over.span, describe(over)));
+      return undefined;
+    }
+    if (n < 0 || n > repeatLimit) {
+      fail(ctx, 'E0411', { times: n, limit: repeatLimit }, at(s.over.span, `${n} times`));
+      return undefined;
+    }
+    return Array.from({ length: n }, (_, i) => int(constant(i)));
+  }
+}
+
+/** Names that statements define, so that what follows a mistake is silent about them. */
+function assigned(body: readonly Statement[]): readonly string[] {
+  return body.flatMap((s) => {
+    if (s.kind === 'equation') return [s.target.name];
+    if (s.kind === 'staticIf') return assigned([...s.then, ...(s.else ?? [])]);
+    return s.kind === 'repeat' ? assigned(s.body) : [];
+  });
+}
+
+const storeIn =
+  (instance: Instance | undefined) =>
+  (ctx: Context, p: Port): Value =>
+    instance ? keep(ctx, instance, p) : poison;
+
+type NameExpr = Extract<Expr, { kind: 'name' }>;
+
+/** `y[...b, o] = e`: the right side for all values of the indices, in the order of the left. */
+function indexed(ctx: Context, e: Equation, port: Port | undefined): Value {
+  const subscripts = (e.subscripts ?? []).filter((s): s is Spread | NameExpr => s.kind === 'spread' || (s.kind === 'name' && !s.prime));
+  if (subscripts.length !== (e.subscripts ?? []).length) {
+    return fail(ctx, 'E0412', { what: 'an equation for a part of a tensor', help: 'the left side of index notation has plain indices: `y[b, i] = …`; `concat` and `pad` build tensors of parts' }, at(e.target.span, 'here'));
+  }
+  const left = inferEquation(ctx, subscripts, e.value, declaredShape(ctx, e, port));
+  if (!left) return poison;
+  const value = ctx.session.run.evaluate(left.ctx, e.value);
+  if (value.kind === 'poison') return poison;
+  const t = toTensor(ctx, value, numberOf(value) === undefined ? undefined : (numberDType(port) ?? undefined));
+  if (!t) return fail(ctx, 'E0402', { what: `the right side of \`${e.target.name}[…]\``, expected: 'a number or a tensor', found: describe(value), help: undefined }, at(e.value.span, describe(value)));
+  const extra = restOf(t);
+  if (extra.length > 0) {
+    const help = 'add indices for them on the left, and subscripts for them on the right';
+    return fail(ctx, 'E0312', { name: e.target.name, extra: extra.map((d) => `of size ${show(d)}`), help }, at(e.value.span, describe(t)), also(e.target.span, `${left.iters.length} ${left.iters.length === 1 ? 'index' : 'indices'} here`));
+  }
+  // Indices of an equation that encloses this function's call stay in front.
+  const outer = t.iters.filter((i) => !left.iters.includes(i));
+  const sorted = [...left.iters].sort((a, b) => a.id - b.id);
+  const all = [...outer, ...sorted];
+  const { graph } = ctx.session;
+  const node = spreadTo(graph, t, all, []);
+  const order = [...outer, ...left.iters].map((i) => all.indexOf(i));
+  return tensor(permuted(graph, node, order), outer);
+}
+
+const numberDType = (port: Port | undefined): 'f32' | 'i32' | undefined => {
+  const dtype = tensorType(port?.type)?.dtype.name;
+  return dtype === 'f32' || dtype === 'i32' ? dtype : undefined;
+};
+
+/** The shape an output or state must have, where all its names are bound already. */
+function declaredShape(ctx: Context, e: Equation, port: Port | undefined): { shape: ReturnType<typeof restOf>; span: Span } | undefined {
+  if (e.prime) {
+    const current = ctx.scope.lookup(e.target.name)?.value;
+    return current?.kind === 'tensor' ? { shape: restOf(current), span: e.target.span } : undefined;
+  }
+  const type = tensorType(port?.type);
+  if (!type || !port) return undefined;
+  const bound = type.dims.every((d) => isBound(ctx, d));
+  if (!bound) return undefined;
+  const shape = shapeOf(ctx, type, port.name.name);
+  return shape && { shape, span: type.span };
+}
+
+function isBound(ctx: Context, d: Expr | Spread): boolean {
+  if (d.kind === 'spread') return ctx.scope.lookup(d.name.name)?.value.kind === 'list';
+  if (d.kind === 'name') return ctx.scope.lookup(d.name)?.value.kind === 'int';
+  if (d.kind === 'binary') return isBound(ctx, d.left) && isBound(ctx, d.right);
+  if (d.kind === 'index') return d.base.kind === 'name' && ctx.scope.lookup(d.base.name)?.value.kind === 'list';
+  return d.kind === 'number';
+}
+

@@ -1,0 +1,146 @@
+/**
+ * Rules about element-wise operations. They keep values but for the sign of zero and, in those marked `fast`, the
+ * last bit (constants are combined before they meet the data). Nothing assumes that values are finite: `x * 0` and
+ * `x - x` stay for floats, as NaN and infinity must be seen.
+ */
+import type { MapNode, Node } from '../ir/graph.ts';
+import { constantValue } from '../ir/make.ts';
+import type { ScalarOp } from '../ir/ops.ts';
+import { scalarOps } from '../ir/ops.ts';
+import type { Rule, RuleContext } from './engine.ts';
+import { foldScalar } from './fold.ts';
+
+type MapRule = (x: readonly Node[], context: RuleContext, node: MapNode) => Node | undefined;
+
+/** A rule about some scalar operations. */
+const rule = (name: string, fns: readonly ScalarOp[], apply: MapRule): Rule<'map'> => ({
+  name,
+  op: 'map',
+  apply: (node, context) => (fns.includes(node.fn) ? apply(node.inputs, context, node) : undefined),
+});
+
+const isFloat = (x: Node | undefined): boolean => x?.dtype === 'f32' || x?.dtype === 'f16';
+const isConst = (x: Node | undefined, value: number): boolean =>
+  x !== undefined && constantValue(x) === value;
+const isMap = (x: Node | undefined, fn: ScalarOp): x is MapNode => x?.op === 'map' && x.fn === fn;
+
+/** 1/c when it is exact in f32: a power of two in the normal range. */
+function exactReciprocal(c: number): number | undefined {
+  const power = Math.log2(Math.abs(c));
+  return Number.isInteger(power) && Math.abs(power) < 126 ? 1 / c : undefined;
+}
+
+const identities: readonly Rule<'map'>[] = [
+  rule('fold constants', all(), (x, { graph }, node) => {
+    const values = x.map(constantValue);
+    if (values.some((v) => v === undefined)) return undefined;
+    const from = x[node.fn === 'where' ? 1 : 0]?.dtype ?? node.dtype;
+    const value = foldScalar(node.fn, values as number[], from, node.dtype);
+    return value === undefined ? undefined : graph.full(value, node.dtype, node.shape);
+  }),
+  rule(
+    'constant to the right',
+    ['add', 'mul', 'max', 'min', 'eq', 'and', 'or', 'xor'],
+    ([a, b], { graph }, node) =>
+      a && b && constantValue(a) !== undefined && constantValue(b) === undefined
+        ? graph.map(node.fn, [b, a])
+        : undefined,
+  ),
+  rule('x + 0, x - 0', ['add', 'sub', 'or', 'xor', 'shl', 'shr'], ([a, b]) =>
+    isConst(b, 0) ? a : undefined,
+  ),
+  rule('x * 1, x / 1, x ^ 1', ['mul', 'div', 'pow'], ([a, b]) => (isConst(b, 1) ? a : undefined)),
+  rule('integer x * 0', ['mul'], ([a, b]) => (isConst(b, 0) && !isFloat(a) ? b : undefined)),
+  rule('x * -1', ['mul'], ([a, b], { make }) =>
+    a && isConst(b, -1) && a.dtype !== 'u32' ? make.map('neg', a) : undefined,
+  ),
+  rule('0 - x', ['sub'], ([a, b], { make }) => (b && isConst(a, 0) ? make.map('neg', b) : undefined)),
+  rule('x / power of two', ['div'], ([a, b], { make }) => {
+    const c = b && isFloat(b) ? constantValue(b) : undefined;
+    const reciprocal = c === undefined ? undefined : exactReciprocal(c);
+    return a && reciprocal !== undefined ? make.map('mul', a, reciprocal) : undefined;
+  }),
+  rule('x ^ small constant', ['pow'], ([a, b], { make }) => {
+    if (!a) return undefined;
+    if (isConst(b, 0)) return make.graph.full(1, a.dtype, a.shape);
+    if (isConst(b, 2)) return make.map('mul', a, a);
+    if (isConst(b, 3)) return make.map('mul', make.map('mul', a, a), a);
+    if (isConst(b, 0.5)) return make.map('sqrt', a);
+    return isConst(b, -1) ? make.map('div', 1, a) : undefined;
+  }),
+];
+
+const signs: readonly Rule<'map'>[] = [
+  rule('-(-x)', ['neg'], ([a]) => (isMap(a, 'neg') ? a.inputs[0] : undefined)),
+  rule('x + -y', ['add'], ([a, b], { graph }) => {
+    if (a && isMap(b, 'neg') && b.inputs[0]) return graph.map('sub', [a, b.inputs[0]]);
+    return b && isMap(a, 'neg') && a.inputs[0] ? graph.map('sub', [b, a.inputs[0]]) : undefined;
+  }),
+  rule('x - -y', ['sub'], ([a, b], { graph }) =>
+    a && isMap(b, 'neg') && b.inputs[0] ? graph.map('add', [a, b.inputs[0]]) : undefined,
+  ),
+  rule('-x * y, -x / y', ['mul', 'div'], ([a, b], { graph, make }, node) => {
+    if (!a || !b || (node.fn === 'div' && !isFloat(a))) return undefined;
+    if (isMap(a, 'neg') && a.inputs[0]) return make.map('neg', graph.map(node.fn, [a.inputs[0], b]));
+    return isMap(b, 'neg') && b.inputs[0] ? make.map('neg', graph.map(node.fn, [a, b.inputs[0]])) : undefined;
+  }),
+  rule('-(x * c)', ['neg'], ([a], { make }) => {
+    const [x, c] = isMap(a, 'mul') ? a.inputs : [];
+    const value = c && isFloat(c) ? constantValue(c) : undefined;
+    return x && value !== undefined ? make.map('mul', x, -value) : undefined;
+  }),
+];
+
+const choices: readonly Rule<'map'>[] = [
+  rule('where of a constant', ['where'], ([c, a, b]) => {
+    const value = c && constantValue(c);
+    return value === undefined ? (a === b ? a : undefined) : value !== 0 ? a : b;
+  }),
+  rule('where not', ['where'], ([c, a, b], { graph }) =>
+    isMap(c, 'not') && c.inputs[0] && a && b ? graph.map('where', [c.inputs[0], b, a]) : undefined,
+  ),
+  rule('not not', ['not'], ([a]) => (isMap(a, 'not') ? a.inputs[0] : undefined)),
+  rule('and, or of a bool constant', ['and', 'or'], ([a, b], _context, node) => {
+    if (node.dtype !== 'bool') return undefined;
+    if (isConst(b, node.fn === 'and' ? 1 : 0)) return a;
+    return isConst(b, node.fn === 'and' ? 0 : 1) ? b : undefined;
+  }),
+  rule('x max x', ['max', 'min', 'and', 'or'], ([a, b]) => (a === b ? a : undefined)),
+  rule('x < x', ['lt', 'le', 'eq'], ([a, b], { graph }, node) => {
+    if (a !== b || !a || (node.fn !== 'lt' && isFloat(a))) return undefined;
+    return graph.full(node.fn === 'lt' ? 0 : 1, 'bool', node.shape);
+  }),
+  rule('cast of a cast', ['cast'], ([a], { graph }, node) => {
+    const [x] = isMap(a, 'cast') ? a.inputs : [];
+    const lossless = x && (x.dtype === 'bool' || x.dtype === node.dtype) && holds(a?.dtype, x.dtype);
+    return x && lossless ? graph.map('cast', [x], node.dtype) : undefined;
+  }),
+];
+
+/** Every value of `small` is one of `wide`. */
+const holds = (wide: string | undefined, small: string): boolean =>
+  small === 'bool' || wide === small || (small === 'f16' && wide === 'f32');
+
+/** fast: two constants are combined before they meet the data. */
+const combined: readonly Rule<'map'>[] = [
+  rule('(x * c) * d', ['mul', 'add'], ([a, b], { graph }, node) => {
+    const [x, c] = isMap(a, node.fn) ? a.inputs : [];
+    const [inner, outer] = [c && constantValue(c), b && constantValue(b)];
+    if (!x || inner === undefined || outer === undefined) return undefined;
+    const value = foldScalar(node.fn, [inner, outer], node.dtype, node.dtype);
+    return value === undefined || !fits(value, node)
+      ? undefined
+      : graph.map(node.fn, [x, graph.full(value, node.dtype, node.shape)]);
+  }),
+];
+
+/** Combining must not overflow or vanish in f32. */
+const fits = (value: number, node: Node): boolean =>
+  !isFloat(node) || value === 0 || (Math.abs(value) < 1e30 && Math.abs(value) > 1e-30);
+
+function all(): readonly ScalarOp[] {
+  return Object.keys(scalarOps) as ScalarOp[];
+}
+
+/** Rules about maps, in the order they are tried. */
+export const algebra: readonly Rule<'map'>[] = [...identities, ...signs, ...choices, ...combined];

@@ -1,0 +1,244 @@
+/** Rules about reductions: what does not depend on the reduced indices leaves, what pins an index is put in. */
+import type { Condition, Graph, Node, Reduce } from '../ir/graph.ts';
+import { indexAt } from '../ir/graph.ts';
+import type { Maker } from '../ir/make.ts';
+import type { ReduceOp } from '../ir/ops.ts';
+import type { Poly } from '../shape/poly.ts';
+import {
+  asConstant,
+  constant,
+  isNonNegative,
+  linearIn,
+  negate,
+  one,
+  subtract,
+  substitute,
+  symbolsOf,
+} from '../shape/poly.ts';
+import type { Rule } from './engine.ts';
+import { identityOf } from '../ir/ops.ts';
+import { constantValue } from '../ir/make.ts';
+
+type Apply = (node: Reduce, x: Node, make: Maker, uses: (node: Node) => number) => Node | undefined;
+
+const rule = (name: string, fns: readonly ReduceOp[], apply: Apply): Rule<'reduce'> => ({
+  name,
+  op: 'reduce',
+  apply: (node, { make, uses }) => {
+    const [x] = node.inputs;
+    return x && fns.includes(node.fn) ? apply(node, x, make, uses) : undefined;
+  },
+});
+
+const every: readonly ReduceOp[] = ['sum', 'prod', 'max', 'min'];
+
+/** The reduced dimensions of the operand, by position. */
+const reducedAxes = (node: Reduce, x: Node): number[] =>
+  x.shape.map((_, i) => i).slice(x.shape.length - node.count);
+
+/** `node` without dimension `axis`, at `at` there; `at` is over the remaining indices. Outside `guard` it is 0. */
+function fixAxis(graph: Graph, node: Node, axis: number, at: Poly, guard: readonly Condition[] = []): Node {
+  const shape = node.shape.filter((_, i) => i !== axis);
+  const index = node.shape.map((_, i) => (i === axis ? at : indexAt(i < axis ? i : i - 1, shape)));
+  return graph.view(node, shape, index, { guard });
+}
+
+/** `node` without dimensions it is the same along; undefined when it depends on one of them. */
+function without(graph: Graph, node: Node, axes: readonly number[]): Node | undefined {
+  if (!axes.every((a) => isSameAlong(node, a))) return undefined;
+  return axes.toSorted((a, b) => b - a).reduce((x, a) => dropAxis(graph, x, a), node);
+}
+
+/** Proved not to depend on an index, by how it is built. */
+function isSameAlong(node: Node, axis: number, seen = new Set<Node>()): boolean {
+  if (seen.has(node)) return true;
+  seen.add(node);
+  const name = `$${axis}`;
+  switch (node.op) {
+    case 'const':
+      return true;
+    case 'index':
+      return !symbolsOf(node.value).has(name);
+    case 'map':
+      return node.inputs.every((x) => isSameAlong(x, axis, seen));
+    case 'view': {
+      const used = [...node.index, ...node.guard.map((c) => c.value)].some((e) => symbolsOf(e).has(name));
+      return !used && node.inputs.slice(1).every((d) => isSameAlong(d, axis, seen));
+    }
+    default:
+      return false;
+  }
+}
+
+function dropAxis(graph: Graph, node: Node, axis: number, memo = new Map<Node, Node>()): Node {
+  const dropped = memo.get(node) ?? dropAxisAnew(graph, node, axis, memo);
+  memo.set(node, dropped);
+  return dropped;
+}
+
+function dropAxisAnew(graph: Graph, node: Node, axis: number, memo: Map<Node, Node>): Node {
+  const shape = node.shape.filter((_, i) => i !== axis);
+  const rename = (e: Poly): Poly =>
+    substitute(e, (s) => {
+      const i = s.startsWith('$') ? Number(s.slice(1)) : -1;
+      return i > axis ? indexAt(i - 1, shape) : undefined;
+    });
+  switch (node.op) {
+    case 'index':
+      return graph.index(rename(node.value), shape);
+    case 'map':
+      return graph.map(
+        node.fn,
+        node.inputs.map((x) => dropAxis(graph, x, axis, memo)),
+        node.dtype,
+      );
+    case 'view': {
+      const [x, ...data] = node.inputs;
+      if (!x) return node;
+      return graph.view(x, shape, node.index.map(rename), {
+        guard: node.guard.map((c) => ({ ...c, value: rename(c.value) })),
+        fill: node.fill,
+        data: data.map((d) => dropAxis(graph, d, axis, memo)),
+      });
+    }
+    default:
+      return node;
+  }
+}
+
+/** A dimension as a number of the dtype, of any shape. */
+function extentOf(graph: Graph, extent: Poly, like: Node): Node {
+  const size = asConstant(extent);
+  if (size !== undefined) return graph.full(size, like.dtype, like.shape);
+  return graph.map('cast', [graph.index(extent, like.shape)], like.dtype);
+}
+
+/** Factors of a product, through negations; divisors separately. */
+interface Product {
+  readonly factors: Node[];
+  readonly divisors: Node[];
+  negative: boolean;
+}
+
+function factorise(node: Node, into: Product): Product {
+  const [a, b] = node.inputs;
+  if (node.op === 'map' && node.fn === 'mul' && a && b) return factorise(b, factorise(a, into));
+  if (node.op === 'map' && node.fn === 'neg' && a) {
+    into.negative = !into.negative;
+    return factorise(a, into);
+  }
+  if (node.op === 'map' && node.fn === 'div' && a && b && node.dtype !== 'i32' && node.dtype !== 'u32') {
+    into.divisors.push(b);
+    return factorise(a, into);
+  }
+  into.factors.push(node);
+  return into;
+}
+
+const product = (make: Maker, factors: readonly Node[]): Node | undefined =>
+  factors.length === 0 ? undefined : factors.reduce((a, b) => make.map('mul', a, b));
+
+/** sum(c * x / d) = c * sum(x) / d for c and d that do not depend on the reduced indices. */
+function factorOut(node: Reduce, x: Node, make: Maker): Node | undefined {
+  const { graph } = make;
+  if (x.op !== 'map') return undefined;
+  const axes = reducedAxes(node, x);
+  const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
+  const split = (nodes: readonly Node[]): { out: Node[]; inside: Node[] } => {
+    const out = nodes.map((f) => without(graph, f, axes));
+    return { out: out.filter((f) => f !== undefined), inside: nodes.filter((_, i) => out[i] === undefined) };
+  };
+  const [up, down] = [split(factors), split(divisors)];
+  if (up.out.length === 0 && down.out.length === 0 && !negative) return undefined;
+  if (up.inside.length === 0) return undefined;
+  const top = product(make, up.inside);
+  const bottom = product(make, down.inside);
+  if (!top) return undefined;
+  const sum = graph.reduce('sum', bottom ? make.map('div', top, bottom) : top, node.count);
+  const scaled = up.out.reduce((a, b) => make.map('mul', a, b), sum);
+  const divided = down.out.reduce((a, b) => make.map('div', a, b), scaled);
+  return negative ? make.map('neg', divided) : divided;
+}
+
+/** sum over k of (x if k == e else 0) is x at k = e, where e is in range. */
+function substitutePinned(node: Reduce, x: Node, make: Maker): Node | undefined {
+  const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
+  if (divisors.length > 0) return undefined;
+  for (const factor of factors) {
+    if (factor.op !== 'view' || factor.fill !== 0) continue;
+    for (const axis of reducedAxes(node, x))
+      for (const c of factor.guard) {
+        const at = c.kind === 'eq' ? solvedFor(c.value, axis) : undefined;
+        if (!at) continue;
+        const sum = pinned(make, node, factors, axis, at);
+        return sum && negative ? make.map('neg', sum) : sum;
+      }
+  }
+  return undefined;
+}
+
+/** The value of the index at which `p` is 0, over the other indices; no data. */
+function solvedFor(p: Poly, axis: number): Poly | undefined {
+  const linear = linearIn(p, `$${axis}`);
+  const c = linear && asConstant(linear.coefficient);
+  if (!linear || (c !== 1 && c !== -1) || [...symbolsOf(p)].some((s) => s.startsWith('@'))) return undefined;
+  return c === 1 ? negate(linear.rest) : linear.rest;
+}
+
+/** The sum of the product with an index put in. */
+function pinned(
+  make: Maker,
+  node: Reduce,
+  factors: readonly Node[],
+  axis: number,
+  at: Poly,
+): Node | undefined {
+  const { graph } = make;
+  const [{ shape: full } = { shape: [] }] = factors;
+  const shape = full.filter((_, i) => i !== axis);
+  const value = substitute(at, (s) => {
+    const i = s.startsWith('$') ? Number(s.slice(1)) : -1;
+    return i > axis ? indexAt(i - 1, shape) : undefined;
+  });
+  const guard = [value, subtract(subtract(full[axis] ?? one, one), value)].map((p): Condition => ({
+    kind: 'ge',
+    value: p,
+  }));
+  const body = product(
+    make,
+    factors.map((f) => fixAxis(graph, f, axis, value, guard)),
+  );
+  return body && graph.reduce(node.fn, body, node.count - 1);
+}
+
+export const reductions: readonly Rule<'reduce'>[] = [
+  rule('reduce over one', every, (node, x, { graph }) => {
+    const axis = reducedAxes(node, x).find((a) => asConstant(x.shape[a] ?? one) === 1);
+    if (axis === undefined) return undefined;
+    return graph.reduce(node.fn, fixAxis(graph, x, axis, constant(0)), node.count - 1);
+  }),
+  rule('reduce of a reduce', every, (node, x, { graph }, uses) => {
+    if (x.op !== 'reduce' || x.fn !== node.fn || uses(x) > 1) return undefined;
+    const [inner] = x.inputs;
+    return inner && graph.reduce(node.fn, inner, node.count + x.count);
+  }),
+  rule('sum of the same', ['sum'], (node, x, make) => {
+    const axis = reducedAxes(node, x).find((a) => isSameAlong(x, a));
+    if (axis === undefined) return undefined;
+    const sum = make.graph.reduce('sum', dropAxis(make.graph, x, axis), node.count - 1);
+    return make.map('mul', sum, extentOf(make.graph, x.shape[axis] ?? one, sum));
+  }),
+  rule('max of the same', ['max', 'min'], (node, x, { graph }) => {
+    const axis = reducedAxes(node, x).find(
+      (a) => isSameAlong(x, a) && (asConstant(x.shape[a] ?? one) ?? 0) >= 1,
+    );
+    return axis === undefined ? undefined : graph.reduce(node.fn, dropAxis(graph, x, axis), node.count - 1);
+  }),
+  rule('reduce of the identity', ['sum', 'prod'], (node, x, { graph }) =>
+    constantValue(x) === identityOf(node.fn, node.dtype)
+      ? graph.full(identityOf(node.fn, node.dtype), node.dtype, node.shape)
+      : undefined,
+  ),
+  rule('sum of a pinned index', ['sum'], substitutePinned),
+  rule('factor out of a sum', ['sum'], factorOut),
+];
