@@ -24,9 +24,15 @@ export function assemble(
   tensors: readonly TensorSpec[],
   options: TargetOptions,
 ): Program {
-  const stores: Store[] = tensors.map((t) => ({ name: t.path, dtype: t.dtype, size: t.shape.reduce((a, b) => a * b, 1) }));
+  const stores: Store[] = tensors.map((t) => ({
+    name: t.path,
+    dtype: t.dtype,
+    size: t.shape.reduce((a, b) => a * b, 1),
+  }));
   const storeOf = new Map(tensors.map((t, i) => [`${t.role} ${t.path}`, i]));
-  const plans = Object.entries(computations).map(([name, c]) => [name, assemblePlan(name, c, storeOf, options)] as const);
+  const plans = Object.entries(computations).map(
+    ([name, c]) => [name, assemblePlan(name, c, storeOf, options)] as const,
+  );
   return {
     format: 1,
     stores,
@@ -35,8 +41,15 @@ export function assemble(
   };
 }
 
-function assemblePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, number>, options: TargetOptions): Plan {
-  return options.target === 'reference' ? referencePlan(name, c, storeOf) : devicePlan(name, c, storeOf, options);
+function assemblePlan(
+  name: string,
+  c: Computation,
+  storeOf: ReadonlyMap<string, number>,
+  options: TargetOptions,
+): Plan {
+  return options.target === 'reference'
+    ? referencePlan(name, c, storeOf)
+    : devicePlan(name, c, storeOf, options);
 }
 
 const isKept = (leaf: Leaf): boolean => leaf.role !== 'input' && leaf.role !== 'clock';
@@ -64,8 +77,14 @@ function referencePlan(name: string, c: Computation, storeOf: ReadonlyMap<string
     size: sizeOf(elements(n.shape)),
     place: { kind: 'arena', first: -1, last: 0 },
   }));
-  const port = (portName: string, node: Node, buffer: number): Port => ({ name: portName, dtype: node.dtype, shape: node.shape.map(sizeOf), buffer });
-  const ports = (role: Leaf['role']): Port[] => host.flatMap((l, i) => (l.role === role ? [port(l.name, l, i)] : []));
+  const port = (portName: string, node: Node, buffer: number): Port => ({
+    name: portName,
+    dtype: node.dtype,
+    shape: node.shape.map(sizeOf),
+    buffer,
+  });
+  const ports = (role: Leaf['role']): Port[] =>
+    host.flatMap((l, i) => (l.role === role ? [port(l.name, l, i)] : []));
   return {
     name,
     target: 'reference',
@@ -81,11 +100,22 @@ function referencePlan(name: string, c: Computation, storeOf: ReadonlyMap<string
 
 // ---------------------------------------------------------------- devices
 
-function devicePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, number>, options: TargetOptions): Plan {
+function devicePlan(
+  name: string,
+  c: Computation,
+  storeOf: ReadonlyMap<string, number>,
+  options: TargetOptions,
+): Plan {
   const scheduled = schedule(c, options.target === 'wasm' ? wasmTarget : webgpuTarget);
   const dims = dimsOf(scheduled, c);
-  const { code, dispatches } = options.target === 'wasm' ? wasmCode(scheduled, dims, options.relaxed) : wgslCode(scheduled, dims);
-  const port = (portName: string, node: Node, buffer: number): Port => ({ name: portName, dtype: node.dtype, shape: node.shape.map(sizeOf), buffer });
+  const { code, dispatches } =
+    options.target === 'wasm' ? wasmCode(scheduled, dims, options.relaxed) : wgslCode(scheduled, dims);
+  const port = (portName: string, node: Node, buffer: number): Port => ({
+    name: portName,
+    dtype: node.dtype,
+    shape: node.shape.map(sizeOf),
+    buffer,
+  });
   const ports = (role: Leaf['role']): Port[] =>
     scheduled.buffers.flatMap((b, i) => (b.leaf?.role === role ? [port(b.leaf.name, b.leaf, i)] : []));
   return {
@@ -112,7 +142,8 @@ function devicePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, n
 /** Every dimension that a size or an index expression names. */
 function dimsOf(scheduled: Scheduled, c: Computation): string[] {
   const names = new Set<string>();
-  for (const n of topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)])) for (const d of n.shape) symbolsOf(d, names);
+  for (const n of topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]))
+    for (const d of n.shape) symbolsOf(d, names);
   for (const b of scheduled.buffers) symbolsOf(b.size, names);
   return [...names].sort();
 }
@@ -127,9 +158,18 @@ function wasmCode(scheduled: Scheduled, dims: readonly string[], relaxed: boolea
   const emitted = emitWasm(kernels, dims, scheduled.buffers.length, { relaxed });
   const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {
     const { entry, units } = emitted.entries[i] ?? { entry: kernel.name, units: one };
-    return { name: kernel.name, entry, buffers: kernel.buffers.map((b) => b.buffer), units: sizeOf(units), flops: sizeOf(flops) };
+    return {
+      name: kernel.name,
+      entry,
+      buffers: kernel.buffers.map((b) => b.buffer),
+      units: sizeOf(units),
+      flops: sizeOf(flops),
+    };
   });
-  return { code: { kind: 'wasm', bytes: emitted.bytes, scratchBytes: sizeOf(emitted.scratchBytes), relaxed }, dispatches };
+  return {
+    code: { kind: 'wasm', bytes: emitted.bytes, scratchBytes: sizeOf(emitted.scratchBytes), relaxed },
+    dispatches,
+  };
 }
 
 function wgslCode(scheduled: Scheduled, dims: readonly string[]): Emitted {

@@ -77,17 +77,28 @@ async function open(compiled: CompiledModel, backend: 'auto' | 'wasm' | 'webgpu'
     const { openWebgpu } = await import('./webgpu.ts');
     const device = await openWebgpu({ allowSoftware: backend === 'webgpu' });
     if (!('reason' in device)) return device.load(parseProgram(webgpu));
-    if (backend === 'webgpu') throw new RuntimeError('no-device', `there is no WebGPU device: ${device.reason}`, 'use the backend `wasm`');
+    if (backend === 'webgpu')
+      throw new RuntimeError(
+        'no-device',
+        `there is no WebGPU device: ${device.reason}`,
+        'use the backend `wasm`',
+      );
   }
   if (!wasm || backend === 'webgpu')
-    throw new RuntimeError('wrong-target', `${compiled.name} was not compiled for ${backend}`, 'compile it again with that target');
+    throw new RuntimeError(
+      'wrong-target',
+      `${compiled.name} was not compiled for ${backend}`,
+      'compile it again with that target',
+    );
   const { openWasm } = await import('./wasm.ts');
   return openWasm(parseProgram(wasm));
 }
 
 /** The Program in a module's text. */
 export function parseProgram(text: ProgramText): Program {
-  return JSON.parse(text, (key, value: unknown) => (key === 'bytes' && typeof value === 'string' ? fromBase64(value) : value)) as Program;
+  return JSON.parse(text, (key, value: unknown) =>
+    key === 'bytes' && typeof value === 'string' ? fromBase64(value) : value,
+  ) as Program;
 }
 
 function fromBase64(text: string): Uint8Array {
@@ -104,7 +115,12 @@ function concat(chunks: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Metrics> implements LoadedModel<In, Out, Batch, Metrics> {
+class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Metrics> implements LoadedModel<
+  In,
+  Out,
+  Batch,
+  Metrics
+> {
   private step = 0;
 
   constructor(
@@ -136,12 +152,17 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
 
   async train(batch: Batch): Promise<Metrics> {
     if (!this.session.program.plans['train'])
-      throw new RuntimeError('unknown-plan', `${this.compiled.name} was compiled without a training step`, 'compile a file that has a task with `fit`');
+      throw new RuntimeError(
+        'unknown-plan',
+        `${this.compiled.name} was compiled without a training step`,
+        'compile a file that has a task with `fit`',
+      );
     this.step++;
     const clocks = { seed: this.seed, step: this.step, epoch: 1, epochs: 1, steps_per_epoch: 1 };
     await this.run('train', batch, clocks);
     const scores: Record<string, number> = {};
-    for (const name of this.compiled.metrics) scores[name] = (await this.session.output('train', name))[0] ?? NaN;
+    for (const name of this.compiled.metrics)
+      scores[name] = (await this.session.output('train', name))[0] ?? NaN;
     return scores as Metrics;
   }
 
@@ -165,7 +186,11 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
     this.session.close();
   }
 
-  private async run(name: string, inputs: Tensors, clocks: Readonly<Record<string, number>>): Promise<{ plan: Plan; dims: Dims }> {
+  private async run(
+    name: string,
+    inputs: Tensors,
+    clocks: Readonly<Record<string, number>>,
+  ): Promise<{ plan: Plan; dims: Dims }> {
     const plan = planOf(this.session.program, name);
     const given = inputs as Readonly<Record<string, Tensor>>;
     const dims = bindDims(plan, given);

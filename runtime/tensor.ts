@@ -14,7 +14,10 @@ export interface ArrayOf {
 }
 
 /** A row-major tensor. `S` holds literal sizes where they are known: `readonly [number, 28, 28]`. */
-export interface Tensor<D extends TensorDType = TensorDType, S extends readonly number[] = readonly number[]> {
+export interface Tensor<
+  D extends TensorDType = TensorDType,
+  S extends readonly number[] = readonly number[],
+> {
   readonly dtype: D;
   readonly shape: S;
   readonly data: ArrayOf[D];

@@ -23,7 +23,11 @@ export function printModule(parts: ModuleParts): string {
   const types = [
     portType('Inputs', `What \`${parts.name}.predict\` takes.`, predict.inputs),
     portType('Outputs', `What \`${parts.name}.predict\` gives.`, predict.outputs),
-    portType('Batch', train ? `What one training step takes.` : 'There is no training step.', train?.inputs ?? []),
+    portType(
+      'Batch',
+      train ? `What one training step takes.` : 'There is no training step.',
+      train?.inputs ?? [],
+    ),
     metricsType(train ? parts.metrics : []),
     pathsType(program),
   ];
@@ -48,19 +52,38 @@ export function printModule(parts: ModuleParts): string {
   ].join('\n');
 }
 
-const docLines = (doc: string): string[] => ['/**', ...doc.split('\n').map((line) => ` * ${line.trim().replaceAll('*/', '*\\/')}`), ' */'];
+const docLines = (doc: string): string[] => [
+  '/**',
+  ...doc.split('\n').map((line) => ` * ${line.trim().replaceAll('*/', '*\\/')}`),
+  ' */',
+];
 
 function portType(name: string, doc: string, ports: Plan['inputs']): string {
-  const fields = ports.map((p) => `  readonly ${key(p.name)}: Tensor<'${carrier(p.dtype)}', readonly [${p.shape.map(dimension).join(', ')}]>;`);
+  const fields = ports.map(
+    (p) =>
+      `  readonly ${key(p.name)}: Tensor<'${carrier(p.dtype)}', readonly [${p.shape.map(dimension).join(', ')}]>;`,
+  );
   return [`/** ${doc} */`, `export interface ${name} {`, ...fields, '}', ''].join('\n');
 }
 
 const metricsType = (names: readonly string[]): string =>
-  ['/** Loss and metrics of one training step. */', 'export interface Metrics {', ...names.map((n) => `  readonly ${key(n)}: number;`), '}', ''].join('\n');
+  [
+    '/** Loss and metrics of one training step. */',
+    'export interface Metrics {',
+    ...names.map((n) => `  readonly ${key(n)}: number;`),
+    '}',
+    '',
+  ].join('\n');
 
 function pathsType(program: Program): string {
-  const paths = program.tensors.filter((t) => t.role === 'param' || t.role === 'state').map((t) => JSON.stringify(t.path));
-  return ['/** Paths of the parameters and states. */', `export type Path = ${paths.length > 0 ? paths.join(' | ') : 'never'};`, ''].join('\n');
+  const paths = program.tensors
+    .filter((t) => t.role === 'param' || t.role === 'state')
+    .map((t) => JSON.stringify(t.path));
+  return [
+    '/** Paths of the parameters and states. */',
+    `export type Path = ${paths.length > 0 ? paths.join(' | ') : 'never'};`,
+    '',
+  ].join('\n');
 }
 
 const key = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));
@@ -79,12 +102,15 @@ function programTexts(programs: ModuleParts['programs']): string[] {
 
 /** JSON with Wasm bytes as base64; names of buffers are for people and stay out. */
 export function programText(program: Program): string {
-  return JSON.stringify(program, (name, value: unknown) => (value instanceof Uint8Array ? toBase64(value) : name === 'flops' ? 0 : value));
+  return JSON.stringify(program, (name, value: unknown) =>
+    value instanceof Uint8Array ? toBase64(value) : name === 'flops' ? 0 : value,
+  );
 }
 
 /** Without Buffer, so that the compiler runs in browsers. */
 function toBase64(bytes: Uint8Array): string {
   let text = '';
-  for (let i = 0; i < bytes.length; i += 0x2000) text += String.fromCharCode(...bytes.subarray(i, i + 0x2000));
+  for (let i = 0; i < bytes.length; i += 0x2000)
+    text += String.fromCharCode(...bytes.subarray(i, i + 0x2000));
   return btoa(text);
 }

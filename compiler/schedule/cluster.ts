@@ -62,8 +62,10 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
   for (const c of clusters)
     for (const m of c.members) {
       if (roots.has(m.node) || m.node.op === 'scatter') stored.add(m.node);
-      if (m.node.op !== 'reduce' && c.kind === 'rows' && m.gridAxes.length < bigAxes(m.node.shape).length) stored.add(m.node);
-      for (const r of m.reads) if (of.get(r.source) !== undefined && of.get(r.source) !== c) stored.add(r.source);
+      if (m.node.op !== 'reduce' && c.kind === 'rows' && m.gridAxes.length < bigAxes(m.node.shape).length)
+        stored.add(m.node);
+      for (const r of m.reads)
+        if (of.get(r.source) !== undefined && of.get(r.source) !== c) stored.add(r.source);
     }
   return { clusters, of, stored, isSource };
 }
@@ -130,12 +132,18 @@ function reaches(from: Cluster, to: Cluster, seen = new Set<Cluster>()): boolean
 }
 
 /** How the axes of `node` run along the grid of `c`, if everything it reads there belongs to its own grid point. */
-function gridAxesIn(node: Node, reads: readonly Read[], c: Cluster, of: ReadonlyMap<Node, Cluster>): readonly number[] | undefined {
+function gridAxesIn(
+  node: Node,
+  reads: readonly Read[],
+  c: Cluster,
+  of: ReadonlyMap<Node, Cluster>,
+): readonly number[] | undefined {
   const inside = reads.filter((r) => of.get(r.source) === c);
   const axes = bigAxes(node.shape);
   const found = inside.length > 0 ? agreed(inside, c) : sharesWork(node, reads, c) ? axes : undefined;
   if (!found || new Set(found).size !== found.length || found.length !== c.grid.length) return undefined;
-  if (!found.every((q, a) => axes.includes(q) && equal(node.shape[q] as Poly, c.grid[a] as Poly))) return undefined;
+  if (!found.every((q, a) => axes.includes(q) && equal(node.shape[q] as Poly, c.grid[a] as Poly)))
+    return undefined;
   const isWhole = found.length === axes.length;
   if (node.op === 'reduce' || c.grid.length === 0 || inside.length === 0) return isWhole ? found : undefined;
   return found;
@@ -167,10 +175,17 @@ function sharesWork(node: Node, reads: readonly Read[], c: Cluster): boolean {
   if (axes.length === 0) return hasReduction === (node.op === 'reduce') || c.members.length > 0;
   if (hasReduction !== (node.op === 'reduce')) return false;
   if (node.op === 'reduce' && !sameSpace(node, c)) return false;
-  return c.members.some((m) => m.reads.some((r) => reads.some((s) => s.source === r.source && s.source.shape.length > 0)));
+  return c.members.some((m) =>
+    m.reads.some((r) => reads.some((s) => s.source === r.source && s.source.shape.length > 0)),
+  );
 }
 
 function sameSpace(node: Reduce, c: Cluster): boolean {
   const space = node.inputs[0]?.shape ?? [];
-  return c.members.some((m) => m.node.op === 'reduce' && m.node.inputs[0]?.shape.length === space.length && m.node.inputs[0].shape.every((d, i) => equal(d, space[i] as Poly)));
+  return c.members.some(
+    (m) =>
+      m.node.op === 'reduce' &&
+      m.node.inputs[0]?.shape.length === space.length &&
+      m.node.inputs[0].shape.every((d, i) => equal(d, space[i] as Poly)),
+  );
 }

@@ -2,9 +2,22 @@
  * Recognises contractions: a sum over products in which each side varies along result axes that the other does not.
  * Matrix products, convolutions (forward and both gradients) and attention are all of this form.
  */
-import type { Graph, Node, Reduce } from '../ir/graph.ts';
+import type { Graph, Node, Reduce, View } from '../ir/graph.ts';
 import { resultIndex } from '../ir/graph.ts';
-import { add, isNonNegative, negate, one, simplify, subtract, substitute, type Poly, type Ranges } from '../shape/poly.ts';
+import {
+  add,
+  equal,
+  isBetween,
+  isNonNegative,
+  negate,
+  one,
+  simplify,
+  subtract,
+  substitute,
+  zero,
+  type Poly,
+  type Ranges,
+} from '../shape/poly.ts';
 import { rangesOf } from '../ir/graph.ts';
 import type { Dependence } from './reads.ts';
 import { isUnit } from './reads.ts';
@@ -23,7 +36,7 @@ export interface Contraction {
 export function recognise(graph: Graph, node: Node, dependence: Dependence): Contraction | undefined {
   const product = node.inputs[0];
   if (node.op !== 'reduce' || node.fn !== 'sum' || !product || node.dtype !== 'f32') return undefined;
-  const factors = factorsOf(product);
+  const factors = shedGuards(graph, factorsOf(product));
   if (factors.length < 2) return undefined;
   const rank = node.shape.length;
   const result = (x: Node): Set<number> => new Set([...dependence.axesOf(x)].filter((i) => i < rank));
@@ -36,15 +49,32 @@ export function recognise(graph: Graph, node: Node, dependence: Dependence): Con
 }
 
 /** All factors vary along the same result axes, or nested ones: take the two with the smallest overlap. */
-function splitEqual(graph: Graph, node: Reduce, factors: readonly Node[], dependence: Dependence): Contraction | undefined {
+function splitEqual(
+  graph: Graph,
+  node: Reduce,
+  factors: readonly Node[],
+  dependence: Dependence,
+): Contraction | undefined {
   for (const f of factors) {
-    const found = assign(graph, node, [f], factors.filter((g) => g !== f), dependence);
+    const found = assign(
+      graph,
+      node,
+      [f],
+      factors.filter((g) => g !== f),
+      dependence,
+    );
     if (found) return found;
   }
   return undefined;
 }
 
-function assign(graph: Graph, node: Reduce, as: readonly Node[], bs: readonly Node[], dependence: Dependence): Contraction | undefined {
+function assign(
+  graph: Graph,
+  node: Reduce,
+  as: readonly Node[],
+  bs: readonly Node[],
+  dependence: Dependence,
+): Contraction | undefined {
   const product = (xs: readonly Node[]): Node => xs.reduce((x, y) => graph.map('mul', [x, y]));
   const [a, b] = graph.from(graph.originsOf(node), () => [product(as), product(bs)] as const);
   const [ofA, ofB] = [dependence.axesOf(a), dependence.axesOf(b)];
@@ -63,6 +93,35 @@ function assign(graph: Graph, node: Reduce, as: readonly Node[], bs: readonly No
   if (!roles.k.some((i) => ofA.has(i) && ofB.has(i))) return undefined;
   const swap = Math.max(...roles.m) > Math.max(...roles.n);
   return swap ? { ...roles, m: roles.n, n: roles.m, a: b, b: a } : { ...roles, a, b };
+}
+
+/**
+ * A condition that two factors share makes the product zero by either of them: it is dropped where the read stays in
+ * bounds without it, so that the weights of a convolution's gradient do not vary with the position.
+ */
+function shedGuards(graph: Graph, factors: readonly Node[]): readonly Node[] {
+  const kept = [...factors];
+  factors.forEach((f, i) => {
+    if (f.op !== 'view' || f.guard.length === 0 || f.fill !== 0 || !inBounds(f)) return;
+    const others = kept
+      .filter((_, j) => j !== i)
+      .flatMap((g) => (g.op === 'view' && g.fill === 0 ? g.guard : []));
+    const guard = f.guard.filter((c) => !others.some((d) => d.kind === c.kind && equal(d.value, c.value)));
+    if (guard.length === f.guard.length) return;
+    const [x, ...data] = f.inputs;
+    if (x)
+      kept[i] = graph.from(graph.originsOf(f), () =>
+        graph.view(x, f.shape, f.index, { guard, fill: 0, data }),
+      );
+  });
+  return kept;
+}
+
+/** Every index stays inside the operand wherever the guard would not. */
+function inBounds(view: View): boolean {
+  const ranges = rangesOf(view.shape);
+  const shape = view.inputs[0]?.shape ?? [];
+  return view.index.every((e, i) => isBetween(e, zero, shape[i] ?? one, ranges));
 }
 
 function factorsOf(node: Node): readonly Node[] {
@@ -86,7 +145,9 @@ export function withHalo(graph: Graph, node: Node): { readonly copy: Node; reado
     lows.push(b.low);
     sizes.push(add(subtract(b.high, b.low), one));
   }
-  const implied = new Set(node.index.flatMap((e, i) => [e.key, subtract(subtract(x.shape[i] ?? one, one), e).key]));
+  const implied = new Set(
+    node.index.flatMap((e, i) => [e.key, subtract(subtract(x.shape[i] ?? one, one), e).key]),
+  );
   if (!node.guard.every((c) => implied.has(c.value.key))) return undefined;
   return graph.from(graph.originsOf(node), () => {
     const index = lows.map((low, i) => add(low, isUnit(sizes[i]) ? 0 : resultIndex(i)));
@@ -96,7 +157,14 @@ export function withHalo(graph: Graph, node: Node): { readonly copy: Node; reado
       .filter((e) => !isNonNegative(e, copyRanges))
       .map((value) => ({ kind: 'ge' as const, value }));
     const copy = graph.view(x, sizes, index, { guard, fill: node.fill });
-    return { copy, view: graph.view(copy, node.shape, node.index.map((e, i) => simplify(subtract(e, lows[i] ?? 0), ranges))) };
+    return {
+      copy,
+      view: graph.view(
+        copy,
+        node.shape,
+        node.index.map((e, i) => simplify(subtract(e, lows[i] ?? 0), ranges)),
+      ),
+    };
   });
 }
 
@@ -107,7 +175,8 @@ function extremes(e: Poly, ranges: Ranges): { low: Poly; high: Poly } | undefine
   let high = e;
   for (const [name, extent] of ranges) {
     const last = subtract(extent, one);
-    const at = (p: Poly, value: Poly | number): Poly => substitute(p, (s) => (s === name ? add(value) : undefined));
+    const at = (p: Poly, value: Poly | number): Poly =>
+      substitute(p, (s) => (s === name ? add(value) : undefined));
     const slope = subtract(at(e, 1), at(e, 0));
     if (slope.terms.length === 0) continue;
     if (isNonNegative(slope, ranges)) [low, high] = [at(low, 0), at(high, last)];

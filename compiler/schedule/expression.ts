@@ -41,7 +41,11 @@ export class BufferUses {
   }
 
   get uses(): BufferUse[] {
-    return this.list.map((u) => ({ buffer: u.buffer, dtype: u.dtype, mode: u.writes ? (u.reads ? 'update' : 'write') : 'read' }));
+    return this.list.map((u) => ({
+      buffer: u.buffer,
+      dtype: u.dtype,
+      mode: u.writes ? (u.reads ? 'update' : 'write') : 'read',
+    }));
   }
 }
 
@@ -85,7 +89,13 @@ export class ExpressionBuilder {
     return this.expand(node, indices, guard, data);
   }
 
-  private load(node: Node, indices: readonly Poly[], guard: Guard, data: readonly Binding[], fill: number): Ex {
+  private load(
+    node: Node,
+    indices: readonly Poly[],
+    guard: Guard,
+    data: readonly Binding[],
+    fill: number,
+  ): Ex {
     const offset = offsetOf(node.shape, indices, this.env.ranges);
     const used = symbolsOf(offset);
     for (const c of guard) symbolsOf(c.value, used);
@@ -110,7 +120,12 @@ export class ExpressionBuilder {
         return { kind: 'index', dtype: 'i32', value, data: data.filter((d) => used.has(d.name)) };
       }
       case 'map':
-        return { kind: 'op', fn: node.fn, dtype: node.dtype, args: node.inputs.map((x) => this.value(x, indices, guard, data)) };
+        return {
+          kind: 'op',
+          fn: node.fn,
+          dtype: node.dtype,
+          args: node.inputs.map((x) => this.value(x, indices, guard, data)),
+        };
       case 'stop':
         return this.value(node.inputs[0] as Node, indices, guard, data);
       case 'view':
@@ -121,9 +136,14 @@ export class ExpressionBuilder {
   }
 
   /** Where a scatter adds the element of its operand at these indices. */
-  scatterIndex(node: Scatter, indices: readonly Poly[]): { index: readonly Poly[]; guard: Guard; data: readonly Binding[] } {
+  scatterIndex(
+    node: Scatter,
+    indices: readonly Poly[],
+  ): { index: readonly Poly[]; guard: Guard; data: readonly Binding[] } {
     const { index, data } = this.place(node, indices, [], []);
-    const guard = index.flatMap((e, i) => bounds(e, node.shape[i] ?? one)).filter((c) => !isNonNegative(c.value, this.env.ranges));
+    const guard = index
+      .flatMap((e, i) => bounds(e, node.shape[i] ?? one))
+      .filter((c) => !isNonNegative(c.value, this.env.ranges));
     return { index, guard: dedupe(guard), data };
   }
 
@@ -131,8 +151,12 @@ export class ExpressionBuilder {
   private place(node: View | Scatter, indices: readonly Poly[], outer: Guard, outerData: readonly Binding[]) {
     const inputs = node.inputs.slice(1);
     const names = inputs.map(() => `@${this.bindings++}`);
-    const data = inputs.map((d, i) => ({ name: names[i] ?? '', value: this.value(d, indices, outer, outerData) }));
-    const rename = (p: Poly): Poly => substitute(p, (s) => (s.startsWith('@') ? symbol(names[Number(s.slice(1))] ?? s) : undefined));
+    const data = inputs.map((d, i) => ({
+      name: names[i] ?? '',
+      value: this.value(d, indices, outer, outerData),
+    }));
+    const rename = (p: Poly): Poly =>
+      substitute(p, (s) => (s.startsWith('@') ? symbol(names[Number(s.slice(1))] ?? s) : undefined));
     const at = (p: Poly): Poly => simplify(atIndices(rename(p), indices), this.env.ranges);
     return { index: node.index.map(at), at, data };
   }
@@ -141,21 +165,35 @@ export class ExpressionBuilder {
     const [x] = node.inputs;
     if (!x) throw new Error('a view without an operand');
     const { index, at, data: bound } = this.place(node, indices, outer, outerData);
-    const own = [...node.guard.map((c) => ({ kind: c.kind, value: at(c.value) })), ...dataBounds(node, index, x)].filter(
-      (c) => c.kind === 'eq' || !isNonNegative(c.value, this.env.ranges),
-    );
+    const own = [
+      ...node.guard.map((c) => ({ kind: c.kind, value: at(c.value) })),
+      ...dataBounds(node, index, x),
+    ].filter((c) => c.kind === 'eq' || !isNonNegative(c.value, this.env.ranges));
     const guard = dedupe([...outer, ...own]);
     const data = [...outerData, ...bound];
     if (own.length === 0) return this.value(x, index, guard, data);
-    const isLoad = (x.op === 'leaf' || this.env.isSource(x)) && !this.env.local(x, index) && outer.length === 0;
+    const isLoad =
+      (x.op === 'leaf' || this.env.isSource(x)) && !this.env.local(x, index) && outer.length === 0;
     if (isLoad) return this.load(x, index, guard, data, node.fill);
-    const inside = own.map((c) => this.condition(c, data)).reduce((p, q) => ({ kind: 'op', fn: 'and', dtype: 'bool', args: [p, q] }));
-    return { kind: 'op', fn: 'where', dtype: node.dtype, args: [inside, this.value(x, index, guard, data), constEx(node.fill, node.dtype)] };
+    const inside = own
+      .map((c) => this.condition(c, data))
+      .reduce((p, q) => ({ kind: 'op', fn: 'and', dtype: 'bool', args: [p, q] }));
+    return {
+      kind: 'op',
+      fn: 'where',
+      dtype: node.dtype,
+      args: [inside, this.value(x, index, guard, data), constEx(node.fill, node.dtype)],
+    };
   }
 
   private condition(c: Condition, data: readonly Binding[]): Ex {
     const used = symbolsOf(c.value);
-    const value: Ex = { kind: 'index', dtype: 'i32', value: c.value, data: data.filter((d) => used.has(d.name)) };
+    const value: Ex = {
+      kind: 'index',
+      dtype: 'i32',
+      value: c.value,
+      data: data.filter((d) => used.has(d.name)),
+    };
     const nothing = constEx(0, 'i32');
     return c.kind === 'eq'
       ? { kind: 'op', fn: 'eq', dtype: 'bool', args: [value, nothing] }
@@ -165,7 +203,8 @@ export class ExpressionBuilder {
 
 /** Conditions that keep indices taken from data inside their dimension. */
 function dataBounds(node: View, index: readonly Poly[], x: Node): Condition[] {
-  const byData = (p: Poly | undefined): boolean => p !== undefined && [...symbolsOf(p)].some((s) => s.startsWith('@'));
+  const byData = (p: Poly | undefined): boolean =>
+    p !== undefined && [...symbolsOf(p)].some((s) => s.startsWith('@'));
   return index.flatMap((e, i) => (byData(node.index[i]) ? bounds(e, x.shape[i] ?? one) : []));
 }
 
@@ -176,4 +215,6 @@ const bounds = (e: Poly, extent: Poly): Condition[] => [
 
 const guardKey = (guard: Guard): string => guard.map((c) => `${c.kind} ${c.value.key}`).join('&');
 
-const dedupe = (guard: Guard): Guard => [...new Map(guard.map((c) => [`${c.kind} ${c.value.key}`, c])).values()];
+const dedupe = (guard: Guard): Guard => [
+  ...new Map(guard.map((c) => [`${c.kind} ${c.value.key}`, c])).values(),
+];

@@ -7,7 +7,13 @@ import { BufferUses, ExpressionBuilder, offsetOf, type Environment } from './exp
 import type { Ordered } from './order.ts';
 import { isUnit, iterationShape, ownIndices } from './reads.ts';
 
-export function lowerCluster(c: Cluster, name: string, notes: readonly string[], clustering: Clustering, ordered: Ordered): Kernel {
+export function lowerCluster(
+  c: Cluster,
+  name: string,
+  notes: readonly string[],
+  clustering: Clustering,
+  ordered: Ordered,
+): Kernel {
   const lowering = new Lowering(c, clustering, ordered);
   switch (c.kind) {
     case 'contract':
@@ -81,8 +87,13 @@ class Lowering {
     if (!member || member.gridAxes.length !== bigAxes(node.shape).length) return undefined;
     const here = member.gridAxes.every((axis, i) => equal(indices[axis] ?? zero, symbol(`g${i}`)));
     if (!here) return undefined;
-    if (node.op === 'reduce') return { kind: 'local', dtype: node.dtype, name: this.c.contraction ? 'acc' : `r${node.id}` };
-    return this.builder.definition(node, indices);
+    if (node.op === 'reduce')
+      return { kind: 'local', dtype: node.dtype, name: this.c.contraction ? 'acc' : `r${node.id}` };
+    // An axis of size 1 can only be read at 0; data may say so (`@0`, under a guard).
+    return this.builder.definition(
+      node,
+      indices.map((e, i) => (isUnit(node.shape[i]) ? zero : e)),
+    );
   }
 
   /** Indices of a member's result on the grid; its other axes get inner axis names. */
@@ -117,9 +128,17 @@ class Lowering {
   rows(name: string, notes: readonly string[]): Kernel {
     const stages: Stage[] = [];
     for (const group of levels(this.c)) {
-      const inner = innerExtents(group[0] as Member).map((extent, i) => this.axis(`i${stages.length}_${i}`, extent));
-      if (group[0]?.node.op === 'reduce') stages.push({ kind: 'reduce', axes: inner, reductions: group.map((m) => this.reduction(m, inner)) });
-      else stages.push({ kind: 'map', axes: inner, stores: group.flatMap((m) => this.stores(m, inner, this.valueHere(m, inner))) });
+      const inner = innerExtents(group[0] as Member).map((extent, i) =>
+        this.axis(`i${stages.length}_${i}`, extent),
+      );
+      if (group[0]?.node.op === 'reduce')
+        stages.push({ kind: 'reduce', axes: inner, reductions: group.map((m) => this.reduction(m, inner)) });
+      else
+        stages.push({
+          kind: 'map',
+          axes: inner,
+          stores: group.flatMap((m) => this.stores(m, inner, this.valueHere(m, inner))),
+        });
     }
     const tails = this.storesOfTails();
     if (tails.length > 0) stages.push({ kind: 'map', axes: [], stores: tails });
@@ -136,7 +155,12 @@ class Lowering {
       if (i < node.shape.length) return this.indicesOf(m, [])[i] ?? zero;
       return isUnit(operand.shape[i]) ? e : symbol(inner[next++]?.name ?? '');
     });
-    return { name: `r${node.id}`, fn: node.fn, dtype: node.dtype, value: this.builder.value(operand, indices) };
+    return {
+      name: `r${node.id}`,
+      fn: node.fn,
+      dtype: node.dtype,
+      value: this.builder.value(operand, indices),
+    };
   }
 
   contract(name: string, notes: readonly string[]): Kernel {
@@ -168,8 +192,11 @@ class Lowering {
     const x = node?.inputs[0];
     if (node?.op !== 'scatter' || !x || !first) throw new Error('not a scatter');
     const axisNames = x.shape.map((_, i) => `s${i}`);
-    const free = node.index.map((e, i) => x.shape.findIndex((d, j) => equal(e, symbol(`$${j}`)) && equal(d, node.shape[i] as Poly)));
-    const isGrid = (j: number): boolean => free.filter((f) => f === j).length === 1 && node.index.filter((e) => mentions(e, j)).length === 1;
+    const free = node.index.map((e, i) =>
+      x.shape.findIndex((d, j) => equal(e, symbol(`$${j}`)) && equal(d, node.shape[i] as Poly)),
+    );
+    const isGrid = (j: number): boolean =>
+      free.filter((f) => f === j).length === 1 && node.index.filter((e) => mentions(e, j)).length === 1;
     const gridOf = free.map((j) => (j >= 0 && isGrid(j) ? j : -1));
     x.shape.forEach((d, j) => this.ranges.set(axisNames[j] ?? '', d));
     const indices = x.shape.map((d, j) => (isUnit(d) ? zero : symbol(axisNames[j] ?? '')));
@@ -214,7 +241,9 @@ function levels(c: Cluster): Member[][] {
     const before = Math.max(0, ...m.reads.map((r) => level.get(r.source) ?? 0));
     level.set(m.node, isReduce || isVector ? before + 1 : before);
     if (!isReduce && !isVector) continue;
-    const key = `${String(before + 1).padStart(4, '0')} ${isReduce ? 'reduce' : 'map'} ${innerExtents(m).map((d) => d.key).join(',')}`;
+    const key = `${String(before + 1).padStart(4, '0')} ${isReduce ? 'reduce' : 'map'} ${innerExtents(m)
+      .map((d) => d.key)
+      .join(',')}`;
     groups.set(key, [...(groups.get(key) ?? []), m]);
   }
   return [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, members]) => members);
@@ -223,6 +252,11 @@ function levels(c: Cluster): Member[][] {
 /** Extents of the axes a member runs along at one grid point. */
 function innerExtents(m: Member): Poly[] {
   const { node } = m;
-  if (node.op === 'reduce') return iterationShape(node).slice(node.shape.length).filter((d) => !isUnit(d));
-  return bigAxes(node.shape).filter((i) => !m.gridAxes.includes(i)).map((i) => node.shape[i] as Poly);
+  if (node.op === 'reduce')
+    return iterationShape(node)
+      .slice(node.shape.length)
+      .filter((d) => !isUnit(d));
+  return bigAxes(node.shape)
+    .filter((i) => !m.gridAxes.includes(i))
+    .map((i) => node.shape[i] as Poly);
 }

@@ -48,7 +48,9 @@ export function order(prepared: Prepared, clustering: Clustering): Ordered {
       for (const r of m.reads) if (r.source.op === 'leaf') table.touchLeaf(r.source, at);
       for (const r of m.reads) if (clustering.of.get(r.source) !== c) table.touch(r.source, at);
     }
-    for (const m of c.members) if (clustering.stored.has(m.node)) table.write(m.node, inPlace.get(m.node) ?? [], at, outputs.has(m.node));
+    for (const m of c.members)
+      if (clustering.stored.has(m.node))
+        table.write(m.node, inPlace.get(m.node) ?? [], at, outputs.has(m.node));
   });
   copies.forEach((copy, i) => table.copy(copy, clusters.length + i));
   return { clusters, copies, buffers: table.buffers, home: table.home, destinations: table.destinations };
@@ -57,7 +59,14 @@ export function order(prepared: Prepared, clustering: Clustering): Ordered {
 const sizeOf = (shape: readonly Poly[]): Poly => multiply(...shape);
 
 class BufferTable {
-  readonly buffers: { name: string; dtype: DType; size: Poly; leaf: Leaf | undefined; first: number; last: number }[] = [];
+  readonly buffers: {
+    name: string;
+    dtype: DType;
+    size: Poly;
+    leaf: Leaf | undefined;
+    first: number;
+    last: number;
+  }[] = [];
   readonly home = new Map<Node, number>();
   readonly destinations = new Map<Node, number[]>();
   private readonly leaves = new Map<Leaf, number>();
@@ -86,7 +95,8 @@ class BufferTable {
 
   write(node: Node, leaves: readonly Leaf[], at: number, isOutput: boolean): void {
     const targets = leaves.map((leaf) => this.touchLeaf(leaf, at));
-    if (targets.length === 0 || isOutput) targets.push(this.add(`${node.op} ${node.id}`, node, undefined, at, isOutput ? this.end : at));
+    if (targets.length === 0 || isOutput)
+      targets.push(this.add(`${node.op} ${node.id}`, node, undefined, at, isOutput ? this.end : at));
     const [first] = targets;
     if (first !== undefined) this.home.set(node, first);
     this.destinations.set(node, targets);
@@ -117,7 +127,10 @@ function sort(clusters: readonly Cluster[]): readonly Cluster[] {
 }
 
 /** In place where every other reader of the old value can run before and the writer reads just its own element. */
-function decideUpdates(prepared: Prepared, clustering: Clustering): { inPlace: Map<Node, Leaf[]>; copies: Copy[] } {
+function decideUpdates(
+  prepared: Prepared,
+  clustering: Clustering,
+): { inPlace: Map<Node, Leaf[]>; copies: Copy[] } {
   const inPlace = new Map<Node, Leaf[]>();
   const copies: Copy[] = [];
   const readers = readersOf(clustering);
@@ -152,10 +165,22 @@ function needs(c: Cluster, other: Cluster, seen = new Set<Cluster>()): boolean {
 function readsOwnElement(c: Cluster, leaf: Leaf, value: Node): boolean {
   const own = ownIndices(leaf.shape);
   const isTail = (m: Member): boolean =>
-    m.node.op !== 'reduce' && m.gridAxes.length === bigAxes(m.node.shape).length && m.node.shape.length === leaf.shape.length;
+    m.node.op !== 'reduce' &&
+    m.gridAxes.length === bigAxes(m.node.shape).length &&
+    m.node.shape.length === leaf.shape.length;
   const readers = c.members.filter((m) => m.reads.some((r) => r.source === leaf));
   const target = c.members.find((m) => m.node === value);
-  if (target && readers.length === 1 && readers[0] === target && value.op !== 'reduce' && value.op !== 'scatter')
+  if (
+    target &&
+    readers.length === 1 &&
+    readers[0] === target &&
+    value.op !== 'reduce' &&
+    value.op !== 'scatter'
+  )
     return target.reads.every((r) => r.source !== leaf || r.index.every((e, i) => equal(e, own[i] as Poly)));
-  return readers.every((m) => isTail(m) && m.reads.every((r) => r.source !== leaf || r.index.every((e, i) => equal(e, own[i] as Poly))));
+  return readers.every(
+    (m) =>
+      isTail(m) &&
+      m.reads.every((r) => r.source !== leaf || r.index.every((e, i) => equal(e, own[i] as Poly))),
+  );
 }

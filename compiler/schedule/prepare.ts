@@ -27,7 +27,10 @@ export function prepare(computation: Computation, target: Target): Prepared {
   const plain = (operand: Node, role: string): Node => {
     const base = strip(operand);
     if (base.op === 'map' || base.op === 'index') {
-      const { small, full } = base === operand ? compact(graph, operand, dependence.axesOf(operand)) : { small: base, full: operand };
+      const { small, full } =
+        base === operand
+          ? compact(graph, operand, dependence.axesOf(operand))
+          : { small: base, full: operand };
       forced.set(small, `${role} of a contraction is read many times`);
       return halo(full);
     }
@@ -57,7 +60,9 @@ export function prepare(computation: Computation, target: Target): Prepared {
     computation: {
       ...computation,
       outputs: computation.outputs.map((o) => ({ ...o, node: result(o.node) })),
-      updates: computation.updates.filter((u) => u.value !== u.leaf).map((u) => ({ ...u, value: result(u.value) })),
+      updates: computation.updates
+        .filter((u) => u.value !== u.leaf)
+        .map((u) => ({ ...u, value: result(u.value) })),
     },
     contractions,
     forced,
@@ -65,7 +70,10 @@ export function prepare(computation: Computation, target: Target): Prepared {
   };
 }
 
-export const rootsOf = (c: Computation): Node[] => [...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)];
+export const rootsOf = (c: Computation): Node[] => [
+  ...c.outputs.map((o) => o.node),
+  ...c.updates.map((u) => u.value),
+];
 
 /** What a chain of views reads. */
 function strip(node: Node): Node {

@@ -51,7 +51,11 @@ export function readsOf(node: Node, isSource: (n: Node) => boolean): readonly Re
 function expand(n: Node, indices: readonly Poly[], visit: (n: Node, indices: readonly Poly[]) => void): void {
   if (n.op === 'view') {
     const [x, ...data] = n.inputs;
-    if (x) visit(x, n.index.map((e) => atIndices(e, indices)));
+    if (x)
+      visit(
+        x,
+        n.index.map((e) => atIndices(e, indices)),
+      );
     for (const d of data) visit(d, indices);
   } else for (const x of n.inputs) visit(x, indices);
 }
@@ -99,7 +103,11 @@ function axesIn(ps: readonly Poly[]): Set<number> {
 }
 
 /** A view of `node` without the axes it does not depend on (they become size 1), and the view back. */
-export function compact(graph: Graph, node: Node, axes: ReadonlySet<number>): { readonly small: Node; readonly full: Node } {
+export function compact(
+  graph: Graph,
+  node: Node,
+  axes: ReadonlySet<number>,
+): { readonly small: Node; readonly full: Node } {
   const shape = node.shape.map((d, i) => (axes.has(i) ? d : one));
   const small = graph.view(node, shape, ownIndices(shape));
   return { small, full: small === node ? node : graph.view(small, node.shape, ownIndices(shape)) };

@@ -41,15 +41,22 @@ export function schedule(computation: Computation, target: Target): Scheduled {
   const leaves = new Map(ordered.buffers.flatMap((b, i) => (b.leaf ? [[b.leaf, i] as const] : [])));
   for (const copy of ordered.copies) {
     const [from, to] = [ordered.home.get(copy.from), leaves.get(copy.to)];
-    if (from === undefined || to === undefined) throw new Error(`the new value of ${copy.to.name} has no buffer`);
-    kernels.push({ kernel: lowerCopy(names.unique(`copy_${copy.to.name}`), copy.from, from, to), flops: zero });
+    if (from === undefined || to === undefined)
+      throw new Error(`the new value of ${copy.to.name} has no buffer`);
+    kernels.push({
+      kernel: lowerCopy(names.unique(`copy_${copy.to.name}`), copy.from, from, to),
+      flops: zero,
+    });
   }
   const outputs = prepared.computation.outputs.map((o) => ({ ...o, buffer: outputBuffer(o.node, ordered) }));
   return { kernels, buffers: ordered.buffers, outputs };
 }
 
 /** The host reads the buffer of the value's own, which lives to the end of the run. */
-function outputBuffer(node: Node, ordered: { readonly destinations: ReadonlyMap<Node, readonly number[]> }): number {
+function outputBuffer(
+  node: Node,
+  ordered: { readonly destinations: ReadonlyMap<Node, readonly number[]> },
+): number {
   const at = ordered.destinations.get(node)?.at(-1);
   if (at === undefined) throw new Error(`an output has no buffer (${node.op} ${node.id})`);
   return at;
@@ -62,7 +69,8 @@ class Names {
   of(c: Cluster): string {
     const first = c.members.find((m) => m.node.op === 'reduce') ?? c.members[0];
     const last = c.members.at(-1);
-    const word = (n: Node | undefined): string => (n?.op === 'map' || n?.op === 'reduce' ? n.fn : (n?.op ?? ''));
+    const word = (n: Node | undefined): string =>
+      n?.op === 'map' || n?.op === 'reduce' ? n.fn : (n?.op ?? '');
     const head = c.kind === 'contract' ? 'contract' : word(first?.node);
     const tail = last && last !== first && last.node.op === 'map' ? `_${last.node.fn}` : '';
     return this.unique(head + tail);

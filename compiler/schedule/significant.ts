@@ -41,15 +41,18 @@ function reasonFor(
   anchors: ReadonlyMap<Node, Node>,
   users: readonly Node[],
 ): string | undefined {
-  if (node.op === 'reduce') return prepared.contractions.has(node) ? 'a contraction' : `a ${node.fn} reduction`;
+  if (node.op === 'reduce')
+    return prepared.contractions.has(node) ? 'a contraction' : `a ${node.fn} reduction`;
   if (node.op === 'scatter') return 'a scatter';
   if (roots.has(node)) return 'a result';
   if (node.op === 'leaf' || node.op === 'const') return undefined;
   const forced = prepared.forced.get(node);
   if (forced) return forced;
   const anchor = anchors.get(node);
-  if (anchor && users.some((u) => anchors.get(u) !== anchor)) return 'read outside the element-wise tail of its reduction';
-  if (users.length > 1 && isCostly(node) && users.some((u) => spreads(u, node))) return 'costly and read by several';
+  if (anchor && users.some((u) => anchors.get(u) !== anchor))
+    return 'read outside the element-wise tail of its reduction';
+  if (users.length > 1 && isCostly(node) && users.some((u) => spreads(u, node)))
+    return 'costly and read by several';
   return undefined;
 }
 
@@ -57,7 +60,12 @@ function reasonFor(
  * A cheap end of a tail that only needs values which the tail stores anyway (the mask of a relu) is computed again
  * where it is read instead of being stored too.
  */
-function releaseCheapEnds(nodes: readonly Node[], anchors: Map<Node, Node>, users: ReadonlyMap<Node, Node[]>, stays: (n: Node) => boolean): void {
+function releaseCheapEnds(
+  nodes: readonly Node[],
+  anchors: Map<Node, Node>,
+  users: ReadonlyMap<Node, Node[]>,
+  stays: (n: Node) => boolean,
+): void {
   const leaves = (n: Node, but: Node | undefined): boolean =>
     (users.get(n) ?? []).some((u) => u !== but && anchors.get(u) !== anchors.get(n));
   for (const node of [...nodes].reverse()) {
@@ -99,8 +107,12 @@ function findAnchors(nodes: readonly Node[]): Map<Node, Node> {
   for (const node of nodes) {
     if (node.op === 'reduce') anchors.set(node, node);
     if (node.op !== 'map') continue;
-    const candidates = [...new Set(node.inputs.flatMap((x) => anchors.get(x) ?? []))].sort((a, b) => reach.position(b) - reach.position(a));
-    const anchor = candidates.find((a) => node.inputs.every((x) => anchors.get(x) === a || !reach.reaches(x, a)));
+    const candidates = [...new Set(node.inputs.flatMap((x) => anchors.get(x) ?? []))].sort(
+      (a, b) => reach.position(b) - reach.position(a),
+    );
+    const anchor = candidates.find((a) =>
+      node.inputs.every((x) => anchors.get(x) === a || !reach.reaches(x, a)),
+    );
     if (anchor) anchors.set(node, anchor);
   }
   return anchors;

@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { gradient } from '../../compiler/grad/reverse.ts';
+import type { Computation, Leaf } from '../../compiler/ir/graph.ts';
+import { topological } from '../../compiler/ir/graph.ts';
+import { schedule } from '../../compiler/schedule/schedule.ts';
+import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
+import { evaluate } from '../support/evaluate.ts';
+import { randomGraph, type RandomGraph } from '../support/random-graph.ts';
+import { runSchedule } from '../support/run-schedule.ts';
+
+const runs = Number(process.env['NNET_RANDOM'] ?? 150);
+
+function close(found: Float64Array | undefined, wanted: Float64Array, what: string): void {
+  expect(found?.length, what).toBe(wanted.length);
+  wanted.forEach((w, i) => {
+    const f = found?.[i] ?? NaN;
+    if (Number.isNaN(w) && Number.isNaN(f)) return;
+    if (w === f || Math.abs(w - f) <= 1e-9 * (1 + Math.abs(w))) return;
+    expect.fail(`${what}[${i}]: ${f} is not ${w}`);
+  });
+}
+
+function compare(computation: Computation, random: RandomGraph, target: Target): void {
+  const wanted = evaluate(computation, random.dims, random.values);
+  const found = runSchedule(schedule(computation, target), random.dims, random.values);
+  for (const o of computation.outputs)
+    close(found.outputs.get(o.name), wanted.get(o.name) as Float64Array, `output ${o.name}`);
+  for (const { leaf, value } of computation.updates)
+    close(
+      value === leaf ? random.values.get(leaf.name) : found.kept.get(leaf.name),
+      wanted.get(leaf.name) as Float64Array,
+      `update ${leaf.name}`,
+    );
+}
+
+/** The same graph as a training step: every float leaf moves against its gradient. */
+function trainingStep(random: RandomGraph): Computation {
+  const { graph, computation, loss } = random;
+  const floats = topological([loss]).filter((n): n is Leaf => n.op === 'leaf' && n.dtype === 'f32');
+  const constant = gradient(graph, loss, floats).problems.map((p) => p.wrt);
+  const leaves = floats.filter((f) => !constant.includes(f));
+  const found = gradient(graph, loss, leaves);
+  const updates = leaves.map((leaf, i) => {
+    const g = found.gradients[i] as (typeof found.gradients)[number];
+    return {
+      leaf,
+      value: graph.map('sub', [leaf, graph.map('mul', [g, graph.full(0.25, 'f32', leaf.shape)])]),
+    };
+  });
+  return { ...computation, updates };
+}
+
+describe.each([wasmTarget, { ...webgpuTarget, maxBuffers: 4 }])(
+  'a random graph, scheduled for $name',
+  (target) => {
+    it('means what it meant', () => {
+      fc.assert(
+        fc.property(randomGraph({ length: 160 }), (random) => compare(random.computation, random, target)),
+        { numRuns: runs, seed: 1 },
+      );
+    });
+
+    it('and its training step too', () => {
+      fc.assert(
+        fc.property(randomGraph({ length: 100 }), (random) => compare(trainingStep(random), random, target)),
+        { numRuns: runs, seed: 2 },
+      );
+    });
+  },
+);
