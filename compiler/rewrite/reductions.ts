@@ -1,19 +1,21 @@
 /** Rules about reductions: what does not depend on the reduced indices leaves, what pins an index is put in. */
 import type { Condition, Graph, Node, Reduce } from '../ir/graph.ts';
-import { indexAt } from '../ir/graph.ts';
+import { indexAt, rangesOf } from '../ir/graph.ts';
 import type { Maker } from '../ir/make.ts';
 import type { ReduceOp } from '../ir/ops.ts';
 import type { Poly } from '../shape/poly.ts';
 import {
   asConstant,
   constant,
-  isNonNegative,
+  equal,
+  isBetween,
   linearIn,
   negate,
   one,
   subtract,
   substitute,
   symbolsOf,
+  zero,
 } from '../shape/poly.ts';
 import type { Rule } from './engine.ts';
 import { identityOf } from '../ir/ops.ts';
@@ -211,6 +213,41 @@ function pinned(
   return body && graph.reduce(node.fn, body, node.count - 1);
 }
 
+/**
+ * sum(a * b), both read under the same guard with fill 0: one guard is enough. Only where `b` is read from a leaf, in
+ * bounds without its guard: weights and inputs are finite, or the network has failed already.
+ */
+function guardOnce(node: Reduce, x: Node, make: Maker): Node | undefined {
+  const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
+  if (divisors.length > 0 || factors.length < 2) return undefined;
+  for (const [i, factor] of factors.entries()) {
+    const bare = withoutGuard(make.graph, factor);
+    const guarded = bare && factors.some((other, k) => k !== i && isGuardedBy(other, factor));
+    const body = guarded && product(make, factors.with(i, bare));
+    if (!body) continue;
+    const sum = make.graph.reduce('sum', body, node.count);
+    return negative ? make.map('neg', sum) : sum;
+  }
+  return undefined;
+}
+
+/** The view of a leaf without its guard, if it reads in bounds all the same. */
+function withoutGuard(graph: Graph, node: Node): Node | undefined {
+  if (node.op !== 'view' || node.guard.length === 0 || node.inputs.length > 1) return undefined;
+  const [x] = node.inputs;
+  const ranges = rangesOf(node.shape);
+  const inside = node.index.every((e, i) => isBetween(e, zero, x?.shape[i] ?? one, ranges));
+  return x?.op === 'leaf' && inside ? graph.view(x, node.shape, node.index) : undefined;
+}
+
+/** `other` is 0 wherever a condition of `node` fails. */
+const isGuardedBy = (other: Node, node: Node): boolean =>
+  other.op === 'view' &&
+  node.op === 'view' &&
+  other.fill === 0 &&
+  node.fill === 0 &&
+  node.guard.every((c) => other.guard.some((d) => c.kind === d.kind && equal(c.value, d.value)));
+
 export const reductions: readonly Rule<'reduce'>[] = [
   rule('reduce over one', every, (node, x, { graph }) => {
     const axis = reducedAxes(node, x).find((a) => asConstant(x.shape[a] ?? one) === 1);
@@ -240,5 +277,6 @@ export const reductions: readonly Rule<'reduce'>[] = [
       : undefined,
   ),
   rule('sum of a pinned index', ['sum'], substitutePinned),
+  rule('one guard for a product', ['sum'], guardOnce),
   rule('factor out of a sum', ['sum'], factorOut),
 ];
