@@ -8,7 +8,7 @@ import { Interner } from './intern.ts';
 import type { Environment } from './lower.ts';
 import { MathLibrary } from './math.ts';
 import { printModule } from './print.ts';
-import { emitRows } from './rows.ts';
+import { emitRows, emitScatter } from './rows.ts';
 import { IntegerLibrary } from './scalar-ops.ts';
 
 export interface EmitOptions {
@@ -31,7 +31,7 @@ export interface EmitContext {
   readonly f: Func;
   readonly module: Module;
   readonly relaxed: boolean;
-  environment(kernel: Kernel, ranges: Ranges): Environment;
+  environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges): Environment;
 }
 
 /**
@@ -111,11 +111,11 @@ class Emitter {
       case 'contract':
         return emitRows(asRows(k), context).units;
       case 'scatter':
-        throw new Error('scatter');
+        return emitScatter(k, context).units;
     }
   }
 
-  private environment(f: Func, kernel: Kernel, ranges: Ranges): Environment {
+  private environment(f: Func, kernel: Pick<Kernel, 'buffers'>, ranges: Ranges): Environment {
     const written = new Set(kernel.buffers.filter((b) => b.mode !== 'read').map((b) => b.buffer));
     return {
       f,

@@ -18,7 +18,7 @@ import {
   symbolsOf,
 } from '../../shape/poly.ts';
 import type { Code, Func, I32, Stmt, V128 } from './encoder.ts';
-import { choose, f32, f32x4, i32, i32x4, maxI32, minI32, select, v128 } from './instr.ts';
+import { choose, f32, f32x4, i32, i32x4, maxI32, minI32, select, v128, when } from './instr.ts';
 import type { Interner, Item, LoadItem } from './intern.ts';
 import { localSymbol } from './intern.ts';
 import type { ScalarContext } from './scalar-ops.ts';
@@ -486,6 +486,24 @@ export class Lowering {
     this.laneAddresses(p, copy).forEach((at, lane) =>
       this.push(v128.storeLane(at.base, lanes, lane, at.offset)),
     );
+  }
+
+  /**
+   * buffers[buffer][offset] += value where the guard of `at` holds: read and written in place, in the order of the loops.
+   * Along a vector axis the guard must not vary and the elements must be neighbours.
+   */
+  addTo(at: LoadItem, value: Code, copy: number): void {
+    const holds = this.condition(at.guard);
+    const p = this.bytes(at.buffer, at.offset);
+    const { base, offset } = this.address(this.shifted(p, 4 * copy));
+    const isFloat = wasmType(at.dtype) === 'f32';
+    const sum =
+      this.lanes !== undefined
+        ? v128.store(base, (isFloat ? f32x4 : i32x4).add(v128.load(base, offset), value as V128), offset)
+        : isFloat
+          ? f32.store(base, f32.add(f32.load(base, offset), value as Code<'f32'>), offset)
+          : i32.store(base, i32.add(i32.load(base, offset), value as I32), offset);
+    this.push(...(holds ? when(holds, [sum]) : [sum]));
   }
 
   // ---------------------------------------------------------------- values

@@ -2,9 +2,9 @@
  * Rows kernels: for every grid point, stages of reductions and maps. Either the vectors run along one grid axis (maps,
  * column sums, pooling), or along an inner axis of each stage (softmax, norms, row sums).
  */
-import type { Axis, Ex, Reduction, RowsKernel, Stage } from '../../kernel/kernel.ts';
+import type { Axis, Ex, LoadEx, Reduction, RowsKernel, ScatterKernel, Stage } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, constant, floorDivide, multiply, one, substitute } from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, linearIn, multiply, one, substitute } from '../../shape/poly.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
 import type { Code, I32, Local, V128 } from './encoder.ts';
 import { f32x4, forLoop, i32, minI32, when } from './instr.ts';
@@ -12,7 +12,7 @@ import type { Item } from './intern.ts';
 import { Lowering } from './lower.ts';
 import type { EmitContext } from './emit.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
-import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
+import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
 import { extract, vectorConst, vectorReduce } from './vector-ops.ts';
 
 export interface EmittedRows {
@@ -26,8 +26,46 @@ const columnRun = 64;
 /** Reductions over so few elements are written out. */
 const unrollLimit = 16;
 
+/** A serial stage: in the order of its axes, the element at `at` (its guard holding) += value. */
+interface ScatterStage {
+  readonly kind: 'scatter';
+  readonly axes: readonly Axis[];
+  readonly at: LoadEx;
+  readonly value: Ex;
+}
+
+type AnyStage = Stage | ScatterStage;
+/** A rows kernel in which scattering may stand beside the other stages. */
+type Loops = Omit<RowsKernel, 'stages'> & { readonly stages: readonly AnyStage[] };
+
+/** Clears what a grid point owns, then adds in order. Vectors run along a grid axis whose elements are neighbours. */
+export function emitScatter(kernel: ScatterKernel, context: EmitContext): EmittedRows {
+  const dtype = kernel.buffers[kernel.target]?.dtype ?? 'f32';
+  const { target: buffer, offset, guard, data } = kernel;
+  const at: LoadEx = { kind: 'load', dtype, buffer, offset, guard, fill: 0, data };
+  const nothing: Ex = { kind: 'const', dtype, value: 0 };
+  const k = normalise({
+    ...kernel,
+    kind: 'rows',
+    stages: [
+      { kind: 'map', axes: kernel.clear.axes, stores: [{ buffer, offset: kernel.clear.offset, value: nothing }] },
+      { kind: 'scatter', axes: kernel.axes, at, value: kernel.value },
+    ],
+  });
+  const stage = k.stages[1] as ScatterStage;
+  const along = k.grid.find((a) => neighbours(stage.at, a.name));
+  const ordered = along ? { ...k, grid: [...k.grid.filter((a) => a !== along), along] } : k;
+  return new RowsEmitter(ordered, along, context).emit();
+}
+
+function neighbours(at: LoadEx, axis: string): boolean {
+  const step = linearIn(at.offset, axis);
+  const isFree = at.data.every((d) => polysOf(d.value).every((p) => !mentions(p, axis)));
+  return step !== undefined && asConstant(step.coefficient) === 1 && isFree && at.guard.every((c) => !mentions(c.value, axis));
+}
+
 export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows {
-  const merged = normalise(kernel);
+  const merged = normalise(kernel) as RowsKernel;
   const best = bestGridAxis(merged);
   const along = best && gridCost(merged, best) <= innerCost(merged) ? best : undefined;
   const k = along ? { ...merged, grid: [...merged.grid.filter((a) => a !== along), along] } : merged;
@@ -36,20 +74,23 @@ export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows 
 
 // ---------------------------------------------------------------- kernel to kernel
 
-function stagePolys(stage: Stage): Poly[] {
+function stagePolys(stage: AnyStage): Poly[] {
+  if (stage.kind === 'scatter') return [...polysOf(stage.at), ...polysOf(stage.value)];
   if (stage.kind === 'reduce') return stage.reductions.flatMap((r) => polysOf(r.value));
   return stage.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
 }
 
-function mapStage(stage: Stage, axes: readonly Axis[], map: (p: Poly) => Poly): Stage {
+function mapStage<S extends AnyStage>(stage: S, axes: readonly Axis[], map: (p: Poly) => Poly): S;
+function mapStage(stage: AnyStage, axes: readonly Axis[], map: (p: Poly) => Poly): AnyStage {
   const mapEx = exMapper(map);
+  if (stage.kind === 'scatter') return { ...stage, axes, at: mapEx(stage.at) as LoadEx, value: mapEx(stage.value) };
   if (stage.kind === 'reduce')
     return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
   return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)) };
 }
 
 /** Merges the axes of the grid and those of every stage. */
-function normalise(k: RowsKernel): RowsKernel {
+function normalise(k: Loops): Loops {
   const grid = mergeAxes(k.grid, k.stages.flatMap(stagePolys));
   const stages = k.stages.map((s) => mapStage(s, s.axes, grid.map));
   return {
@@ -126,7 +167,7 @@ class RowsEmitter {
   private readonly end: I32;
 
   constructor(
-    private readonly k: RowsKernel,
+    private readonly k: Loops,
     /** The grid axis of the vectors; undefined when they run along the stages' inner axes. */
     private readonly along: Axis | undefined,
     private readonly context: EmitContext,
@@ -183,7 +224,7 @@ class RowsEmitter {
     const [axis, ...rest] = axes;
     if (!axis) return this.stages(1);
     if (axis === this.along) {
-      const copies = this.isMap() || !this.k.stages.every(isLight) ? 1 : 4;
+      const copies = this.isMap() || !this.k.stages.every((s) => s.kind === 'scatter' || isLight(s)) ? 1 : 4;
       this.vectorLoop(axis, bounds, copies, (u) => this.stages(u));
       return;
     }
@@ -229,7 +270,8 @@ class RowsEmitter {
   private stages(copies: number): void {
     for (const stage of this.k.stages) {
       this.lower.beginStage();
-      if (stage.kind === 'map') this.map(stage, copies);
+      if (stage.kind === 'scatter') this.scatter(stage, copies);
+      else if (stage.kind === 'map') this.map(stage, copies);
       else if (stage.axes.length === 0) this.bind(stage, copies);
       else if (this.along) this.reduceAcross(stage, copies);
       else this.reduceAlong(stage);
@@ -272,6 +314,15 @@ class RowsEmitter {
         else this.storeAll(stage, 0);
       },
     );
+  }
+
+  private scatter(stage: ScatterStage, copies: number): void {
+    this.nest(stage.axes, () => {
+      const at = this.items(stage.at);
+      if (at.kind !== 'load') throw new Error('a scatter adds to memory');
+      const values = range(Math.max(1, copies)).map((u) => this.lower.value(this.items(stage.value), u));
+      values.forEach((value, u) => this.lower.addTo(at, value, u));
+    });
   }
 
   private nest(axes: readonly Axis[], body: () => void): void {
