@@ -2,22 +2,22 @@
 import type { CstNode, IToken } from 'chevrotain';
 import { endOf } from './tokens.ts';
 
-/** The parts of a node called `name`, in order. */
+/** The parts of a node called `name`, in order. A name stands for rules or for tokens, never for both. */
 export function nodes(node: CstNode | undefined, name: string): readonly CstNode[] {
-  return (node?.children[name] ?? []).filter((part): part is CstNode => 'children' in part);
+  return (node?.children[name] ?? []) as readonly CstNode[];
 }
 
-export function child(node: CstNode | undefined, name: string, index = 0): CstNode | undefined {
-  return nodes(node, name)[index];
+export function child(node: CstNode | undefined, name: string): CstNode | undefined {
+  return nodes(node, name)[0];
 }
 
 /** The tokens of a node called `name`, in order. */
 export function tokensOf(node: CstNode | undefined, name: string): readonly IToken[] {
-  return (node?.children[name] ?? []).filter((part): part is IToken => 'image' in part);
+  return (node?.children[name] ?? []) as readonly IToken[];
 }
 
-export function token(node: CstNode | undefined, name: string, index = 0): IToken | undefined {
-  return tokensOf(node, name)[index];
+export function token(node: CstNode | undefined, name: string): IToken | undefined {
+  return tokensOf(node, name)[0];
 }
 
 /** Start and end (exclusive) of a node; `undefined` if nothing of it was there. */

@@ -96,33 +96,31 @@ const STEP = '  ';
 
 /** Prints `doc` in lines of at most `width` characters where that is possible. */
 export function layout(doc: Doc, width: number): string {
-  let out = '';
-  let column = 0;
+  const lines: string[] = [];
+  let current = '';
   let trailing = '';
   const stack: Item[] = [{ depth: 0, flat: false, doc }];
-  const write = (text: string): void => {
-    out += text;
-    column += text.length;
-  };
   const newline = (depth: number): void => {
-    out = `${(out + trailing).replace(/[ \t]+$/, '')}\n${STEP.repeat(depth)}`;
+    lines.push((current + trailing).trimEnd());
     trailing = '';
-    column = depth * STEP.length;
+    current = STEP.repeat(depth);
   };
   for (let item = stack.pop(); item !== undefined; item = stack.pop()) {
-    const { depth, flat, doc: current } = item;
-    if (typeof current === 'string') write(current);
-    else if (isList(current)) push(stack, current, depth, flat);
-    else if (current.kind === 'indent') stack.push({ depth: depth + 1, flat, doc: current.doc });
-    else if (current.kind === 'suffix') trailing += current.text;
-    else if (current.kind === 'choice') write(flat ? current.flat : current.broken);
-    else if (current.kind === 'group') {
-      const inline = flat || (!current.broken && fits(width - column, current.doc, stack));
-      stack.push({ depth, flat: inline, doc: current.doc });
-    } else if (flat && current.flat !== undefined) write(current.flat);
+    const { depth, flat, doc: next } = item;
+    if (typeof next === 'string') current += next;
+    else if (isList(next)) push(stack, next, depth, flat);
+    else if (next.kind === 'indent') stack.push({ depth: depth + 1, flat, doc: next.doc });
+    else if (next.kind === 'suffix') trailing += next.text;
+    else if (next.kind === 'choice') current += flat ? next.flat : next.broken;
+    else if (next.kind === 'group') {
+      const inline = flat || (!next.broken && fits(width - current.length, next.doc, stack));
+      stack.push({ depth, flat: inline, doc: next.doc });
+    } else if (flat && next.flat !== undefined) current += next.flat;
     else newline(depth);
   }
-  return `${(out + trailing).trimEnd()}\n`;
+  newline(0);
+  const text = lines.join('\n').trimEnd();
+  return text === '' ? '' : `${text}\n`;
 }
 
 function push(stack: Item[], docs: readonly Doc[], depth: number, flat: boolean): void {

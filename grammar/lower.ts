@@ -15,8 +15,6 @@ import type { Span } from './span.ts';
 import type { Declaration, Expr, Fn, Import, Parameter, Port, Statement, StaticIf } from './syntax.ts';
 import { T } from './tokens.ts';
 
-type StatementRule = (node: CstNode, span: Span, place: Place) => readonly Statement[];
-
 export class Lowering {
   readonly #reporter: Reporter;
   readonly #docs: Docs;
@@ -117,26 +115,38 @@ export class Lowering {
   }
 
   #statement(node: CstNode, place: Place): readonly Statement[] {
-    const rules: Readonly<Record<string, StatementRule>> = {
-      port: (part, span) => this.#port(part, span),
-      equation: (part, span) => this.#equation(part, span),
-      bare: (part, span) => this.#bare(part, span, place),
-      return: (part, span) => [{ kind: 'return', value: this.#value(part, span), span }],
-      scan: (part, span) => this.#scan(part, span, place),
-      staticIf: (part, span) => this.#staticIf(part, span, place),
-      repeat: (part, span) => this.#repeat(part, span, place),
-      fit: (part, span) => this.#fit(part, span),
-      evaluate: (part, span) => this.#evaluate(part, span),
-      minimize: (part, span) => this.#minimize(part, span),
-      metric: (part, span) => this.#metric(part, span),
-    };
-    for (const [name, rule] of Object.entries(rules)) {
-      const part = child(node, name);
-      if (part === undefined) continue;
-      const lowered = rule(part, this.#span(part), place);
-      return lowered.filter((statement) => placeStatement(statement, place, this.#reporter));
+    const [rule] = Object.keys(node.children);
+    const part = rule === undefined ? undefined : child(node, rule);
+    if (rule === undefined || part === undefined) return [];
+    const lowered = this.#rule(rule, part, this.#span(part), place);
+    return lowered.filter((statement) => placeStatement(statement, place, this.#reporter));
+  }
+
+  #rule(rule: string, part: CstNode, span: Span, place: Place): readonly Statement[] {
+    switch (rule) {
+      case 'port':
+        return this.#port(part, span);
+      case 'equation':
+        return this.#equation(part, span);
+      case 'bare':
+        return this.#bare(part, span, place);
+      case 'return':
+        return [{ kind: 'return', value: this.#value(part, span), span }];
+      case 'scan':
+        return this.#scan(part, span, place);
+      case 'staticIf':
+        return this.#staticIf(part, span, place);
+      case 'repeat':
+        return this.#repeat(part, span, place);
+      case 'fit':
+        return this.#fit(part, span);
+      case 'evaluate':
+        return this.#evaluate(part, span);
+      case 'minimize':
+        return this.#minimize(part, span);
+      default:
+        return this.#metric(part, span);
     }
-    return [];
   }
 
   #value(node: CstNode, span: Span): Expr {
