@@ -28,6 +28,7 @@ const parts = {
       'compiler/diagnostics/',
       'compiler/stdlib.generated.ts',
     ],
+    mayType: ['compiler/plan.ts'],
     ...noPackages,
   },
   'compiler/grad/': { may: ['compiler/ir/', 'compiler/shape/'], ...noPackages },

@@ -1,4 +1,5 @@
 /** What the compiler asks of whoever runs it: it reads no files itself. */
+import type { Fields } from '../../grammar/problem.ts';
 import type { DataField, StaticValue } from '../plan.ts';
 
 export interface Host {
@@ -20,10 +21,8 @@ export interface DataFields {
   readonly count: number;
 }
 
-/** Why the data cannot be used. */
-export interface DataRefusal {
-  readonly reason: string;
-  readonly help?: string;
+/** Why the data cannot be used: in words, or as a problem of the reader's own catalogue. */
+export type DataRefusal = {
   /** Name of the argument that is to blame. */
   readonly argument?: string;
-}
+} & ({ readonly reason: string; readonly help?: string } | { readonly code: string; readonly fields: Fields });
