@@ -32,7 +32,7 @@ const make = (terms: readonly Term[]): Poly => ({
       : terms.map((t) => (t.key === '' ? `${t.coefficient}` : `${t.coefficient}*${t.key}`)).join('+'),
 });
 
-function collect(terms: Iterable<Term>): Poly {
+function collect(terms: readonly Term[]): Poly {
   const sums = new Map<string, Term>();
   for (const t of terms) {
     const seen = sums.get(t.key);
@@ -61,7 +61,9 @@ export const one: Poly = constant(1);
 export const toPoly = (p: Poly | number): Poly => (typeof p === 'number' ? constant(p) : p);
 
 export function add(...ps: readonly (Poly | number)[]): Poly {
-  return collect(ps.flatMap((p) => toPoly(p).terms));
+  const parts = ps.map(toPoly).filter((p) => p.terms.length > 0);
+  const [only] = parts;
+  return parts.length < 2 ? (only ?? zero) : collect(parts.flatMap((p) => p.terms));
 }
 
 export function scale(p: Poly, n: number): Poly {
@@ -72,9 +74,14 @@ export const negate = (p: Poly): Poly => scale(p, -1);
 export const subtract = (a: Poly | number, b: Poly | number): Poly => add(a, negate(toPoly(b)));
 
 export function multiply(...ps: readonly (Poly | number)[]): Poly {
-  return ps
-    .map(toPoly)
-    .reduce((a, b) => collect(a.terms.flatMap((s) => b.terms.map((t) => timesTerm(s, t)))), one);
+  return ps.map(toPoly).reduce(times, one);
+}
+
+function times(a: Poly, b: Poly): Poly {
+  const [n, m] = [asConstant(a), asConstant(b)];
+  if (n !== undefined) return scale(b, n);
+  if (m !== undefined) return scale(a, m);
+  return collect(a.terms.flatMap((s) => b.terms.map((t) => timesTerm(s, t))));
 }
 
 function timesTerm(s: Term, t: Term): Term {
@@ -265,18 +272,14 @@ export function symbolsOf(p: Poly, into: Set<string> = new Set<string>()): Set<s
 
 /** Replaces symbols; a symbol for which `by` gives nothing stays. `ranges` are those of the new symbols. */
 export function substitute(p: Poly, by: (name: string) => Poly | undefined, ranges?: Ranges): Poly {
-  let changed = false;
-  const parts = p.terms.map((t) =>
-    multiply(
-      t.coefficient,
-      ...t.factors.map((f) => {
-        const q = substituteAtom(f, by, ranges);
-        if (q) changed = true;
-        return q ?? ofAtom(f);
-      }),
-    ),
-  );
-  return changed ? add(...parts) : p;
+  const same: Term[] = [];
+  const made: Term[] = [];
+  for (const t of p.terms) {
+    const replaced = t.factors.map((f) => substituteAtom(f, by, ranges));
+    if (replaced.every((q) => q === undefined)) same.push(t);
+    else made.push(...multiply(t.coefficient, ...t.factors.map((f, i) => replaced[i] ?? ofAtom(f))).terms);
+  }
+  return same.length === p.terms.length ? p : collect([...same, ...made]);
 }
 
 function substituteAtom(f: Atom, by: (name: string) => Poly | undefined, ranges?: Ranges): Poly | undefined {
