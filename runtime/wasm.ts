@@ -1,2 +1,16 @@
-/** The wasm device. */
+/** The device `wasm`: SIMD WebAssembly on the CPU. */
+import type { Program } from '../compiler/plan.ts';
+import type { Session } from './device.ts';
+import { WasmSession } from './wasm/session.ts';
+
 export { supportsRelaxedSimd } from './relaxed.ts';
+
+export interface WasmOptions {
+  /** How many threads run each kernel; 1 if not given. */
+  readonly threads?: number;
+}
+
+/** Opens a program whose plans were compiled for `wasm`. Compiles its modules; throws RuntimeError where it cannot run. */
+export function openWasm(program: Program, _options: WasmOptions = {}): Promise<Session> {
+  return WasmSession.open(program);
+}
