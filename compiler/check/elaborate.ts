@@ -59,6 +59,8 @@ const finish = <T>(reporter: Reporter, graphs: T | undefined): Elaborated<T> => 
 export interface ElaborateOptions {
   readonly differentiate: Differentiate | undefined;
   readonly reporter?: Reporter;
+  /** Is told which declarations were applied. */
+  readonly used?: Set<unknown>;
 }
 
 // ---------------------------------------------------------------- models
@@ -66,7 +68,7 @@ export interface ElaborateOptions {
 /** A model by itself: `predict` from its input ports to its output ports, with `training` false. */
 export function elaborateModelIn(module: Module, decl: ModelDeclaration, args: Settings, options: ElaborateOptions): Elaborated<ModelGraphs> {
   const reporter = options.reporter ?? new Reporter();
-  const session = createSession({ reporter, differentiate: options.differentiate });
+  const session = createSession({ reporter, differentiate: options.differentiate, ...(options.used && { used: options.used }) });
   const name = 'net';
   const ctx: Context = { ...createContext(session, module.scope, createOwner(name), false), naming: name };
   const given = settingsOf(ctx, decl, args);
@@ -130,7 +132,7 @@ const tensorsOf = (session: Session): readonly TensorInfo[] => [...session.tenso
 export function elaborateTaskIn(module: Module, task: Task, sets: Settings, host: Host, options: ElaborateOptions): Elaborated<TaskGraphs> {
   const reporter = options.reporter ?? new Reporter();
   const run = new TaskRun(host);
-  const session = createSession({ reporter, differentiate: options.differentiate, data: run.data.make });
+  const session = createSession({ reporter, differentiate: options.differentiate, data: run.data.make, ...(options.used && { used: options.used }) });
   const scope = new Scope(module.scope, 'dims');
   const names = modelNames(module.scope, task);
   const [single] = names;

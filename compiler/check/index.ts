@@ -5,9 +5,11 @@ import type { Declaration } from '../../grammar/syntax.ts';
 import { suggest } from '../diagnostics/suggest.ts';
 import type { Elaborated, ModelGraphs, Settings, TaskGraphs } from './elaborate.ts';
 import { elaborateModelIn, elaborateTaskIn } from './elaborate.ts';
+import { checkDeclarations } from './check.ts';
 import type { Host } from './host.ts';
 import type { Library, Module } from './modules.ts';
 import { loadLibrary, Modules } from './modules.ts';
+import { resolveNames } from './names.ts';
 import { Reporter } from './reporter.ts';
 import type { Differentiate } from './values.ts';
 
@@ -39,7 +41,30 @@ export function resolve(file: string, host: Host, options: CheckOptions = {}): M
   const reporter = new Reporter();
   const modules = new Modules(host, options.library ?? loadLibrary(), reporter);
   const module = modules.load(file);
+  for (const m of modules.modules.values()) if (m.whole) resolveNames(m, reporter);
   return { file, module, sources: modules.sources, problems: reporter.problems, host, differentiate: options.differentiate };
+}
+
+/**
+ * Everything that can be said about a file without running it: `resolve`, and each declaration elaborated, with all
+ * independent mistakes in the order of their places.
+ */
+export function check(file: string, host: Host, options: CheckOptions = {}): Model {
+  const model = resolve(file, host, options);
+  const { module } = model;
+  if (!module?.whole) return model;
+  const reporter = new Reporter();
+  model.problems.forEach((p) => reporter.add(p));
+  checkDeclarations(module, host, reporter, { differentiate: options.differentiate });
+  return { ...model, problems: inOrder(reporter.problems) };
+}
+
+function inOrder(problems: readonly Problem[]): readonly Problem[] {
+  const place = (p: Problem): string => {
+    const span = (p.labels.find((l) => l.primary) ?? p.labels[0])?.span;
+    return span ? `${span.file} ${String(span.start).padStart(9, '0')}` : '';
+  };
+  return [...problems].sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0));
 }
 
 const named = (model: Model, kind: Declaration['kind']): string[] =>

@@ -13,6 +13,7 @@ export interface SessionOptions {
   readonly differentiate: Differentiate | undefined;
   readonly data?: Session['data'];
   readonly abstract?: boolean;
+  readonly used?: Set<unknown>;
 }
 
 export function createSession(options: SessionOptions): Session {
@@ -27,7 +28,7 @@ export function createSession(options: SessionOptions): Session {
     fuel: { left: expansions },
     data: options.data,
     abstract: options.abstract ?? false,
-    used: new Set(),
+    used: options.used ?? new Set(),
     spend,
   };
 }
