@@ -1,5 +1,6 @@
 /** Documentation comments belong to what follows them; the other comments are kept for the printer. */
 import type { IToken } from 'chevrotain';
+import type { Lexed } from './lexical.ts';
 import type { Reporter } from './problems.ts';
 import type { Comment } from './syntax.ts';
 import { endOf } from './tokens.ts';
@@ -35,23 +36,22 @@ export class Docs {
 
 /** Comments in file order, with the documentation that documents nothing. */
 export function collectComments(
-  comments: readonly IToken[],
+  { tokens, comments }: Lexed,
   docs: Docs,
   text: string,
   reporter: Reporter,
 ): Comment[] {
   const all = [...comments, ...docs.rest()].sort((a, b) => a.startOffset - b.startOffset);
-  return all.map((token) => ({
-    text: token.image.slice(2).trimEnd(),
-    ownLine: /(?:^|[\n\r])[ \t\u00a0\ufeff]*$/.test(
-      text.slice(lineStart(text, token.startOffset), token.startOffset),
-    ),
-    span: reporter.span(token.startOffset, endOf(token)),
-  }));
-}
-
-/** Where the line before `offset` begins, its line break included. */
-function lineStart(text: string, offset: number): number {
-  const newline = Math.max(text.lastIndexOf('\n', offset - 1), text.lastIndexOf('\r', offset - 1));
-  return Math.max(0, newline);
+  let at = 0;
+  return all.map((token) => {
+    while (at < tokens.length && (tokens[at]?.startOffset ?? 0) < token.startOffset) at++;
+    const before = tokens[at - 1];
+    const between = text.slice(before ? endOf(before) : 0, token.startOffset);
+    return {
+      text: token.image.slice(2).trimEnd(),
+      ownLine: before === undefined || /[\n\r]/.test(between),
+      after: before?.image ?? '',
+      span: reporter.span(token.startOffset, endOf(token)),
+    };
+  });
 }

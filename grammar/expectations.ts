@@ -151,7 +151,7 @@ const HELP: readonly { readonly when: (m: Mistake) => boolean; readonly say: (m:
     say: () => 'a number has a digit before its point: `0.5`',
   },
   {
-    when: (m) => m.found.tokenType === T.Dot && m.previous?.tokenType === T.Number,
+    when: (m) => m.previous?.tokenType === T.Dot && /[0-9]\.$/.test(m.before),
     say: () => 'a number has a digit after its point: `1.0`',
   },
   {

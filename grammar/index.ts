@@ -54,7 +54,7 @@ export function parse(file: SourceFile, grammar: Grammar = (shared.grammar ??= c
   reportExceptions(parser.errors, text, reporter);
   const docs = new Docs(lexed.docs, lexed.tokens);
   const declarations = new Lowering(text, reporter, docs).declarations(cst);
-  const comments = collectComments(lexed.comments, docs, text, reporter);
+  const comments = collectComments(lexed, docs, text, reporter);
   const span = reporter.span(0, text.length);
   const syntax: Syntax = { file: path, declarations, comments, lineStarts: lineStarts(text), span };
   return { syntax, problems: [...reporter.problems].sort((a, b) => placeOf(a) - placeOf(b)) };

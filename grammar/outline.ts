@@ -30,6 +30,8 @@ interface Open {
   readonly token: IToken;
   /** Index of what closes it in the text; -1 if nothing does. */
   readonly close: number;
+  /** It holds the parameters of a declaration. */
+  readonly parameters: boolean;
   /** Conditionals open at this level. */
   ifs: number;
 }
@@ -267,10 +269,12 @@ class Outliner {
   }
 
   #name(token: IToken, i: number): void {
-    const inParameters = this.#mode === 'header' && this.#open.at(-1)?.token.tokenType === T.LParen;
-    const inBody = this.#mode === 'body' && this.#open.at(-1)?.token.tokenType === T.LCurly;
+    const top = this.#open.at(-1);
+    const inParameters = top?.parameters ?? false;
     const colon =
-      inParameters || inBody ? missingColon(this.#tokens, i, inParameters, this.#reporter) : undefined;
+      inParameters || top?.token.tokenType === T.LCurly
+        ? missingColon(this.#tokens, i, inParameters, this.#reporter)
+        : undefined;
     if (colon) this.#out.push(colon);
     if (!isReduction(this.#tokens, this.#closeOf, i, this.#declaration === T.Task)) return;
     retype(token, T.Reducer);
@@ -280,7 +284,7 @@ class Outliner {
   /** `f(name = e)`: understood as `f(name: e)`. */
   #argumentWithEquals(token: IToken, i: number): void {
     const top = this.#open.at(-1);
-    if (this.#mode === 'header' || top?.token.tokenType !== T.LParen || top.close < 0) return;
+    if (top === undefined || top.parameters || top.token.tokenType !== T.LParen || top.close < 0) return;
     const before = this.#out.at(-2)?.tokenType;
     if (this.#tokens.type(i - 1) !== T.Identifier || (before !== T.LParen && before !== T.Comma)) return;
     const label = this.#reporter.here(token.startOffset, endOf(token), '`:` belongs here');
@@ -301,7 +305,9 @@ class Outliner {
       this.#braces++;
       if (this.#mode === 'header' && this.#declaration !== T.Import) this.#mode = 'body';
     }
-    this.#open.push({ token, close, ifs: 0 });
+    const keyword = this.#out.at(-2);
+    const parameters = this.#mode === 'header' && keyword !== undefined && startsDeclaration(keyword);
+    this.#open.push({ token, close, parameters, ifs: 0 });
     this.#nesting++;
     this.#out.push(token);
     this.#afterSemicolon = false;

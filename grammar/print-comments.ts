@@ -20,38 +20,49 @@ export class Comments {
 
   /** Takes the comments that begin before `offset`. */
   before(offset: number): readonly Comment[] {
-    const first = this.#next;
-    for (let c = this.#comments[this.#next]; c && c.span.start < offset; c = this.#comments[this.#next])
-      this.#next++;
-    return this.#comments.slice(first, this.#next);
+    return this.#while((c) => c.span.start < offset);
   }
 
-  /** Takes the comments that end the line on which something ends at `offset`. */
-  trailing(offset: number): readonly Comment[] {
+  /** Takes the comments between `offset`, where something ends, and `limit` that end its line. */
+  trailing(offset: number, limit: number): readonly Comment[] {
     const line = this.lineOf(Math.max(0, offset - 1));
-    const first = this.#next;
-    for (let c = this.#comments[this.#next]; c && !c.ownLine && this.lineOf(c.span.start) === line;) {
-      c = this.#comments[++this.#next];
-    }
-    return this.#comments.slice(first, this.#next);
+    return this.#while((c) => !c.ownLine && c.span.start < limit && this.lineOf(c.span.start) === line);
+  }
+
+  /** Takes the comments before `offset` that no brace, `=` or `->` parts from what was printed last. */
+  beforeBrace(offset: number): { readonly ending: Doc; readonly own: Doc } {
+    return arranged(this.#while((c) => c.span.start < offset && !OPENERS.includes(c.after)));
+  }
+
+  /** Takes the comments before `offset`, where an `else` branch begins, that stand before its brace. */
+  beforeElse(offset: number): readonly Comment[] {
+    return this.#while((c) => c.span.start < offset && c.after !== '{');
   }
 
   /** Takes the comments before `offset` up to the first with a line of its own: they end the line of a brace. */
   endingLine(offset: number): readonly Comment[] {
-    const first = this.#next;
-    for (let c = this.#comments[this.#next]; c && !c.ownLine && c.span.start < offset;)
-      c = this.#comments[++this.#next];
-    return this.#comments.slice(first, this.#next);
+    return this.#while((c) => !c.ownLine && c.span.start < offset);
   }
 
   /** Takes the comments before `offset`: those that end a line, and those with a line of their own. */
   around(offset: number): { readonly ending: Doc; readonly own: Doc } {
-    const comments = this.before(offset);
-    return {
-      ending: ends(comments.filter((c) => !c.ownLine)),
-      own: comments.filter((c) => c.ownLine).flatMap((c) => [text(c), hardline]),
-    };
+    return arranged(this.before(offset));
   }
+
+  #while(test: (comment: Comment) => boolean): readonly Comment[] {
+    const first = this.#next;
+    for (let c = this.#comments[this.#next]; c && test(c); c = this.#comments[this.#next]) this.#next++;
+    return this.#comments.slice(first, this.#next);
+  }
+}
+
+const OPENERS: readonly string[] = ['{', '}', '=', '->'];
+
+function arranged(comments: readonly Comment[]): { readonly ending: Doc; readonly own: Doc } {
+  return {
+    ending: ends(comments.filter((c) => !c.ownLine)),
+    own: comments.filter((c) => c.ownLine).flatMap((c) => [text(c), hardline]),
+  };
 }
 
 export function text(comment: Comment): string {

@@ -189,14 +189,17 @@ export class ExpressionPrinter {
     return this.bracketed(open, items, close, span.end, item);
   }
 
-  /** Like a call's arguments: `end` is where the closing bracket ends, `space` what stands inside brackets on a line. */
+  /**
+   * Like a call's arguments: `end` is where the closing bracket ends, or in the header of a declaration
+   * where its body begins; `space` stands inside the brackets on a line.
+   */
   bracketed<T extends { readonly span: Span }>(
     open: string,
     items: readonly T[],
     close: string,
     end: number,
     item: (value: T) => Doc,
-    space = '',
+    { space = '', header = false } = {},
   ): Doc {
     const edge: Doc = { kind: 'line', flat: space };
     const inner: Doc[] = [];
@@ -207,7 +210,7 @@ export class ExpressionPrinter {
       else trailing = ending;
       inner.push(own, item(value));
     }
-    const { ending, own } = this.#comments.around(end);
+    const { ending, own } = header ? this.#comments.beforeBrace(end) : this.#comments.around(end);
     if (items.length === 0 && isEmpty(ending) && isEmpty(own)) return [open, close];
     const comma = items.length > 0 ? choice(',', '') : '';
     const last: Doc = isEmpty(own) ? [] : [hardline, withoutLast(own)];

@@ -51,8 +51,9 @@ class Printer {
     const out: Doc[] = [];
     let previous: Node | undefined;
     let last: Piece | undefined;
-    for (const node of this.#syntax.declarations) {
-      const pieces = this.#pieces(node, [node]);
+    const { declarations } = this.#syntax;
+    for (const [index, node] of declarations.entries()) {
+      const pieces = this.#pieces(node, [node], declarations[index + 1]?.span.start ?? Infinity);
       const apart = previous !== undefined && !(previous.kind === 'import' && node.kind === 'import');
       for (const [i, piece] of pieces.entries()) {
         if (last) out.push(hardline, (i === 0 && apart) || isApart(last, piece) ? hardline : '');
@@ -69,14 +70,14 @@ class Printer {
     return out;
   }
 
-  /** A declaration or statement with the comments before and after it. */
-  #pieces(node: Node, nodes: readonly Node[]): readonly Piece[] {
+  /** A declaration or statement with the comments before and after it, up to `limit`. */
+  #pieces(node: Node, nodes: readonly Node[], limit: number): readonly Piece[] {
     const before = this.#commentPieces(node.span.start);
     const end = Math.max(...nodes.map((n) => n.span.end));
     const doc = this.#node(node, nodes);
     // Comments inside an expression have no place in its layout: they move before the statement.
     const inside = this.#commentPieces(end);
-    const trailing = this.#comments.trailing(end);
+    const trailing = this.#comments.trailing(end, limit);
     const docLines = 'doc' in node && node.doc !== undefined ? node.doc.split('\n').length : 0;
     const piece: Piece = {
       doc: [doc, ends(trailing)],
@@ -91,8 +92,9 @@ class Printer {
     return [...before, ...hoisted, piece];
   }
 
-  #commentPieces(offset: number): readonly Piece[] {
-    return this.#comments.before(offset).map((comment) => {
+  #commentPieces(offset: number, inBlock = false): readonly Piece[] {
+    const comments = inBlock ? this.#comments.beforeElse(offset) : this.#comments.before(offset);
+    return comments.map((comment) => {
       const at = this.#comments.lineOf(comment.span.start);
       return { doc: text(comment), firstLine: at, lastLine: at };
     });
@@ -106,7 +108,7 @@ class Printer {
       case 'layer':
       case 'optimizer':
       case 'task': {
-        const params = node.params.length === 0 ? '' : this.#params(node.params);
+        const params = node.params.length === 0 ? '' : this.#params(node);
         return [
           docLines(node.doc),
           node.kind,
@@ -131,19 +133,14 @@ class Printer {
       span: { ...name.span, end: Math.max(name.span.end, alias.span.end) },
       shown: name.name === alias.name ? name.name : `${name.name} as ${alias.name}`,
     }));
-    const names = this.#expressions.bracketed(
-      '{',
-      items,
-      '}',
-      node.from.span.start,
-      (item) => item.shown,
-      ' ',
-    );
+    const names = this.#expressions.bracketed('{', items, '}', node.from.span.start, (item) => item.shown, {
+      space: ' ',
+    });
     return ['import ', names, ' from ', quote(node.from.value)];
   }
 
   #fn(node: Fn): Doc {
-    const params = this.#params(node.params);
+    const params = this.#params(node);
     const result: Doc = node.result ? [' -> ', this.#expressions.type(node.result)] : '';
     const head: Doc = [docLines(node.doc), 'fn ', node.name.name, params, result];
     const [only] = node.body;
@@ -151,9 +148,11 @@ class Printer {
     return [head, ' ', this.#block(node.body, node.span.end)];
   }
 
-  #params(params: readonly Parameter[]): Doc {
-    const end = params.at(-1)?.span.end ?? 0;
-    return this.#expressions.bracketed('(', params, ')', end, (param) => this.#param(param));
+  #params({ params, body, span }: Exclude<Declaration, Import>): Doc {
+    const end = body[0]?.span.start ?? span.end;
+    return this.#expressions.bracketed('(', params, ')', end, (param) => this.#param(param), {
+      header: true,
+    });
   }
 
   #param(param: Parameter): Doc {
@@ -164,8 +163,8 @@ class Printer {
 
   // -------------------------------------------------------------- statements
 
-  /** Statements in braces; `end` is where the closing brace ends. */
-  #block(body: readonly Statement[], end: number): Doc {
+  /** Statements in braces; `end` is where the closing brace ends, or with `more` where the branch after it begins. */
+  #block(body: readonly Statement[], end: number, more = false): Doc {
     const out: Doc[] = [];
     let last: Piece | undefined;
     const add = (piece: Piece): void => {
@@ -173,11 +172,12 @@ class Printer {
       last = piece;
     };
     const first = this.#comments.endingLine(body[0]?.span.start ?? end);
-    for (const nodes of joined(body, this.#comments)) {
+    const runs = joined(body, this.#comments);
+    for (const [i, nodes] of runs.entries()) {
       const [node] = nodes;
-      if (node) this.#pieces(node, nodes).forEach(add);
+      if (node) this.#pieces(node, nodes, runs[i + 1]?.[0]?.span.start ?? end).forEach(add);
     }
-    this.#commentPieces(end).forEach(add);
+    this.#commentPieces(end, more).forEach(add);
     if (out.length === 0 && first.length === 0) return '{}';
     return ['{', ends(first), indent(...out), hardline, '}'];
   }
@@ -243,14 +243,15 @@ class Printer {
   }
 
   #staticIf(node: StaticIf): Doc {
-    const [nested] = node.else ?? [];
-    const thenEnd = node.else === undefined ? node.span.end : (nested?.span.start ?? node.span.end);
     const condition = this.#expressions.print(node.condition);
-    const then = this.#block(
-      node.then,
-      node.else === undefined ? thenEnd : (node.then.at(-1)?.span.end ?? thenEnd),
-    );
-    const head: Doc = ['if ', condition, ' ', then];
+    const [nested] = node.else ?? [];
+    const otherwise = node.else && (nested?.span.start ?? node.span.end);
+    const head: Doc = [
+      'if ',
+      condition,
+      ' ',
+      this.#block(node.then, otherwise ?? node.span.end, otherwise !== undefined),
+    ];
     if (node.else === undefined) return head;
     if (nested?.kind === 'staticIf' && node.else.length === 1)
       return [head, ' else ', this.#staticIf(nested)];

@@ -24,6 +24,8 @@ export interface Comment {
   readonly text: string;
   /** Nothing but blanks stands before it on its line. */
   readonly ownLine: boolean;
+  /** The token before it, as written: tells on which side of a brace a comment stands. */
+  readonly after: string;
   readonly span: Span;
 }
 
