@@ -4,6 +4,7 @@ import type { Span } from '../../grammar/span.ts';
 import { suggest } from '../diagnostics/suggest.ts';
 import { float, numberOf } from './arithmetic.ts';
 import { describe, describeType } from './describe.ts';
+import type { Subject } from './dims.ts';
 import { dtypeOf, tensorType, unify } from './dims.ts';
 import { toTensor } from './arithmetic.ts';
 import { also, at, fail } from './report.ts';
@@ -55,12 +56,6 @@ export function bindParameters(ctx: Context, callee: Callee, params: readonly Pa
     ctx.scope.define(name, value, arg?.span ?? param.span, 'an argument');
   }
   return missing;
-}
-
-interface Subject {
-  readonly what: string;
-  readonly name: string;
-  readonly span: Span;
 }
 
 /** The value as the type wants it (a whole number becomes a float, a number a tensor); poison when it is not of it. */

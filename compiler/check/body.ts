@@ -47,6 +47,8 @@ export function runBody(ctx: Context, body: Body): Result {
 class Run {
   readonly next = new Map<string, { value: Value; span: Span }>();
   returned: { value: Value; span: Span } | undefined;
+  /** An input was not what it should be: what depends on it would only repeat that. */
+  private aborted = false;
   private readonly outputs = new Map<string, Port>();
   private readonly body: Body;
 
@@ -56,7 +58,7 @@ class Run {
 
   statements(ctx: Context, list: readonly Statement[]): void {
     for (const s of list) {
-      if (this.returned) return;
+      if (this.returned || this.aborted) return;
       this.statement(ctx, s);
     }
   }
@@ -102,7 +104,9 @@ class Run {
     const type = tensorType(p.type);
     if (!type) return given.value;
     const what = `the input \`${p.name.name}\` of \`${this.body.name}\``;
-    return tensorArgument(ctx, given.value, type, { what, name: p.name.name, span: given.span });
+    const value = tensorArgument(ctx, given.value, type, { what, name: p.name.name, span: given.span });
+    this.aborted = value.kind === 'poison';
+    return value;
   }
 
   private clashes(ctx: Context, name: string, span: Span): boolean {
@@ -115,6 +119,7 @@ class Run {
   /** The outputs' values, each proved to have its declared type. */
   collect(ctx: Context): ReadonlyMap<string, Value> {
     const values = new Map<string, Value>();
+    if (this.aborted) return values;
     for (const [name, port] of this.outputs) {
       const binding = ctx.scope.names.get(name);
       if (!binding) {
@@ -169,8 +174,10 @@ class Run {
 
   private checkedOutput(ctx: Context, port: Port, value: Value, e: Equation): Value {
     const type = tensorType(port.type);
-    if (!type || value.kind === 'poison') return value;
-    return tensorArgument(ctx, value, type, { what: `the output \`${port.name.name}\``, name: port.name.name, span: e.value.span });
+    const equations = this.body.body.filter((x) => x.kind === 'equation' && x.target.name === e.target.name && !x.prime);
+    // Of two equations for one output nobody knows which is meant.
+    if (!type || value.kind === 'poison' || equations.length > 1) return value;
+    return tensorArgument(ctx, value, type, { result: true, what: `the output \`${port.name.name}\``, name: port.name.name, span: e.value.span });
   }
 
   /** `m' = …`: the next value of a state, of its shape and dtype. */

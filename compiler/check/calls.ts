@@ -84,7 +84,7 @@ function callFn(ctx: Context, fn: FnValue, args: readonly Given[], span: Span): 
   if (decl.params.some((p) => inner.scope.names.get(p.name.name)?.value.kind === 'poison')) return poison;
   const { returned } = runBody(inner, { kind: 'fn', name, body: decl.body, given: new Map() });
   if (!returned) return fail(ctx, 'E0413', { name }, { span: decl.name.span, text: 'ends without a result', primary: true });
-  return conform(inner, returned.value, decl.result, { what: `the result of \`${name}\``, name, span: returned.span }, decl.result?.span ?? decl.span);
+  return conform(inner, returned.value, decl.result, { result: true, what: `the result of \`${name}\``, name, span: returned.span }, decl.result?.span ?? decl.span);
 }
 
 function named(params: readonly Ident[], matched: ReadonlyMap<string, Given>): readonly Given[] {

@@ -37,6 +37,8 @@ export interface Subject {
   readonly name: string;
   /** Where the tensor that has the shape stands. */
   readonly span: Span;
+  /** It is computed by the declaration itself: an output, the result of a function. */
+  readonly result?: boolean;
 }
 
 /** Names in a dimension that nothing binds yet. */
@@ -110,6 +112,11 @@ export function openDims(ctx: Context, type: TensorType): void {
 
 /** Binds the type's names to the shape's dimensions and proves the rest equal. */
 export function unify(ctx: Context, type: TensorType, shape: readonly Poly[], subject: Subject): boolean {
+  if (subject.result && !mayFit(ctx, type, shape)) {
+    const [dims, declared] = [showAll(shape), type.dims.map((d) => sizeText(ctx, d))];
+    fail(ctx, 'E0304', { name: subject.name, dims, declared }, at(subject.span, `[${dims.join(', ')}]`), also(type.span, `[${declared.join(', ')}], declared here`));
+    return false;
+  }
   const spreads = type.dims.filter((d) => d.kind === 'spread');
   const plain = type.dims.length - spreads.length;
   if (shape.length < plain || (spreads.length === 0 && shape.length !== plain) || spreads.length > 1) {
@@ -134,6 +141,31 @@ export function unify(ctx: Context, type: TensorType, shape: readonly Poly[], su
     good = unifyDim(ctx, dim, size, subject) && good;
   }
   return good;
+}
+
+/** Whether nothing that is known already tells the shape from the type. */
+function mayFit(ctx: Context, type: TensorType, shape: readonly Poly[]): boolean {
+  const known = type.dims.map((d): readonly Poly[] | undefined => {
+    if (d.kind === 'spread') {
+      const value = ctx.scope.lookup(d.name.name)?.value;
+      return value?.kind === 'list' ? value.items.flatMap((v) => (v.kind === 'int' ? [v.poly] : [])) : undefined;
+    }
+    const value = unboundIn(ctx, d).size > 0 ? undefined : ctx.session.run.evaluate(ctx, d);
+    return value?.kind === 'int' ? [value.poly] : undefined;
+  });
+  const open = type.dims.some((d, i) => d.kind === 'spread' && !known[i]);
+  const least = known.reduce((n, k, i) => n + (k?.length ?? (type.dims[i]?.kind === 'spread' ? 0 : 1)), 0);
+  if (open) return shape.length >= least;
+  let next = 0;
+  return shape.length === least && known.every((k) => (k ?? [undefined]).every((d) => { const size = shape[next++]; return !d || (size !== undefined && equal(d, size)); }));
+}
+
+/** A dimension with its size, where the text alone does not say it. */
+function sizeText(ctx: Context, d: DimExpr): string {
+  if (d.kind === 'number') return d.text;
+  const value = d.kind === 'spread' || unboundIn(ctx, d).size > 0 ? undefined : ctx.session.run.evaluate(ctx, d);
+  const size = value?.kind === 'int' ? show(value.poly) : undefined;
+  return size === undefined || size === textOf(d) ? textOf(d) : `${textOf(d)} = ${size}`;
 }
 
 function unifySpread(ctx: Context, dim: Spread, sizes: readonly Poly[], subject: Subject): boolean {

@@ -185,7 +185,7 @@ class Resolver {
   private fit(s: Fit | Evaluate, names: Names): void {
     for (const a of s.args) this.expr(a.value, names);
     this.expr(s.on, names);
-    const fields = fieldsOf(this.decl, s.on);
+    const fields = fieldsOf(this.module, this.decl, s.on);
     const body = s.body ?? [];
     const inner: Names = {
       defined: new Set([...names.defined, ...(fields ?? [])]),
@@ -260,9 +260,10 @@ function definedIn(body: readonly Statement[]): readonly string[] {
 }
 
 /** Names of the fields of a data source, which are those of its arguments; nothing when the text does not show them. */
-function fieldsOf(decl: Named, on: Expr): readonly string[] | undefined {
+function fieldsOf(module: Module, decl: Named, on: Expr): readonly string[] | undefined {
   const made = on.kind === 'name' ? (decl as Task).body.find((s) => s.kind === 'equation' && s.target.name === on.name) : undefined;
   const call = on.kind === 'call' ? on : made?.kind === 'equation' ? made.value : undefined;
-  if (call?.kind !== 'call') return undefined;
+  if (call?.kind !== 'call' || call.callee.kind !== 'name' || call.args.length === 0) return undefined;
+  if (module.scope.lookup(call.callee.name)?.value.kind !== 'builtin') return undefined;
   return call.args.flatMap((a) => (a.name ? [a.name.name] : []));
 }

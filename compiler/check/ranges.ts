@@ -150,7 +150,13 @@ class Inference {
   }
 
   private walkIndex(e: Index, scope: Scope): void {
-    for (const s of e.subscripts) this.walk(s, scope);
+    for (const s of e.subscripts) {
+      if (s.kind === 'spread' && scope.lookup(s.name.name)?.what !== indexBinding) {
+        fail(this.ctx, 'E0320', { name: s.name.name }, at(s.span, 'bound by nothing'));
+        this.failed = true;
+      }
+      this.walk(s, scope);
+    }
     if (mentionsIndex(scope, e.base)) return this.walk(e.base, scope);
     const base = this.ctx.session.run.evaluate({ ...this.ctx, scope, memo: undefined }, e.base);
     this.memo.bases.set(e.base, base);
