@@ -308,10 +308,11 @@ function rebuild(kind: Exclude<AtomKind, 'symbol'>, a: Poly, b: Poly, ranges?: R
  */
 export function recombine(p: Poly): Poly {
   for (const t of p.terms)
-    for (const f of t.factors) {
+    for (const [i, f] of t.factors.entries()) {
       if (f.kind !== 'mod') continue;
-      const rest = t.factors.filter((g) => g !== f).map(ofAtom);
+      const rest = t.factors.toSpliced(i, 1).map(ofAtom);
       const high = multiply(t.coefficient, ...rest, f.b, floorDivide(f.a, f.b));
+      if (high.terms.length === 0) continue;
       if (!high.terms.every((h) => p.terms.some((u) => u.key === h.key && u.coefficient === h.coefficient)))
         continue;
       return add(subtract(p, high), multiply(t.coefficient, ...rest, subtract(f.a, ofAtom(f))));
@@ -348,7 +349,7 @@ export function linearIn(p: Poly, name: string): { coefficient: Poly; rest: Poly
     );
     if (inside.length === 0) rest.push(t);
     else if (inside.length === 1 && inside[0]?.kind === 'symbol') {
-      const factors = t.factors.filter((f) => f !== inside[0]);
+      const factors = t.factors.toSpliced(t.factors.indexOf(inside[0]), 1);
       coefficient.push({ coefficient: t.coefficient, factors, key: keyOf(factors) });
     } else return undefined;
   }
