@@ -7,6 +7,7 @@ import type { Comment, Syntax } from './syntax.ts';
 export class Comments {
   readonly #comments: readonly Comment[];
   readonly #lineStarts: readonly number[];
+  readonly #aside: Comment[] = [];
   #next = 0;
 
   constructor(syntax: Syntax) {
@@ -21,6 +22,21 @@ export class Comments {
   /** Takes the comments that begin before `offset`. */
   before(offset: number): readonly Comment[] {
     return this.#while((c) => c.span.start < offset);
+  }
+
+  /** Sets the comments before `offset` aside: the layout has no place for them where they stand. */
+  setAside(offset: number): void {
+    this.#aside.push(...this.before(offset));
+  }
+
+  /** How many comments are set aside now. */
+  get aside(): number {
+    return this.#aside.length;
+  }
+
+  /** Takes what was set aside since there were `count`. */
+  takeAside(count: number): readonly Comment[] {
+    return this.#aside.splice(count);
   }
 
   /** Takes the comments between `offset`, where something ends, and `limit` that end its line. */

@@ -44,9 +44,9 @@ export class ExpressionPrinter {
       case 'conditional':
         return this.#conditional(e.condition, e.then, e.else);
       case 'call':
-        return [this.#callee(e.callee), this.arguments(e.args, e.span)];
+        return [this.#callee(e.callee), this.arguments(e.args, after(e.span, e.callee))];
       case 'index':
-        return [this.print(e.base, LEVEL.postfix), this.subscripts(e.subscripts, e.span)];
+        return [this.print(e.base, LEVEL.postfix), this.subscripts(e.subscripts, after(e.span, e.base))];
       case 'field':
         return [this.print(e.base, LEVEL.postfix), '.', e.name.name];
       case 'reduction':
@@ -98,6 +98,7 @@ export class ExpressionPrinter {
     const docs: Doc[] = [this.print(first, LEVEL.or)];
     let broken = false;
     let end = first.span.end;
+    this.#comments.setAside(end);
     for (const stage of stages) {
       const { ending, own } = this.#comments.around(stage.span.start);
       broken ||= this.#comments.lineOf(end) < this.#comments.lineOf(stage.span.start);
@@ -186,21 +187,23 @@ export class ExpressionPrinter {
     span: Span,
     item: (value: T) => Doc,
   ): Doc {
-    return this.bracketed(open, items, close, span.end, item);
+    return this.bracketed(open, items, close, span.start, span.end, item);
   }
 
   /**
-   * Like a call's arguments: `end` is where the closing bracket ends, or in the header of a declaration
+   * Like a call's arguments: `start` and `end` are those of the brackets, or in the header of a declaration
    * where its body begins; `space` stands inside the brackets on a line.
    */
   bracketed<T extends { readonly span: Span }>(
     open: string,
     items: readonly T[],
     close: string,
+    start: number,
     end: number,
     item: (value: T) => Doc,
     { space = '', header = false } = {},
   ): Doc {
+    this.#comments.setAside(start);
     const edge: Doc = { kind: 'line', flat: space };
     const inner: Doc[] = [];
     let trailing: Doc = [];
@@ -246,6 +249,11 @@ export class ExpressionPrinter {
         return quote(type.value);
     }
   }
+}
+
+/** What of `span` comes after `part`. */
+function after(span: Span, part: Expr): Span {
+  return { ...span, start: part.span.end };
 }
 
 /** How tightly an expression binds. */

@@ -74,9 +74,11 @@ class Printer {
   #pieces(node: Node, nodes: readonly Node[], limit: number): readonly Piece[] {
     const before = this.#commentPieces(node.span.start);
     const end = Math.max(...nodes.map((n) => n.span.end));
+    const aside = this.#comments.aside;
     const doc = this.#node(node, nodes);
-    // Comments inside an expression have no place in its layout: they move before the statement.
-    const inside = this.#commentPieces(end);
+    // Comments inside an expression that its layout has no place for: they move before the statement.
+    this.#comments.setAside(end);
+    const inside = this.#comments.takeAside(aside);
     const trailing = this.#comments.trailing(end, limit);
     const docLines = 'doc' in node && node.doc !== undefined ? node.doc.split('\n').length : 0;
     const piece: Piece = {
@@ -85,7 +87,7 @@ class Printer {
       lastLine: this.#comments.lineOf(Math.max(end - 1, 0)),
     };
     const hoisted = inside.map((comment) => ({
-      ...comment,
+      doc: text(comment),
       firstLine: piece.firstLine,
       lastLine: piece.firstLine,
     }));
@@ -133,9 +135,17 @@ class Printer {
       span: { ...name.span, end: Math.max(name.span.end, alias.span.end) },
       shown: name.name === alias.name ? name.name : `${name.name} as ${alias.name}`,
     }));
-    const names = this.#expressions.bracketed('{', items, '}', node.from.span.start, (item) => item.shown, {
-      space: ' ',
-    });
+    const names = this.#expressions.bracketed(
+      '{',
+      items,
+      '}',
+      node.span.start,
+      node.from.span.start,
+      (item) => item.shown,
+      {
+        space: ' ',
+      },
+    );
     return ['import ', names, ' from ', quote(node.from.value)];
   }
 
@@ -148,9 +158,9 @@ class Printer {
     return [head, ' ', this.#block(node.body, node.span.end)];
   }
 
-  #params({ params, body, span }: Exclude<Declaration, Import>): Doc {
+  #params({ name, params, body, span }: Exclude<Declaration, Import>): Doc {
     const end = body[0]?.span.start ?? span.end;
-    return this.#expressions.bracketed('(', params, ')', end, (param) => this.#param(param), {
+    return this.#expressions.bracketed('(', params, ')', name.span.end, end, (param) => this.#param(param), {
       header: true,
     });
   }
@@ -232,7 +242,11 @@ class Printer {
 
   #equation(node: Equation): Doc {
     const subscripts = node.subscripts
-      ? this.#expressions.subscripts(node.subscripts, { ...node.span, end: node.value.span.start })
+      ? this.#expressions.subscripts(node.subscripts, {
+          ...node.span,
+          start: node.target.span.end,
+          end: node.value.span.start,
+        })
       : '';
     const target: Doc = [node.target.name, node.prime ? "'" : '', subscripts];
     return [target, ' = ', this.#expressions.print(node.value), this.#when(node.when)];

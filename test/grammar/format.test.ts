@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse, print } from '../../grammar/index.ts';
+import { random } from './mutate.ts';
+import { strip } from './strip.ts';
 
 function format(text: string): string {
   const { syntax, problems } = parse({ path: 'test.nnet', text });
@@ -144,5 +147,28 @@ layer A(
   it('prints nothing for nothing', () => {
     expect(format('')).toBe('');
     expect(format('\n// only this\n')).toBe('// only this\n');
+  });
+
+  it('loses no comment, wherever it stands', () => {
+    const sample = readFileSync(new URL('samples/design.nnet', import.meta.url), 'utf8');
+    const next = random(7);
+    const tree = strip(parse({ path: 'test.nnet', text: sample }).syntax);
+    for (let run = 0; run < 300; run++) {
+      let text = sample;
+      for (let i = 0; i < 4; i++) {
+        const at = text.indexOf(' ', Math.floor(next() * text.length));
+        const comment = next() < 0.5 ? ` // c${String(i)}\n` : `\n  // c${String(i)}\n\n`;
+        if (at >= 0) text = text.slice(0, at) + comment + text.slice(at);
+      }
+      const { syntax, problems } = parse({ path: 'test.nnet', text });
+      // In the middle of a string or a comment it is none.
+      if (problems.length > 0 || JSON.stringify(strip(syntax)) !== JSON.stringify(tree)) continue;
+      const printed = print(syntax);
+      const again = parse({ path: 'test.nnet', text: printed });
+      // Two comments that end one line become one.
+      for (const comment of syntax.comments) expect(printed).toContain(`//${comment.text}`);
+      expect(strip(again.syntax), text).toEqual(tree);
+      expect(print(again.syntax), text).toBe(printed);
+    }
   });
 });
