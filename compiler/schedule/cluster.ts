@@ -99,10 +99,9 @@ function findHome(node: Node, reads: readonly Read[], context: Context): Home | 
   if (prepared.contractions.has(node) || node.op === 'scatter' || node.op === 'leaf') return undefined;
   const anchor = significant.anchors.get(node);
   const home = anchor && anchor !== node ? of.get(anchor) : undefined;
-  if (home && joins(node, reads, home, context)) {
-    const gridAxes = home.members.find((m) => m.node === anchor)?.gridAxes ?? [];
+  const gridAxes = home?.members.find((m) => m.node === anchor)?.gridAxes ?? [];
+  if (home && isLocal(reads, gridAxes, home, of) && joins(node, reads, home, context))
     return { cluster: home, gridAxes };
-  }
   for (const c of [...context.clusters].reverse()) {
     if (c.kind !== 'rows' || c === home) continue;
     const gridAxes = gridAxesIn(node, reads, c, of);
@@ -147,6 +146,17 @@ function gridAxesIn(
   const isWhole = found.length === axes.length;
   if (node.op === 'reduce' || c.grid.length === 0 || inside.length === 0) return isWhole ? found : undefined;
   return found;
+}
+
+/** Everything read inside the cluster is read at the reader's own grid point. */
+function isLocal(
+  reads: readonly Read[],
+  gridAxes: readonly number[],
+  c: Cluster,
+  of: ReadonlyMap<Node, Cluster>,
+): boolean {
+  const inside = reads.filter((r) => of.get(r.source) === c);
+  return agreed(inside, c)?.every((axis, i) => axis === gridAxes[i]) ?? inside.length === 0;
 }
 
 /** The axis of the reader along each grid axis, when all reads agree on one. */

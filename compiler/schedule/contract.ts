@@ -55,14 +55,9 @@ function splitEqual(
   factors: readonly Node[],
   dependence: Dependence,
 ): Contraction | undefined {
-  for (const f of factors) {
-    const found = assign(
-      graph,
-      node,
-      [f],
-      factors.filter((g) => g !== f),
-      dependence,
-    );
+  for (const [i, f] of factors.entries()) {
+    const rest = factors.filter((_, j) => j !== i);
+    const found = assign(graph, node, [f], rest, dependence);
     if (found) return found;
   }
   return undefined;

@@ -1,0 +1,123 @@
+/**
+ * The whole pipeline on one screen:
+ *
+ * text ─grammar→ Syntax ─check→ Model ─elaborate→ Graph (with gradients) ─rewrite→ Graph ─schedule→ Kernel[] ─backend→ Plan
+ *
+ * The compiler reads no files and knows no device: a `Host` hands it texts and the headers of data.
+ */
+import type { Problem } from '../grammar/problem.ts';
+import type { SourceFile } from '../grammar/span.ts';
+import { assemble, type TargetOptions } from './assemble.ts';
+import {
+  elaborateModel,
+  elaborateTask,
+  type Host,
+  modelsOf,
+  resolve,
+  tasksOf,
+  type Model,
+} from './check/index.ts';
+import type { ModelGraphs, Settings, TaskGraphs, TensorInfo } from './check/index.ts';
+import { gradient } from './grad/reverse.ts';
+import type { Computation } from './ir/graph.ts';
+import { withLimits } from './limits.ts';
+import { type Observer, type Pass, runPasses } from './passes.ts';
+import type { ModelInfo, Program, TaskInfo } from './plan.ts';
+import { removeStops, simplify } from './rewrite/simplify.ts';
+
+/** What every computation goes through between elaboration and scheduling. */
+const passes: readonly Pass[] = [
+  { name: 'remove stops', run: (c) => removeStops(c).computation },
+  { name: 'simplify', run: (c) => simplify(c).computation },
+];
+
+/** What became of a file: the result when there were no errors, problems and the texts they point into. */
+export interface Compiled<T> {
+  readonly result: T | undefined;
+  readonly problems: readonly Problem[];
+  readonly sources: ReadonlyMap<string, SourceFile>;
+}
+
+export interface CompileOptions extends TargetOptions {
+  /** Values of the task's or model's parameters: `--set hidden=300`. */
+  readonly sets?: Settings;
+  readonly observe?: Observer;
+}
+
+/** Reads a file and all it imports, and resolves every name. */
+export const load = (file: string, host: Host): Model => resolve(file, host, { differentiate: gradient });
+
+/** All problems of a file: every model with its default arguments, every task. */
+export function check(file: string, host: Host): Compiled<Model> {
+  const model = load(file, host);
+  const found = [
+    ...model.problems,
+    ...modelsOf(model).flatMap((name) => elaborateModel(model, name).problems),
+    ...tasksOf(model).flatMap((name) => elaborateTask(model, name).problems),
+  ];
+  return outcome(model, unique(found), model);
+}
+
+export interface CompiledTask {
+  readonly program: Program;
+  readonly info: TaskInfo;
+}
+
+/** A task of a loaded file as one program: `init`, `train`, `evaluate`, `predict`. */
+export function compileTask(model: Model, name: string, options: CompileOptions): Compiled<CompiledTask> {
+  const { graphs, problems } = elaborateTask(model, name, options.sets);
+  return outcome(model, problems, graphs && { program: lower(graphs, options), info: infoOf(graphs) });
+}
+
+export interface CompiledModel {
+  readonly program: Program;
+  readonly info: ModelInfo;
+}
+
+/** A model of a loaded file as one program: `init` and `predict`. */
+export function compileModel(model: Model, name: string, options: CompileOptions): Compiled<CompiledModel> {
+  const { graphs, problems } = elaborateModel(model, name, options.sets);
+  return outcome(model, problems, graphs && { program: lower(graphs, options), info: graphs.model });
+}
+
+/** The passes, then the target's code. */
+function lower(
+  graphs: {
+    readonly computations: Readonly<Record<string, Computation>>;
+    readonly tensors: readonly TensorInfo[];
+  },
+  options: CompileOptions,
+): Program {
+  return assemble(optimise(graphs.computations, options.observe), graphs.tensors, options);
+}
+
+/** Every computation after the passes: what is scheduled. */
+export function optimise(
+  computations: ModelGraphs['computations'],
+  observe?: Observer,
+): ModelGraphs['computations'] {
+  const run = ([name, c]: [string, Computation]): [string, Computation] => [
+    name,
+    runPasses(c, passes, observe),
+  ];
+  return Object.fromEntries(Object.entries(computations).map(run));
+}
+
+const infoOf = ({ name, data, models, steps, computations }: TaskGraphs): TaskInfo => ({
+  name,
+  data: withLimits(data, computations),
+  models,
+  steps,
+});
+
+function outcome<T>(model: Model, problems: readonly Problem[], result: T | undefined): Compiled<T> {
+  const failed = problems.some((p) => p.severity === 'error');
+  return { result: failed ? undefined : result, problems, sources: model.sources };
+}
+
+/** A mistake in a shared layer shows up in everything that uses it: report it once. */
+function unique(problems: readonly Problem[]): Problem[] {
+  const key = (p: Problem): string =>
+    `${p.code} ${p.labels.map((l) => `${l.span.file}:${l.span.start}-${l.span.end}`).join(' ')}`;
+  return [...new Map(problems.map((p) => [key(p), p])).values()];
+}
