@@ -10,7 +10,7 @@ import { shapeOf, tensorType } from './dims.ts';
 import { inferEquation } from './ranges.ts';
 import { also, at, fail } from './report.ts';
 import { keep } from './storage.ts';
-import { permuted, show, spreadTo } from './tensor.ts';
+import { inOrder, permuted, show, spreadTo } from './tensor.ts';
 import type { Context, Given, Instance, Value } from './values.ts';
 import { int, poison, restOf, tensor } from './values.ts';
 
@@ -300,7 +300,7 @@ function indexed(ctx: Context, e: Equation, port: Port | undefined): Value {
   }
   // Indices of an equation that encloses this function's call stay in front.
   const outer = t.iters.filter((i) => !left.iters.includes(i));
-  const sorted = [...left.iters].sort((a, b) => a.id - b.id);
+  const sorted = [...left.iters].sort(inOrder);
   const all = [...outer, ...sorted];
   const { graph } = ctx.session;
   const node = spreadTo(graph, t, all, []);

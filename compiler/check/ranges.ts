@@ -30,9 +30,10 @@ interface Access {
   readonly base: Value;
 }
 
-export function newIter(ctx: Context, name: Ident): Iter {
+/** `order` when the index was written before others that exist already. */
+export function newIter(ctx: Context, name: Ident, order?: number): Iter {
   const id = ctx.session.iters.size;
-  const iter: Iter = { id, name: name.name, symbol: `${name.name}·${id}`, span: name.span, extent: undefined, because: undefined };
+  const iter: Iter = { id, order: order ?? id, name: name.name, symbol: `${name.name}·${id}`, span: name.span, extent: undefined, because: undefined };
   ctx.session.iters.set(iter.symbol, iter);
   return iter;
 }
@@ -89,7 +90,7 @@ export function mentionsIndex(scope: Scope, e: Expr | Spread | Slice): boolean {
 class Inference {
   readonly memo: Memo = { bases: new Map(), reductions: new Map(), proved: new Set() };
   private readonly accesses: Access[] = [];
-  private readonly bounds: { bound: Bound; scope: Scope; name: Ident; known: boolean }[] = [];
+  private readonly bounds: { bound: Bound; scope: Scope; name: Ident; known: boolean; order: number }[] = [];
   private readonly constraints: Constraint[] = [];
   private failed = false;
   private readonly ctx: Context;
@@ -101,7 +102,9 @@ class Inference {
   /** Introduces an index (or a list of them, of unknown length as yet) in `scope`. */
   bind(scope: Scope, name: Ident, spread: boolean): Bound {
     const bound: Bound = { name: name.name, spread, iters: spread ? [] : [newIter(this.ctx, name)] };
-    this.bounds.push({ bound, scope, name, known: !spread });
+    // A spread's indices are made when their number is known; they stand where the spread is written.
+    const order = this.ctx.session.iters.size - 1 + (this.bounds.length + 1) / 1024;
+    this.bounds.push({ bound, scope, name, known: !spread, order });
     define(scope, bound);
     return bound;
   }
@@ -199,7 +202,7 @@ class Inference {
       else if (this.openSpread(s, scope) !== entry) taken += lengthOf(scope, s);
     }
     const count = Math.max(0, rank - taken);
-    entry.bound.iters = Array.from({ length: count }, () => newIter(this.ctx, entry.name));
+    entry.bound.iters = Array.from({ length: count }, (_, i) => newIter(this.ctx, entry.name, entry.order + (i + 1) / 2 ** 20));
     entry.known = true;
     define(entry.scope, entry.bound);
   }

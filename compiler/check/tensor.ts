@@ -15,10 +15,13 @@ export function extentOf(iter: Iter): Poly {
 
 export const extents = (iters: readonly Iter[]): readonly Poly[] => iters.map(extentOf);
 
+/** In the order in which the indices were written. */
+export const inOrder = (a: Iter, b: Iter): number => a.order - b.order || a.id - b.id;
+
 /** Indices of both, outermost first. */
 export function union(...lists: readonly (readonly Iter[])[]): readonly Iter[] {
   const all = new Map(lists.flat().map((i) => [i.id, i]));
-  return [...all.values()].sort((a, b) => a.id - b.id);
+  return [...all.values()].sort(inOrder);
 }
 
 /** The indices that a polynomial mentions. */

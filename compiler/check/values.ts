@@ -62,6 +62,8 @@ export interface TensorValue {
 /** An index of an index equation. Its `symbol` stands for it in polynomials. */
 export interface Iter {
   readonly id: number;
+  /** Tensors run along their indices in this order: that in which they are written. */
+  readonly order: number;
   readonly name: string;
   readonly symbol: string;
   readonly span: Span;
