@@ -26,8 +26,8 @@ export class GpuDevice {
     bindGroupsCreated: 0,
   };
   // Dawn crashes when the instance or the adapter is collected before the device.
-  readonly #instance: GPU;
-  readonly #adapter: GPUAdapter;
+  readonly instance: GPU;
+  readonly adapter: GPUAdapter;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #sessions = new Set<WebgpuSession>();
@@ -35,8 +35,8 @@ export class GpuDevice {
   #closed = false;
 
   constructor(instance: GPU, adapter: GPUAdapter, device: GPUDevice, name: string) {
-    this.#instance = instance;
-    this.#adapter = adapter;
+    this.instance = instance;
+    this.adapter = adapter;
     this.device = device;
     this.name = name;
     void device.lost.then((info) => {
@@ -176,8 +176,6 @@ export class GpuDevice {
     this.#closed = true;
     for (const session of this.#sessions) session.close();
     this.device.destroy();
-    void this.#instance;
-    void this.#adapter;
   }
 }
 

@@ -215,7 +215,9 @@ export class WebgpuSession implements Session {
   #keepPace(): void | Promise<void> {
     this.#runs++;
     if (this.#runs % RUNS_PER_LOOK !== 0) return;
-    this.#looks.push(this.#gpu.device.queue.onSubmittedWorkDone());
+    const look = this.#gpu.device.queue.onSubmittedWorkDone();
+    look.catch(() => undefined);
+    this.#looks.push(look);
     if (this.#looks.length <= LOOKS) return;
     const oldest = this.#looks.shift()!;
     return this.#gpu.waitFor(oldest).then(() => this.#gpu.check());

@@ -165,57 +165,74 @@ function prefersK({ ex, side, k }: OperandSource): boolean {
     const alongRow = row !== undefined && stride(offset, row) === 1;
     if (alongK || alongRow) return alongK && (!alongRow || length(step) >= length(row));
   }
-  return true;
+  return length(step) >= length(row);
 }
 
 function operand(emitter: Emitter, tile: Tile, source: OperandSource): Operand {
   const kFast = prefersK(source);
   const pitch = source.width + (kFast ? 1 : 0);
-  const { ex, width } = source;
-  const array = emitter.shader.workgroupArray(ex.dtype, pitch * tile.depth, source.name);
-  const invocations = invocationsOf(tile);
-  const copies = Math.ceil((width * tile.depth) / invocations);
+  const array = emitter.shader.workgroupArray(source.ex.dtype, pitch * tile.depth, source.name);
   const rowCount = countOf(source.side);
-  const covered = isMultiple(rowCount, width);
-  const places = range(copies).map((e) =>
-    placeOf(emitter, e * invocations, invocations, kFast ? tile.depth : width),
-  );
-  const scopes = places.map(([fast, slow]) => {
-    const [row, step] = kFast ? [slow, fast] : [fast, slow];
-    const scope = emitter.fork();
-    bindFlat(scope, source.side, clamped(scope, sumOf(emitter, source.start, row), rowCount, covered));
-    return { scope, row, step };
-  });
-  const fill = (at: Emitter): void => {
-    const all = (): void =>
-      scopes.forEach(({ scope, row, step }) => {
-        scope.block = at.block;
-        loadElement(scope, source, array, pitch, row, step, isMultiple(countOf(source.k), tile.depth));
-      });
-    if (width * tile.depth < invocations) at.within(`if (${LOCAL} < ${width * tile.depth}i)`, all);
-    else all();
+  const fill = (outer: Emitter): void => {
+    const scope = outer.fork();
+    const k0: Value = outer.here('k0', true);
+    const visit = (row: Value, step: Value): void => {
+      const index = clamped(
+        scope,
+        sumOf(scope, source.start, row),
+        rowCount,
+        isMultiple(rowCount, source.width),
+      );
+      bindFlat(scope, source.side, index);
+      loadElement(scope, source, array, pitch, row, step, k0, isMultiple(countOf(source.k), tile.depth));
+    };
+    const [fast, slow] = kFast ? [tile.depth, source.width] : [source.width, tile.depth];
+    share(scope, invocationsOf(tile), fast, slow, (f, s) => (kFast ? visit(s, f) : visit(f, s)));
   };
   return { array, pitch, fill };
+}
+
+/**
+ * Shares the points of a `fast` by `slow` rectangle out to the invocations, neighbours taking neighbours along `fast`.
+ * All sizes are powers of two. Loops, for the shader compiler to unroll: their text would take it long to compile.
+ */
+function share(
+  emitter: Emitter,
+  invocations: number,
+  fast: number,
+  slow: number,
+  visit: (fast: Value, slow: Value) => void,
+): void {
+  const main = emitter.shader.main;
+  const known = (code: string): Value => ({ code, home: main, simple: true });
+  if (fast * slow < invocations) {
+    const row = fast === 1 ? LOCAL : main.name(`(${LOCAL} >> ${Math.log2(fast)}u)`);
+    const at = fast === 1 ? '0i' : main.name(`(${LOCAL} & ${fast - 1}i)`);
+    return emitter.within(`if (${LOCAL} < ${fast * slow}i)`, () => visit(known(at), known(row)));
+  }
+  if (fast >= invocations) {
+    return count(emitter, fast, invocations, known(LOCAL), (f) =>
+      count(emitter, slow, 1, known('0i'), (s) => visit(f, s)),
+    );
+  }
+  const at = fast === 1 ? '0i' : main.name(`(${LOCAL} & ${fast - 1}i)`);
+  const row = fast === 1 ? LOCAL : main.name(`(${LOCAL} >> ${Math.log2(fast)}u)`);
+  count(emitter, slow, invocations / fast, known(row), (s) => visit(known(at), s));
+}
+
+/** Visits `from`, `from + step`, … below `end`; from is below `step`, which divides `end`. */
+function count(emitter: Emitter, end: number, step: number, from: Value, visit: (i: Value) => void): void {
+  if (end === step) return visit(from);
+  const i = emitter.block.names.fresh('e');
+  emitter.within(`for (var ${i} = ${from.code}; ${i} < ${end}i; ${i} += ${step}i)`, () =>
+    visit(emitter.here(i, true)),
+  );
 }
 
 const isMultiple = (p: Poly, n: number): boolean => {
   const c = asConstant(p);
   return c !== undefined && c % n === 0;
 };
-
-/** `start + offset` of an invocation: position `first + LOCAL` in rows of `size`, as [within the row, row]. */
-function placeOf(emitter: Emitter, first: number, invocations: number, size: number): [Value, Value] {
-  const block = emitter.block;
-  const plus = (code: string, n: number): Value =>
-    n === 0
-      ? emitter.here(code, true)
-      : emitter.here(code === '0i' ? `${n}i` : `(${code} + ${n}i)`, code === '0i');
-  if (size === 1) return [emitter.here('0i', true), plus(LOCAL, first)];
-  if (invocations % size !== 0) return [plus(LOCAL, first % size), plus('0i', Math.floor(first / size))];
-  const fast = invocations === size ? LOCAL : block.name(`(${LOCAL} & ${size - 1}i)`);
-  const slow = invocations === size ? '0i' : block.name(`(${LOCAL} >> ${Math.log2(size)}u)`);
-  return [emitter.here(fast, true), plus(slow, first / size)];
-}
 
 function sumOf(emitter: Emitter, a: Value, b: Value): Value {
   if (a.code === '0i') return b;
@@ -239,6 +256,7 @@ function loadElement(
   pitch: number,
   row: Value,
   step: Value,
+  k0: Value,
   covered: boolean,
 ): void {
   const total = countOf(source.k);
@@ -268,22 +286,16 @@ function multiplyTiles(
   [a, b]: readonly [Operand, Operand],
   accumulators: readonly (readonly string[])[],
 ): void {
-  const unroll = (tile.depth / tile.threadsK) % 4 === 0 ? 4 : 1;
-  const step = tile.threadsK * unroll;
+  const step = tile.threadsK;
   emitter.within(`for (var kk = ${threads.k}; kk < ${tile.depth}i; kk += ${step}i)`, () => {
-    for (const u of range(unroll)) {
-      const kk = u === 0 ? 'kk' : `(kk + ${u * tile.threadsK}i)`;
-      emitter.within('', () => {
-        const { block } = emitter;
-        const read = (o: Operand, i: number, thread: string, apart: number, name: string): void => {
-          const offset = [thread === '0i' ? '' : ` + ${thread}`, i === 0 ? '' : ` + ${i * apart}i`].join('');
-          block.add(`let ${name}${i} = ${o.array}[${kk} * ${o.pitch}i${offset}];`);
-        };
-        for (const i of range(tile.perM)) read(a, i, threads.m, tile.threadsM, 'x');
-        for (const j of range(tile.perN)) read(b, j, threads.n, tile.threadsN, 'y');
-        accumulators.forEach((row, i) => row.forEach((acc, j) => block.add(`${acc} += x${i} * y${j};`)));
-      });
-    }
+    const { block } = emitter;
+    const read = (o: Operand, i: number, thread: string, apart: number, name: string): void => {
+      const offset = [thread === '0i' ? '' : ` + ${thread}`, i === 0 ? '' : ` + ${i * apart}i`].join('');
+      block.add(`let ${name}${i} = ${o.array}[kk * ${o.pitch}i${offset}];`);
+    };
+    for (const i of range(tile.perM)) read(a, i, threads.m, tile.threadsM, 'x');
+    for (const j of range(tile.perN)) read(b, j, threads.n, tile.threadsN, 'y');
+    accumulators.forEach((row, i) => row.forEach((acc, j) => block.add(`${acc} += x${i} * y${j};`)));
   });
 }
 
@@ -311,6 +323,7 @@ function addUp(
   }
 }
 
+/** Stores one accumulator after the other: in a loop, as the text of an epilogue may be long. */
 function epilogue(
   kernel: ContractKernel,
   emitter: Emitter,
@@ -319,41 +332,41 @@ function epilogue(
   origin: TileOrigin,
   accumulators: readonly (readonly string[])[],
 ): void {
-  const place = (start: Value, thread: string, i: number, apart: number): Value => {
-    const offset = i === 0 ? thread : thread === '0i' ? `${i * apart}i` : `(${thread} + ${i * apart}i)`;
-    return sumOf(emitter, start, emitter.here(offset, true));
+  const { perM, perN } = tile;
+  const single = perM * perN === 1;
+  const type = valueType(kernel.a.dtype);
+  if (!single)
+    emitter.block.add(`var sums = array<${type}, ${perM * perN}>(${accumulators.flat().join(', ')});`);
+  const inside = (
+    start: Value,
+    thread: string,
+    i: Value,
+    apart: number,
+    axes: readonly Axis[],
+    width: number,
+  ) => {
+    const step =
+      i.code === '0i' || apart === 1
+        ? i
+        : emitter.named({ code: `(${i.code} * ${apart}i)`, home: i.home, simple: false });
+    const place = sumOf(emitter, start, sumOf(emitter, emitter.here(thread, true), step));
+    const covered = isMultiple(countOf(axes), width);
+    const test = covered ? '' : `if (${place.code} < ${emitter.named(emitter.poly(countOf(axes))).code})`;
+    return { place, test };
   };
-  const columns = range(tile.perN).map((j) => place(origin.n, threads.n, j, tile.threadsN));
-  const test = (index: Value, axes: readonly Axis[], width: number): string | undefined =>
-    isMultiple(countOf(axes), width)
-      ? undefined
-      : `${index.code} < ${emitter.named(emitter.poly(countOf(axes))).code}`;
-  accumulators.forEach((row, i) => {
-    const m = place(origin.m, threads.m, i, tile.threadsM);
-    row.forEach((acc, j) => {
-      const n = columns[j]!;
-      const scope = emitter.fork();
-      const tests = [test(m, kernel.m, rowsOf(tile)), test(n, kernel.n, columnsOf(tile))].filter(
-        (t) => t !== undefined,
-      );
-      bindFlat(
-        scope,
-        kernel.m,
-        clamped(
-          scope,
-          m,
-          countOf(kernel.m),
-          tests.length === 0 || isMultiple(countOf(kernel.m), rowsOf(tile)),
-        ),
-      );
-      bindFlat(
-        scope,
-        kernel.n,
-        clamped(scope, n, countOf(kernel.n), isMultiple(countOf(kernel.n), columnsOf(tile))),
-      );
-      scope.within(tests.length === 0 ? '' : `if (${tests.join(' && ')})`, () => {
-        scope.bindLocal('acc', acc);
-        writeStores(kernel.stores, scope);
+  const zero = emitter.constant('i32', 0);
+  count(emitter, perM, 1, zero, (i) => {
+    const m = inside(origin.m, threads.m, i, tile.threadsM, kernel.m, rowsOf(tile));
+    emitter.within(m.test, () => {
+      bindFlat(emitter, kernel.m, { ...m.place, home: emitter.block });
+      count(emitter, perN, 1, zero, (j) => {
+        const n = inside(origin.n, threads.n, j, tile.threadsN, kernel.n, columnsOf(tile));
+        emitter.within(n.test, () => {
+          bindFlat(emitter, kernel.n, { ...n.place, home: emitter.block });
+          const at = perN === 1 ? i.code : i.code === '0i' ? j.code : `${i.code} * ${perN}i + ${j.code}`;
+          emitter.bindLocal('acc', single ? accumulators[0]![0]! : emitter.block.name(`sums[${at}]`, 'acc'));
+          writeStores(kernel.stores, emitter);
+        });
       });
     });
   });

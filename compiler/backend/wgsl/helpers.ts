@@ -46,6 +46,38 @@ const helpers = {
   return select(r, r + b, r != 0.0 && (r < 0.0) != (b < 0.0));
 }`,
   },
+  /**
+   * Cephes' sinf and cosf: 2 ulp up to |x| = 8192. The built-ins promise no more than 2^-11 within [-pi, pi]. The octant
+   * is counted from 0 at `quadrant` = 0 for the sine, and a quarter turn further on for the cosine.
+   */
+  nn_turn: {
+    needs: [],
+    code: `fn nn_turn(x: f32, quadrant: u32) -> f32 {
+  let a = abs(x);
+  let octant = (u32(min(a * 1.2732395447351628, 1e9)) + 1u) & 0xfffffffeu;
+  let y = f32(octant);
+  let r = ((a - y * 0.78515625) - y * 2.4187564849853515625e-4) - y * 3.77489497744594108e-8;
+  let z = r * r;
+  let s = ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1) * z * r + r;
+  let c = ((2.443315711809948e-5 * z - 1.388731625493765e-3) * z + 4.166664568298827e-2) * z * z - 0.5 * z + 1.0;
+  let q = (octant >> 1u) + quadrant;
+  let v = select(s, c, (q & 1u) == 1u);
+  return select(v, -v, (q & 2u) == 2u);
+}`,
+  },
+  nn_sin: {
+    needs: ['nn_turn'],
+    code: `fn nn_sin(x: f32) -> f32 {
+  let y = nn_turn(x, 0u);
+  return select(y, -y, x < 0.0);
+}`,
+  },
+  nn_cos: {
+    needs: ['nn_turn'],
+    code: `fn nn_cos(x: f32) -> f32 {
+  return nn_turn(x, 1u);
+}`,
+  },
   /** Cephes' tanhf: 2 ulp, and NaN stays NaN. */
   nn_tanh: {
     needs: [],

@@ -41,8 +41,9 @@ const rules: { readonly [Op in ScalarOp]: Rule } = {
   exp: always('exp'),
   log: always('log'),
   sqrt: always('sqrt'),
-  sin: always('sin'),
-  cos: always('cos'),
+  // The built-ins promise too little, and less the larger the operand.
+  sin: helped('nn_sin'),
+  cos: helped('nn_cos'),
   // The built-in overflows for large operands on some drivers, and cancels for small ones.
   tanh: helped('nn_tanh'),
   erf: helped('nn_erf'),
@@ -55,7 +56,8 @@ const rules: { readonly [Op in ScalarOp]: Rule } = {
   sub: always('sub'),
   mul: always('mul'),
   // `/` truncates integers, and gives the dividend when dividing by 0.
-  div: (result) => (result === 'i32' ? helper('nn_div') : result === 'u32' ? helper('nn_div_u32') : native('div')),
+  div: (result) =>
+    result === 'i32' ? helper('nn_div') : result === 'u32' ? helper('nn_div_u32') : native('div'),
   mod: (result) =>
     result === 'i32' ? helper('nn_mod') : result === 'u32' ? native('rem') : helper('nn_mod_f32'),
   // The built-in is exp2(y * log2(x)): undefined for x < 0, and inexact for small whole exponents.

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, it } from 'vitest';
+import type { GpuDevice } from '../../runtime/webgpu.ts';
+import { describeGpu } from '../support/swiftshader.ts';
+import type { Case } from '../support/kernel-build.ts';
+import * as kernels from './kernels.ts';
+import { expectSame, softwareGpuDevice } from './run.ts';
+
+let device: GpuDevice;
+beforeAll(async () => {
+  device = await softwareGpuDevice();
+});
+afterAll(() => device.close());
+
+type Dims = Readonly<Record<string, number>>;
+const check = (name: string, test: Case, ...dims: readonly Dims[]): void =>
+  it(name, async () => {
+    for (const d of dims.length > 0 ? dims : [{}]) await expectSame(device, test, d);
+  });
+
+describeGpu('contractions', () => {
+  const sizes = [
+    [1, 1, 1],
+    [1, 10, 50],
+    [33, 10, 17],
+    [6, 25, 700],
+    [10, 6, 1],
+    [2, 3, 400],
+    [130, 70, 20],
+    [64, 64, 32],
+    [1, 300, 64],
+    [300, 1, 65],
+  ] as const;
+  for (const [m, n, k] of sizes)
+    for (const a of [false, true])
+      for (const b of [false, true])
+        check(`${m} x ${n} over ${k}, transposed: ${a} ${b}`, kernels.dense(m, n, k, { a, b }));
+  check('a symbolic m, at 0 too', kernels.dense('batch', 10, 30), { batch: 7 }, { batch: 65 }, { batch: 0 });
+  check('a symbolic k, at 0 too', kernels.dense(12, 40, 'batch'), { batch: 7 }, { batch: 64 }, { batch: 0 });
+  check(
+    'all symbolic',
+    kernels.dense('rows', 'columns', 'depth'),
+    { rows: 3, columns: 50, depth: 20 },
+    { rows: 40, columns: 1, depth: 33 },
+  );
+  check('a batch', kernels.batched(6, 9, 20, 13));
+  check('a symbolic batch', kernels.batched('batch', 5, 5, 40), { batch: 3 }, { batch: 0 });
+  check('i32', kernels.denseInteger('i32'));
+  check('u32', kernels.denseInteger('u32'));
+  check('prologue, epilogue, in place, two outputs', kernels.fused(20, 37, 19));
+  const convs: kernels.Conv[] = [
+    { channels: 1, filters: 6, size: 9, kernel: 5, stride: 1, padding: 0 },
+    { channels: 3, filters: 17, size: 7, kernel: 3, stride: 2, padding: 1 },
+    { channels: 2, filters: 4, size: 8, kernel: 3, stride: 3, padding: 2 },
+  ];
+  for (const c of convs) {
+    const name = JSON.stringify(c);
+    check(`convolution ${name}`, kernels.conv(c), { batch: 3 });
+    check(`its filter gradient ${name}`, kernels.convFilterGradient(c), { batch: 5 });
+    check(`its input gradient ${name}`, kernels.convInputGradient(c), { batch: 3 });
+  }
+});
+
+describeGpu('rows', () => {
+  check('softmax of short rows', kernels.softmax('batch', 10), { batch: 1 }, { batch: 67 }, { batch: 0 });
+  check('softmax of long rows', kernels.softmax('batch', 300), { batch: 5 });
+  check('softmax of very long rows', kernels.softmax(2, 1000));
+  check('softmax of symbolic rows', kernels.softmax(70, 'n'), { n: 1 }, { n: 3 }, { n: 130 });
+  check('softmax of columns', kernels.softmax(37, 'n', 'grid'), { n: 1 }, { n: 100 });
+  check('column sums', kernels.columnSums('batch', 50), { batch: 64 }, { batch: 0 }, { batch: 1 });
+  check('few column sums', kernels.columnSums('batch', 3), { batch: 200 });
+  check('symbolic column sums', kernels.columnSums(100, 'n'), { n: 1 }, { n: 33 });
+  check('totals', kernels.total('n'), { n: 1 }, { n: 255 }, { n: 2000 });
+  check('a total of nothing', kernels.total('n'), { n: 0 });
+  check('a short total', kernels.total(7));
+  check('max pooling with padding', kernels.maxPool(3, 5), { batch: 4 });
+  check('maps side by side', kernels.optimizer([1, 64, 200]));
+  check('a map', kernels.optimizer([64]));
+  check('argmax', kernels.argmax('batch', 10), { batch: 20 });
+  check('argmax of long rows', kernels.argmax('batch', 100), { batch: 20 });
+});
+
+describeGpu('data as indices', () => {
+  check('gather', kernels.gather('n', 7, 5), { n: 30 });
+  check('scatter', kernels.embeddingGradient('n', 7, 5), { n: 30 }, { n: 0 });
+  check('scatter of many columns', kernels.embeddingGradient(10, 3, 100));
+});
