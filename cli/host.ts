@@ -1,18 +1,14 @@
 /** What the compiler asks of the outside: texts of files, and what data files hold. */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import type { SourceCall, SourceDescription } from '../runtime/data/source.ts';
+import { dirname, join, resolve } from 'node:path';
+import type { DataRefusal, Host } from '../compiler/check/host.ts';
+import type { Fields } from '../grammar/problem.ts';
 import { describeSource } from '../runtime/data/source.ts';
+import { RuntimeError } from '../runtime/errors.ts';
+import { codeOf } from '../runtime/problems.ts';
 
-export interface CliHost {
-  /** Undefined: there is no such file, or it is not text. */
-  readonly read: (path: string) => string | undefined;
-  /** Reads the headers of data files. @throws RuntimeError E0701 to E0713 */
-  readonly describe: (source: SourceCall) => SourceDescription;
-}
-
-/** Paths are relative to `cwd`. */
-export function fileHost(cwd: string): CliHost {
+/** Files of this machine; paths are relative to `cwd`, specifiers of imports to the file they stand in. */
+export function fileHost(cwd: string): Host {
   return {
     read: (path) => {
       try {
@@ -21,6 +17,26 @@ export function fileHost(cwd: string): CliHost {
         return undefined;
       }
     },
-    describe: (source) => describeSource({ ...source, file: resolve(cwd, source.file) }),
+    resolve: (from, specifier) => join(dirname(from), specifier),
+    describeData: (kind, args, file) => {
+      const at = resolve(cwd, file);
+      // One by one first, so that the argument that is to blame is known.
+      for (const [name, value] of Object.entries(args)) {
+        const refusal = refused(() => describeSource({ kind, args: { [name]: value }, file: at }));
+        if (refusal) return { argument: name, ...refusal };
+      }
+      const refusal = refused(() => describeSource({ kind, args, file: at }));
+      return refusal ?? describeSource({ kind, args, file: at });
+    },
   };
+}
+
+function refused(body: () => unknown): Extract<DataRefusal, { code: string }> | undefined {
+  try {
+    body();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    return { code: codeOf(error), fields: error.fields as Fields };
+  }
 }

@@ -25,9 +25,9 @@ export async function runModel(
   const [file = ''] = args;
   const chosen = await chooseDevice(options.backend, options.threads);
   try {
-    const { program, model } = await compileModel(terminal, file, options.model, chosen, options);
-    const plan = program.plans[model.predict];
-    if (!plan) throw new Error(`the program has no plan ${model.predict}`);
+    const { program, info } = compileModel(terminal, file, options.model, chosen, options);
+    const plan = program.plans[info.predict];
+    if (!plan) throw new Error(`the program has no plan ${info.predict}`);
     const given = readInputs(resolve(terminal.cwd, options.inputs ?? ''), plan);
     const session = await chosen.load(program);
     try {

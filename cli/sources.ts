@@ -1,10 +1,12 @@
 /** Reading `.nnet` files, and showing what is wrong with them. */
 import { readFileSync } from 'node:fs';
+import type { Catalogue } from '../compiler/diagnostics/catalogues.ts';
+import { catalogue as compilerCatalogue } from '../compiler/diagnostics/catalogues.ts';
 import { renderProblems } from '../compiler/diagnostics/render.ts';
 import { problemToJson } from '../compiler/diagnostics/json.ts';
 import type { Problem } from '../grammar/problem.ts';
 import type { SourceFile } from '../grammar/span.ts';
-import { problem } from '../runtime/problems.ts';
+import { problem, runtimeProblems } from '../runtime/problems.ts';
 import { printJson } from './failure.ts';
 import type { Terminal } from './terminal.ts';
 import { hasColor } from './terminal.ts';
@@ -14,6 +16,9 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EISDIR: 'it is a folder',
 };
+
+/** All codes: of the compiler, and of data files, which the compiler asks about. */
+const catalogue: Catalogue = { ...compilerCatalogue, ...runtimeProblems };
 
 /** The text of a file. @throws RuntimeError E0702 */
 export function readText(path: string): string {
@@ -33,10 +38,14 @@ export function showProblems(
   sources: ReadonlyMap<string, SourceFile>,
   json: boolean,
 ): void {
-  if (json) for (const p of problems) printJson(terminal, { type: 'problem', ...problemToJson(p, sources) });
+  if (json)
+    for (const p of problems)
+      printJson(terminal, { type: 'problem', ...problemToJson(p, sources, catalogue) });
   const color = hasColor(terminal, terminal.err);
   const width = terminal.err.isTTY === true ? terminal.err.columns : undefined;
-  terminal.err.write(renderProblems(problems, sources, { color, ...(width !== undefined && { width }) }));
+  terminal.err.write(
+    renderProblems(problems, sources, { color, catalogue, ...(width !== undefined && { width }) }),
+  );
 }
 
 export const hasErrors = (problems: readonly Problem[]): boolean =>

@@ -196,12 +196,14 @@ export const runtimeProblems = {
       `the usual reasons: too high a learning rate, log or division of zero, or labels out of range${given(f['bad']) ? `; no longer finite: ${list(f['bad'])}` : ''}`,
   },
   E0906: {
-    title: 'the program has no such task or model',
-    message: (f) => `there is no ${f['what']} \`${f['name']}\` in "${f['file']}"`,
-    help: (f) =>
-      (f['known'] as readonly string[]).length > 0
-        ? `there is ${list(f['known'])}`
-        : `the file has no ${f['what']}`,
+    title: 'which task or model is meant is not clear',
+    message: (f) =>
+      given(f['name'])
+        ? `there is no ${f['what']} \`${f['name']}\` in "${f['file']}"`
+        : (f['known'] as readonly string[]).length === 0
+          ? `"${f['file']}" has no ${f['what']}`
+          : `"${f['file']}" has several ${f['what']}s: name one`,
+    help: (f) => ((f['known'] as readonly string[]).length > 0 ? `there is ${list(f['known'])}` : undefined),
   },
   E0907: {
     title: 'a task has nothing to do',

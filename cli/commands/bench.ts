@@ -1,6 +1,7 @@
 /** `nnetc bench FILE [TASK]`: time a training step, samples a second, GFLOP/s, peak memory, time to the first step. */
 import type { FitStep, TaskInfo } from '../../compiler/plan.ts';
 import { Batches } from '../../runtime/data/batches.ts';
+import type { Dataset } from '../../runtime/data/column.ts';
 import type { Session } from '../../runtime/device.ts';
 import { problem } from '../../runtime/problems.ts';
 import { range } from '../../runtime/random.ts';
@@ -42,12 +43,12 @@ export async function bench(
   const [file = '', task] = args;
   const chosen = await chooseDevice(options.backend, options.threads);
   try {
-    const { info, program } = await compileTask(terminal, file, task, chosen, options);
+    const { info, program } = compileTask(terminal, file, task, chosen, options);
     const step = info.steps.find((s) => s.kind === 'fit');
     if (!step) throw problem('E0907', { task: info.name });
     const session = await chosen.load(program);
     try {
-      const timing = await time(session, info, step, options);
+      const timing = await time(session, loadData(terminal, info), step, options);
       if (options.json === true) printJson(terminal, { type: 'bench', file, task: info.name, ...timing });
       else terminal.out.write(report(file, info, timing));
     } finally {
@@ -59,10 +60,15 @@ export async function bench(
   }
 }
 
-async function time(session: Session, info: TaskInfo, step: FitStep, options: Options): Promise<Timing> {
+async function time(
+  session: Session,
+  sources: ReadonlyMap<string, Dataset>,
+  step: FitStep,
+  options: Options,
+): Promise<Timing> {
   const plan = session.program.plans[step.train];
-  const data = loadData(info).get(step.data);
-  if (!plan || !data) throw new Error(`nothing to time in ${info.name}`);
+  const data = sources.get(step.data);
+  if (!plan || !data) throw new Error(`nothing to time on ${step.data}`);
   const batch = Math.min(options.batch ?? step.batch, data.count);
   const batches = new Batches(plan, data, step.data, batch);
   const order = range(data.count);

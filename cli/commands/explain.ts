@@ -1,7 +1,9 @@
 /** `nnetc explain FILE --stage STAGE`: what the compiler makes of a file, stage by stage. */
-import { explainFile } from '../compilation.ts';
+import { tasksOf } from '../../compiler/check/index.ts';
+import { loadFile, pick } from '../compilation.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
+import { explainStage } from '../explain.ts';
 import type { Options, Stage } from '../program.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -10,9 +12,11 @@ export async function explain(
   args: readonly string[],
   options: Options,
 ): Promise<ExitCode> {
-  const [file = '', task] = args;
-  terminal.out.write(
-    await explainFile(terminal, file, task, (options.stage ?? 'schedule') as Stage, options),
-  );
+  const [file = '', asked] = args;
+  const model = loadFile(terminal, file, options);
+  const task = pick('task', asked, tasksOf(model), file, 'train');
+  const target = options.backend === 'webgpu' ? 'webgpu' : 'wasm';
+  const stage = (options.stage ?? 'schedule') as Stage;
+  terminal.out.write(explainStage(stage, { terminal, model, task, target, settings: options }));
   return exitCodes.done;
 }

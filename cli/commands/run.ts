@@ -45,8 +45,8 @@ async function runATask(terminal: Terminal, args: readonly string[], options: Op
   const [file = '', task] = args;
   const chosen = await chooseDevice(options.backend, options.threads);
   try {
-    const { info, program } = await compileTask(terminal, file, task, chosen, options);
-    const data = loadData(info);
+    const { info, program } = compileTask(terminal, file, task, chosen, options);
+    const data = loadData(terminal, info);
     const session = await chosen.load(program);
     try {
       return await runOn(session, { terminal, file, info, data, options, about: chosen.about });
@@ -68,9 +68,12 @@ interface Job {
 }
 
 /** Reads the data that the task's steps use. */
-export function loadData(info: TaskInfo): ReadonlyMap<string, Dataset> {
+export function loadData(terminal: Terminal, info: TaskInfo): ReadonlyMap<string, Dataset> {
   const used = new Set(info.steps.flatMap((step) => (step.kind === 'save' ? [] : [step.data])));
-  const load = (source: DataInfo): readonly [string, Dataset] => [source.name, loadSource(source)];
+  const load = (source: DataInfo): readonly [string, Dataset] => [
+    source.name,
+    loadSource({ ...source, file: resolve(terminal.cwd, source.file) }),
+  ];
   return new Map(info.data.filter((source) => used.has(source.name)).map(load));
 }
 

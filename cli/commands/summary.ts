@@ -17,7 +17,7 @@ export async function summary(
 ): Promise<ExitCode> {
   const [file = '', task] = args;
   const chosen = await chooseDevice('reference', undefined);
-  const { program } = await compileTask(terminal, file, task, chosen, options);
+  const { program } = compileTask(terminal, file, task, chosen, options);
   const tensors = program.tensors.filter((t) => t.role === 'param' || t.role === 'state');
   const total = (roles: readonly Tensor['role'][]): number =>
     program.tensors.filter((t) => roles.includes(t.role)).reduce((n, t) => n + elements(t.shape), 0);

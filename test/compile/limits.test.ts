@@ -45,6 +45,17 @@ describe('limits of inputs', () => {
     expect(limits((g, logits, label) => pick(g, logits, g.map('abs', [label])))).toEqual({});
   });
 
+  it('are seen in a comparison with an index', () => {
+    const wide = [n, constant(10)];
+    const compare = (g: Graph, label: Node, index: Node): Node =>
+      g.map('eq', [g.broadcast(label, wide, [0]), index]);
+    expect(limits((g, _, label) => compare(g, label, g.index(resultIndex(1), wide)))).toEqual({ label: 10 });
+    const counted = (g: Graph): Node => g.broadcast(g.index(resultIndex(0), [constant(10)]), wide, [1]);
+    expect(limits((g, _, label) => compare(g, label, counted(g)))).toEqual({ label: 10 });
+    expect(limits((g, _, label) => compare(g, label, g.index(add(resultIndex(1), 1), wide)))).toEqual({});
+    expect(limits((g, _, label) => compare(g, label, g.full(3, 'i32', wide)))).toEqual({});
+  });
+
   it('need a dimension that is known', () => {
     expect(
       limits((g, _, label) => {

@@ -1,0 +1,99 @@
+/** Calls the compiler for a file of this machine, and shows what it found. */
+import { resolve } from 'node:path';
+import type { Compiled, CompiledModel, CompiledTask } from '../compiler/compile.ts';
+import {
+  check,
+  compileModel as compileModelOf,
+  compileTask as compileTaskOf,
+  load,
+} from '../compiler/compile.ts';
+import type { Model, Settings } from '../compiler/check/index.ts';
+import { modelsOf, tasksOf } from '../compiler/check/index.ts';
+import type { Problem } from '../grammar/problem.ts';
+import type { SourceFile } from '../grammar/span.ts';
+import { problem } from '../runtime/problems.ts';
+import type { Chosen } from './devices.ts';
+import { Reported } from './exit.ts';
+import { fileHost } from './host.ts';
+import { hasErrors, readText, showProblems } from './sources.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What of a command's options the compiler needs. */
+export interface CompileSettings {
+  readonly set?: Settings;
+  readonly json?: boolean;
+}
+
+export type CompileTarget = Pick<Chosen, 'target' | 'relaxed'>;
+
+/** All problems of a file. @throws RuntimeError E0702 when it cannot be read */
+export function checkFile(
+  terminal: Terminal,
+  file: string,
+): { readonly problems: readonly Problem[]; readonly sources: ReadonlyMap<string, SourceFile> } {
+  readText(resolve(terminal.cwd, file));
+  return check(file, fileHost(terminal.cwd));
+}
+
+/** Reads a file with its imports. @throws RuntimeError E0702; Reported, when it has mistakes that were shown */
+export function loadFile(terminal: Terminal, file: string, settings: CompileSettings): Model {
+  readText(resolve(terminal.cwd, file));
+  const model = load(file, fileHost(terminal.cwd));
+  if (hasErrors(model.problems)) {
+    showProblems(terminal, model.problems, model.sources, settings.json === true);
+    throw new Reported();
+  }
+  return model;
+}
+
+/**
+ * Compiles a task: the named one, else the only one, else `train`.
+ * @throws RuntimeError E0702, E0906; Reported, when there are mistakes that were shown
+ */
+export function compileTask(
+  terminal: Terminal,
+  file: string,
+  task: string | undefined,
+  target: CompileTarget,
+  settings: CompileSettings,
+): CompiledTask {
+  const model = loadFile(terminal, file, settings);
+  const name = pick('task', task, tasksOf(model), file, 'train');
+  return shown(terminal, compileTaskOf(model, name, { ...target, sets: settings.set ?? {} }), settings);
+}
+
+/** Compiles a model: the named one, else the only one. @throws like `compileTask` */
+export function compileModel(
+  terminal: Terminal,
+  file: string,
+  name: string | undefined,
+  target: CompileTarget,
+  settings: CompileSettings,
+): CompiledModel {
+  const model = loadFile(terminal, file, settings);
+  const picked = pick('model', name, modelsOf(model), file, undefined);
+  return shown(terminal, compileModelOf(model, picked, { ...target, sets: settings.set ?? {} }), settings);
+}
+
+/** @throws RuntimeError E0906 when the choice is not there, or none can be made */
+export function pick(
+  what: 'task' | 'model',
+  asked: string | undefined,
+  known: readonly string[],
+  file: string,
+  preferred: string | undefined,
+): string {
+  if (asked !== undefined && known.includes(asked)) return asked;
+  const [only] = known;
+  if (asked === undefined && only !== undefined && known.length === 1) return only;
+  if (asked === undefined && preferred !== undefined && known.includes(preferred)) return preferred;
+  throw problem('E0906', { what, name: asked, file, known });
+}
+
+/** The result, once its problems are shown. @throws Reported when there is none */
+export function shown<T>(terminal: Terminal, compiled: Compiled<T>, settings: CompileSettings): T {
+  const { result, problems, sources } = compiled;
+  showProblems(terminal, problems, sources, settings.json === true);
+  if (result === undefined) throw new Reported();
+  return result;
+}

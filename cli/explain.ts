@@ -1,0 +1,118 @@
+/** What each stage of the compiler makes of a task, as text. */
+import type { Model, TaskGraphs } from '../compiler/check/index.ts';
+import { elaborateTask } from '../compiler/check/index.ts';
+import { compileTask, optimise } from '../compiler/compile.ts';
+import type { Computation } from '../compiler/ir/graph.ts';
+import { printComputation } from '../compiler/ir/print.ts';
+import { printKernel } from '../compiler/kernel/print.ts';
+import type { Plan, Program } from '../compiler/plan.ts';
+import type { Scheduled } from '../compiler/schedule/schedule.ts';
+import { schedule } from '../compiler/schedule/schedule.ts';
+import { wasmTarget, webgpuTarget } from '../compiler/schedule/target.ts';
+import { format } from '../compiler/shape/poly.ts';
+import type { CompileSettings } from './compilation.ts';
+import { shown } from './compilation.ts';
+import type { Stage } from './program.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface Subject {
+  readonly terminal: Terminal;
+  readonly model: Model;
+  readonly task: string;
+  readonly target: 'wasm' | 'webgpu';
+  readonly settings: CompileSettings;
+}
+
+/** One row per stage. */
+const printers: { readonly [S in Stage]: (subject: Subject) => string } = {
+  syntax: ({ model }) => `${JSON.stringify(model.module?.syntax.declarations, withoutSpans, 2)}\n`,
+  graph: (subject) => computations(elaborate(subject).computations, (name) => !trains(name)),
+  grad: (subject) => computations(elaborate(subject).computations, trains),
+  schedule: (subject) => eachSchedule(subject, printSchedule),
+  kernels: (subject) => eachSchedule(subject, printKernels),
+  wgsl: (subject) => codeOf({ ...subject, target: 'webgpu' }, printWgsl),
+  wat: (subject) => codeOf({ ...subject, target: 'wasm' }, printWasm),
+  plan: (subject) => `${JSON.stringify(compile(subject), withoutBytes, 2)}\n`,
+};
+
+export const explainStage = (stage: Stage, subject: Subject): string => printers[stage](subject);
+
+const withoutSpans = (key: string, value: unknown): unknown => (key === 'span' ? undefined : value);
+const withoutBytes = (_key: string, value: unknown): unknown =>
+  value instanceof Uint8Array ? `${value.length} bytes` : value;
+
+const trains = (name: string): boolean => name.startsWith('train');
+
+// ---------------------------------------------------------------- graphs
+
+function elaborate({ terminal, model, task, settings }: Subject): TaskGraphs {
+  const { graphs, problems } = elaborateTask(model, task, settings.set ?? {});
+  return shown(terminal, { result: graphs, problems, sources: model.sources }, settings);
+}
+
+function computations(all: Readonly<Record<string, Computation>>, wanted: (name: string) => boolean): string {
+  return Object.entries(all)
+    .filter(([name]) => wanted(name))
+    .map(([, computation]) => printComputation(computation))
+    .join('\n');
+}
+
+// ---------------------------------------------------------------- schedule
+
+function eachSchedule(subject: Subject, print: (name: string, scheduled: Scheduled) => string): string {
+  const target = subject.target === 'wasm' ? wasmTarget : webgpuTarget;
+  return Object.entries(optimise(elaborate(subject).computations))
+    .map(([name, computation]) => print(name, schedule(computation, target)))
+    .join('\n');
+}
+
+/** What shares a kernel, and why each cut was made. */
+function printSchedule(name: string, { kernels, buffers }: Scheduled): string {
+  const transient = buffers.filter((b) => !b.leaf).length;
+  const lines = kernels.flatMap(({ kernel, flops }) => [
+    `  ${kernel.kind} ${kernel.name}  (${format(flops)} flops)`,
+    `    reads ${names(kernel.buffers, 'read', buffers) || 'nothing'}; writes ${names(kernel.buffers, 'write', buffers)}`,
+    ...kernel.notes.map((note) => `    ${note}`),
+  ]);
+  return [`${name}: ${kernels.length} kernels, ${transient} transient buffers`, ...lines, ''].join('\n');
+}
+
+function names(
+  uses: Scheduled['kernels'][number]['kernel']['buffers'],
+  mode: 'read' | 'write',
+  buffers: Scheduled['buffers'],
+): string {
+  const wanted = uses.filter((use) => (mode === 'read' ? use.mode === 'read' : use.mode !== 'read'));
+  return [...new Set(wanted.map((use) => buffers[use.buffer]?.name ?? '?'))].join(', ');
+}
+
+function printKernels(name: string, { kernels, buffers }: Scheduled): string {
+  const bufferName = (i: number): string => buffers[i]?.name ?? `b${i}`;
+  return [`${name}:`, ...kernels.map(({ kernel }) => printKernel(kernel, bufferName)), ''].join('\n\n');
+}
+
+// ---------------------------------------------------------------- code
+
+function compile({ terminal, model, task, target, settings }: Subject): Program {
+  const options = { target, relaxed: false, sets: settings.set ?? {} };
+  return shown(terminal, compileTask(model, task, options), settings).program;
+}
+
+function codeOf(subject: Subject, print: (plan: Plan) => string): string {
+  return Object.values(compile(subject).plans).map(print).join('\n');
+}
+
+function printWgsl({ name, code }: Plan): string {
+  const shaders = code.kind === 'wgsl' ? Object.entries(code.shaders) : [];
+  return shaders.map(([kernel, text]) => `// ${name}: ${kernel}\n${text}\n`).join('\n');
+}
+
+/** Wasm has no printer of its own here: what its functions are, and how large. */
+function printWasm({ name, code, dispatches }: Plan): string {
+  const bytes = code.kind === 'wasm' ? code.bytes.length : 0;
+  return [
+    `;; ${name}: a module of ${bytes} bytes`,
+    ...dispatches.map((d) => `(export "${d.entry}") ;; ${d.name}`),
+    '',
+  ].join('\n');
+}

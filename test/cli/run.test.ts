@@ -1,0 +1,348 @@
+/** `nnetc` on a small problem, with every mistake that data can have: code, message, nothing half-written. */
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { openTensors } from '../../runtime/checkpoint.ts';
+import { encodeSafetensors } from '../../runtime/safetensors.ts';
+import { cli, cliWith } from './run-cli.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'nnetc-run-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+let folder: string;
+const at = (name: string): string => join(folder, name);
+
+const program = `model Tiny(hidden: int = 8) {
+  input image: f32[batch, 4, 4]
+  output logits: f32[batch, 3]
+
+  logits = image |> Flatten() |> Dense(hidden) |> relu |> Dense(3)
+}
+
+task train(lr: float = 0.01) {
+  net = Tiny()
+  data = idx(image: "./images", label: "./labels")
+
+  fit(epochs: 3, batch: 16, valid: 0.2, seed: 1) on data {
+    logits = net(image / 255)
+    minimize cross_entropy(logits, label) with Adam(lr: lr)
+    metric accuracy = mean(argmax(logits) == label)
+  }
+  evaluate on data
+}
+`;
+
+const samples = 100;
+
+function idx(dims: readonly number[], values: (i: number) => number): Uint8Array {
+  const head = new DataView(new ArrayBuffer(4 + 4 * dims.length));
+  head.setUint8(2, 8);
+  head.setUint8(3, dims.length);
+  dims.forEach((d, i) => head.setUint32(4 + 4 * i, d));
+  const n = dims.reduce((a, b) => a * b, 1);
+  return Uint8Array.from([...new Uint8Array(head.buffer), ...Array.from({ length: n }, (_, i) => values(i))]);
+}
+
+/** The class of sample i is i % 3; its image is bright in one row of three. */
+const labels = (count = samples): Uint8Array => idx([count], (i) => i % 3);
+const images = (count = samples, size = 4): Uint8Array =>
+  idx([count, size, size], (i) => {
+    const sample = Math.floor(i / (size * size));
+    const row = Math.floor(i / size) % size;
+    return row === sample % 3 ? 200 + ((i * 7) % 50) : (i * 13) % 40;
+  });
+
+beforeEach(() => {
+  folder = mkdtempSync(join(root, 'case-'));
+  writeFileSync(at('tiny.nnet'), program);
+  writeFileSync(at('images'), images());
+  writeFileSync(at('labels'), labels());
+});
+
+const nnetc = async (...argv: string[]): ReturnType<typeof cli> => await cli(folder, ...argv);
+const train = async (...argv: string[]): ReturnType<typeof cli> =>
+  await nnetc('run', 'tiny.nnet', '--backend', 'wasm', '--threads', '1', ...argv);
+const jsonLines = (text: string): Record<string, unknown>[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe('nnetc check', () => {
+  it('finds nothing wrong with a good program', async () => {
+    expect(await nnetc('check', 'tiny.nnet')).toMatchObject({ code: 0, err: '' });
+  });
+
+  it('reports mistakes of the program and of its data together', async () => {
+    writeFileSync(at('tiny.nnet'), program.replace('f32[batch, 3]', 'f32[batch, 4]'));
+    rmSync(at('labels'));
+    const { code, err, out } = await nnetc('check', 'tiny.nnet');
+    expect(code).toBe(1);
+    expect(out).toBe('');
+    expect(err).toMatch(/E03\d\d/);
+    expect(err).toContain('E0701');
+    const json = await nnetc('check', 'tiny.nnet', '--json');
+    expect(jsonLines(json.out).map((p) => p['type'])).toContain('problem');
+  });
+});
+
+describe('nnetc run', () => {
+  it('trains, evaluates and keeps the weights', async () => {
+    const { code, out } = await train('--epochs', '20');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^epoch 20\/20 /m);
+    const [, accuracy] = /^data {2}.*accuracy ([\d.]+)/m.exec(out) ?? [];
+    expect(Number(accuracy)).toBeGreaterThan(0.9);
+    expect(out.trimEnd()).toMatch(/saved runs\/tiny\/1\/model\.safetensors/);
+    expect(readdirSync(at('runs/tiny/1')).sort()).toEqual([
+      'best.safetensors',
+      'last.safetensors',
+      'log.jsonl',
+      'model.safetensors',
+    ]);
+    expect((await train()).out).toContain('runs/tiny/2/');
+  });
+
+  it('prints JSON lines and nothing else', async () => {
+    const { code, out } = await train('--json');
+    expect(code).toBe(0);
+    const types = jsonLines(out).map((e) => e['type']);
+    expect(types[0]).toBe('start');
+    expect(types.filter((t) => t === 'epoch')).toHaveLength(3);
+    expect(types).toContain('test');
+    expect(types.at(-1)).toBe('end');
+  });
+
+  it('is the same for the same seed, and another for another or another setting', async () => {
+    const weights = async (...argv: string[]): Promise<Buffer> => {
+      const out = at(`out-${argv.join('')}-${Math.random()}`);
+      expect((await train('--out', out, ...argv)).code).toBe(0);
+      return readFileSync(join(out, 'model.safetensors'));
+    };
+    const first = await weights();
+    expect((await weights()).equals(first)).toBe(true);
+    expect((await weights('--seed', '2')).equals(first)).toBe(false);
+    expect((await weights('--set', 'lr=0.02')).equals(first)).toBe(false);
+  });
+
+  it('stops at Ctrl-C with code 130, and --resume ends with the same bits', async () => {
+    expect((await train('--out', 'whole')).code).toBe(0);
+    let presses = 0;
+    const onInterrupt = (handler: () => void): (() => void) => {
+      const timer = setTimeout(() => (presses++, handler()), 5);
+      return () => clearTimeout(timer);
+    };
+    const argv = ['run', 'tiny.nnet', '--backend', 'wasm', '--threads', '1', '--out', 'cut'];
+    const cut = await cliWith({ onInterrupt }, folder, ...argv);
+    expect(presses).toBe(1);
+    if (cut.code !== 0) {
+      expect(cut.code).toBe(130);
+      expect(cut.err).toContain('--resume');
+      expect((await train('--out', 'cut', '--resume')).code).toBe(0);
+    }
+    expect(
+      readFileSync(at('cut/model.safetensors')).equals(readFileSync(at('whole/model.safetensors'))),
+    ).toBe(true);
+  });
+
+  it('goes on with the last run of the task', async () => {
+    expect((await train('--epochs', '1')).code).toBe(0);
+    const { code, out } = await train('--resume', '--epochs', '2');
+    expect(code).toBe(0);
+    expect(out).not.toMatch(/^epoch 1\//m);
+    expect(out).toMatch(/^epoch 2\/2/m);
+    expect(existsSync(at('runs/tiny/2'))).toBe(false);
+  });
+
+  it('starts from given weights', async () => {
+    expect((await train('--out', 'a')).code).toBe(0);
+    const { out } = await train('--out', 'b', '--epochs', '0', '--weights', 'a/model.safetensors');
+    const scores = /^data .*$/m.exec(out)?.[0].replace(/ [\d.]+ s$/, '');
+    expect(scores).toBe(/^data .*$/m.exec((await train('--out', 'c')).out)?.[0].replace(/ [\d.]+ s$/, ''));
+  });
+
+  it('runs a model on tensors', async () => {
+    expect((await train('--out', 'a')).code).toBe(0);
+    const data = Float32Array.from(images().subarray(16, 16 + 5 * 16), (x) => x / 255);
+    const input = (shape: number[]): void =>
+      writeFileSync(
+        at('in'),
+        Buffer.concat(
+          encodeSafetensors([
+            {
+              name: 'image',
+              dtype: 'f32',
+              shape,
+              data: data.subarray(
+                0,
+                shape.reduce((a, b) => a * b),
+              ),
+            },
+          ]),
+        ),
+      );
+    input([5, 4, 4]);
+    const argv = [
+      'run',
+      'tiny.nnet',
+      '--backend',
+      'wasm',
+      '--model',
+      'Tiny',
+      '--inputs',
+      'in',
+      '--outputs',
+      'out',
+      '--weights',
+      'a/model.safetensors',
+    ];
+    expect(await nnetc(...argv)).toMatchObject({ code: 0, out: 'wrote out\n' });
+    expect(openTensors(at('out')).tensors.get('logits')?.shape).toEqual([5, 3]);
+    input([5, 2, 8]);
+    expect(await nnetc(...argv)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/E0810.*F32\[5, 2, 8\].*f32\[batch, 4, 4\]/) as string,
+    });
+  });
+});
+
+describe('nnetc explain', () => {
+  it.each(['syntax', 'graph', 'grad', 'schedule', 'kernels', 'wgsl', 'wat', 'plan'])(
+    'shows the stage %s',
+    async (stage) => {
+      const { code, out, err } = await nnetc('explain', 'tiny.nnet', '--stage', stage);
+      expect(err).toBe('');
+      expect(code).toBe(0);
+      const marks = {
+        syntax: '"kind": "model"',
+        graph: 'predict',
+        grad: "weight'",
+        schedule: 'kernels',
+        kernels: 'contract',
+        wgsl: '@compute',
+        wat: 'export',
+        plan: '"dispatches"',
+      };
+      expect(out).toContain(marks[stage as keyof typeof marks]);
+    },
+  );
+});
+
+describe('nnetc compile', () => {
+  it('writes a formatted module that another run of prettier leaves alone', async () => {
+    expect(await nnetc('compile', 'tiny.nnet', '-o', 'tiny.ts')).toMatchObject({
+      code: 0,
+      err: '',
+      out: expect.stringMatching(/^wrote tiny\.ts/) as string,
+    });
+    const text = readFileSync(at('tiny.ts'), 'utf8');
+    expect(text).toContain('export const Tiny');
+    expect(text).toMatch(/image: Tensor<["']f32["'], readonly \[number, 4, 4\]>/);
+    expect(await format(text, { parser: 'typescript' })).toBe(text);
+  });
+
+  it('refuses to write anything else', async () => {
+    expect(await nnetc('compile', 'tiny.nnet', '-o', 'tiny.nnet')).toMatchObject({ code: 2 });
+    expect(readFileSync(at('tiny.nnet'), 'utf8')).toBe(program);
+  });
+});
+
+describe('nnetc summary and bench', () => {
+  it('lists parameters', async () => {
+    const { code, out } = await nnetc('summary', 'tiny.nnet');
+    expect(code).toBe(0);
+    expect(out).toMatch(/weight +f32\[16, 8\] +128/);
+    expect(out).toContain('163 parameters');
+  });
+
+  it('times a step', async () => {
+    const { code, out } = await nnetc('bench', 'tiny.nnet', '--backend', 'wasm', '--steps', '20', '--json');
+    expect(code).toBe(0);
+    const [timing] = jsonLines(out);
+    expect(timing).toMatchObject({ type: 'bench', task: 'train', batch: 16 });
+    for (const key of ['medianStep', 'bestStep', 'samplesPerSecond', 'gflops', 'firstStep', 'peakMemory'])
+      expect(timing?.[key]).toBeGreaterThan(0);
+  });
+});
+
+describe('bad data', () => {
+  const cases: [string, () => void, string, RegExp][] = [
+    ['missing', () => rmSync(at('labels')), 'E0701', /no file "\.\/labels"/],
+    [
+      'truncated',
+      () => truncateSync(at('images'), 500),
+      'E0704',
+      /"\.\/images" is truncated.*1616 bytes in all, the file has 500/,
+    ],
+    ['not idx', () => writeFileSync(at('images'), '<html>'), 'E0703', /"\.\/images" is not an idx file/],
+    [
+      'of other counts',
+      () => writeFileSync(at('labels'), labels(99)),
+      'E0706',
+      /`image` has 100 samples .* `label` has 99/,
+    ],
+    [
+      'out of range',
+      () =>
+        writeFileSync(
+          at('labels'),
+          idx([samples], (i) => i % 4),
+        ),
+      'E0708',
+      /`label` of sample 3 is 3, .* 3 classes/,
+    ],
+  ];
+  it.each(cases)('is explained when it is %s', async (_, spoil, code, message) => {
+    spoil();
+    const { code: exit, out, err } = await train();
+    expect(err).toContain(`error[${code}]`);
+    expect(err.replace(/\s+/g, ' ')).toMatch(message);
+    expect(err).not.toMatch(/ at .*\.[tj]s:\d/);
+    expect(exit).toBe(1);
+    expect(out).not.toContain('epoch');
+    expect(existsSync(at('runs/tiny/1/last.safetensors'))).toBe(false);
+  });
+
+  it('is explained when images and labels are swapped, or images have another size', async () => {
+    copyFileSync(at('images'), at('x'));
+    copyFileSync(at('labels'), at('images'));
+    copyFileSync(at('x'), at('labels'));
+    expect((await train()).code).toBe(1);
+    writeFileSync(at('labels'), labels());
+    writeFileSync(at('images'), images(samples, 5));
+    const { code, err } = await train();
+    expect(code).toBe(1);
+    expect(err).toMatch(/5/);
+    expect(err).not.toMatch(/ at .*\.[tj]s:\d/);
+  });
+});
+
+describe('bad checkpoints', () => {
+  it('are explained', async () => {
+    expect((await train('--epochs', '1')).code).toBe(0);
+    const last = at('runs/tiny/1/last.safetensors');
+    const bytes = readFileSync(last);
+    truncateSync(last, bytes.length - 5);
+    const cut = await train('--resume', '--out', 'runs/tiny/1');
+    expect(cut.code).toBe(1);
+    expect(cut.err).toMatch(/E0801.*truncated/);
+    writeFileSync(last, bytes);
+    writeFileSync(at('tiny.nnet'), program.replace('hidden: int = 8', 'hidden: int = 9'));
+    const other = await train('--resume', '--out', 'runs/tiny/1');
+    expect(other.code).toBe(1);
+    expect(other.err).toMatch(/E0803.*F32\[16, 8\].*f32\[16, 9\]/);
+    expect((await train('--resume', '--out', 'nowhere')).err).toContain('E0808');
+    expect((await train('--out', 'runs/tiny/1')).err).toContain('E0811');
+  });
+});
