@@ -86,7 +86,20 @@ function keptNodes(graph: GraphData, shapes: readonly (readonly number[])[]): Re
       uses[x] = (uses[x] ?? 0) + times * repeats;
     });
   }
+  keepDeepOnes(graph, kept);
   return kept;
+}
+
+/** Expressions longer than this are cut, so that printing them does not exhaust the stack. */
+const deepest = 200;
+
+function keepDeepOnes(graph: GraphData, kept: Set<number>): void {
+  const depths: number[] = [];
+  graph.nodes.forEach((node, i) => {
+    const depth = 1 + Math.max(0, ...node.inputs.map((x) => (kept.has(x) ? 0 : (depths[x] ?? 0))));
+    if (depth > deepest) kept.add(i);
+    depths.push(kept.has(i) ? 0 : depth);
+  });
 }
 
 /** An integer expression of the printed code, and the least and greatest value it may have. */

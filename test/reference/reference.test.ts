@@ -7,7 +7,12 @@ import { evaluateGraph } from '../../runtime/interpret.ts';
 const c = constant;
 const $ = resultIndex;
 
-function evaluate(graph: Graph, node: Node, leaves: Record<string, readonly number[]> = {}, dims = {}): number[] {
+function evaluate(
+  graph: Graph,
+  node: Node,
+  leaves: Record<string, readonly number[]> = {},
+  dims = {},
+): number[] {
   const data = toGraphData({ name: 't', graph, outputs: [{ name: 'y', node }], updates: [] });
   const { outputs } = evaluateGraph(data, dims, (_role, name) => Float64Array.from(leaves[name] ?? []));
   return [...(outputs.get('y') ?? [])];
@@ -24,7 +29,9 @@ describe('the reference interpreter', () => {
       g.view(w, [n, c(2), c(3)], [$(2), $(1)]),
     ]);
     const y = g.reduce('sum', product, 1);
-    expect(evaluate(g, y, { x: [1, 2, 3, 4, 5, 6], w: [1, 2, 3, 4, 5, 6] }, { n: 2 })).toEqual([22, 28, 49, 64]);
+    expect(evaluate(g, y, { x: [1, 2, 3, 4, 5, 6], w: [1, 2, 3, 4, 5, 6] }, { n: 2 })).toEqual([
+      22, 28, 49, 64,
+    ]);
     expect(evaluate(g, y, { x: [], w: [1, 2, 3, 4, 5, 6] }, { n: 0 })).toEqual([]);
   });
 
@@ -53,8 +60,12 @@ describe('the reference interpreter', () => {
 
   it('wraps integers as 32-bit hardware does', () => {
     const g = new Graph();
-    const run = (fn: 'add' | 'mul' | 'div' | 'mod' | 'shl' | 'shr' | 'and' | 'xor', t: 'i32' | 'u32', a: number, b: number) =>
-      evaluate(g, g.map(fn, [g.constant(a, t), g.constant(b, t)]))[0];
+    const run = (
+      fn: 'add' | 'mul' | 'div' | 'mod' | 'shl' | 'shr' | 'and' | 'xor',
+      t: 'i32' | 'u32',
+      a: number,
+      b: number,
+    ) => evaluate(g, g.map(fn, [g.constant(a, t), g.constant(b, t)]))[0];
     expect(run('mul', 'u32', 0xd2511f53, 0x9e3779b9)).toBe(Number((0xd2511f53n * 0x9e3779b9n) & 0xffffffffn));
     expect(run('add', 'i32', 0x7fffffff, 1)).toBe(-0x80000000);
     expect(run('div', 'i32', -7, 2)).toBe(-4);
@@ -84,5 +95,13 @@ describe('the reference interpreter', () => {
     const w = g.leaf('input', 'w', 'f32', [c(5)]);
     const windows = g.view(w, [c(2), c(3)], [add(scale($(0), 2), $(1))]);
     expect(evaluate(g, g.reduce('max', windows, 1), { w: [1, 5, 2, 7, 3] })).toEqual([5, 7]);
+  });
+
+  it('follows expressions of any length', () => {
+    const g = new Graph();
+    const x = g.leaf('input', 'x', 'f32', [c(2)]);
+    let y: Node = x;
+    for (let i = 0; i < 5000; i++) y = g.map('neg', [y]);
+    expect(evaluate(g, y, { x: [1, 2] })).toEqual([1, 2]);
   });
 });

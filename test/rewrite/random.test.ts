@@ -48,5 +48,4 @@ describe('rewriting random graphs', () => {
       { numRuns: 500, seed: 4 },
     );
   });
-
 });
