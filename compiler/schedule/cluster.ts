@@ -111,16 +111,26 @@ function findHome(node: Node, reads: readonly Read[], context: Context): Home | 
 }
 
 /** No cycle would come to be, and the kernel would not touch too many buffers. */
-function joins(node: Node, reads: readonly Read[], c: Cluster, { of, target }: Context): boolean {
+function joins(node: Node, reads: readonly Read[], c: Cluster, { of, target, prepared, significant }: Context): boolean {
   for (const r of reads) {
     const from = of.get(r.source);
     if (from && from !== c && reaches(from, c)) return false;
   }
   if (target.maxBuffers === Infinity) return true;
-  const touched = new Set<Node>([node]);
-  for (const m of [...c.members, { reads }]) for (const r of m.reads) touched.add(r.source);
-  for (const m of c.members) touched.add(m.node);
+  const touched = new Set<Node>();
+  for (const m of [...c.members, { node, reads }]) {
+    for (const r of m.reads) if (of.get(r.source) !== c) touched.add(r.source);
+    for (const b of buffersWritten(m.node, prepared, significant)) touched.add(b);
+  }
   return touched.size <= target.maxBuffers;
+}
+
+/** A new value of a kept leaf goes to the leaf; what only its own kernel reads goes nowhere. */
+function buffersWritten(node: Node, { computation, forced }: Prepared, { anchors, exits }: Significant): Node[] {
+  const leaves = computation.updates.filter((u) => u.value === node).map((u) => u.leaf);
+  const isOutput = computation.outputs.some((o) => o.node === node);
+  const isOwn = isOutput || exits.has(node) || forced.has(node) || (leaves.length === 0 && !anchors.has(node));
+  return isOwn ? [...leaves, node] : leaves;
 }
 
 function reaches(from: Cluster, to: Cluster, seen = new Set<Cluster>()): boolean {

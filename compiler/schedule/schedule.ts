@@ -30,7 +30,7 @@ export interface ScheduledKernel {
 
 export function schedule(computation: Computation, target: Target): Scheduled {
   const prepared = prepare(computation, target);
-  const significant = findSignificant(prepared);
+  const significant = findSignificant(prepared, target);
   const clustering = cluster(prepared, significant, target);
   const ordered = order(prepared, clustering);
   const names = new Names();

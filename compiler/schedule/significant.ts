@@ -4,7 +4,8 @@
  */
 import type { Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
-import { isUnit } from './reads.ts';
+import { isUnit, readsOf } from './reads.ts';
+import type { Target } from './target.ts';
 import { rootsOf, type Prepared } from './prepare.ts';
 
 export interface Significant {
@@ -12,13 +13,39 @@ export interface Significant {
   readonly reasons: ReadonlyMap<Node, string>;
   /** The reduction whose kernel an element-wise value may end, for values at identical indices. */
   readonly anchors: ReadonlyMap<Node, Node>;
+  /** Reductions and values of their tails that are read outside of the tail. */
+  readonly exits: ReadonlySet<Node>;
   /** Topological. */
   readonly order: readonly Node[];
 }
 
 const costly = new Set(['exp', 'log', 'sin', 'cos', 'tanh', 'erf', 'pow']);
 
-export function findSignificant(prepared: Prepared): Significant {
+export function findSignificant(prepared: Prepared, target: Target): Significant {
+  const forced = new Map(prepared.forced);
+  for (;;) {
+    const found = decide({ ...prepared, forced });
+    const split = target.maxBuffers === Infinity ? undefined : tooWide(found, target.maxBuffers - 1);
+    if (!split) return found;
+    forced.set(split, 'its user would read too many buffers');
+  }
+}
+
+/** A value to store because something that inlines it reads more than `most` buffers. */
+function tooWide(found: Significant, most: number): Node | undefined {
+  const isSource = (n: Node): boolean => found.reasons.has(n);
+  const width = (n: Node): number => new Set(readsOf(n, isSource).map((r) => r.source)).size;
+  for (const node of found.order) {
+    if (node.op === 'leaf' || width(node) <= most) continue;
+    const inlined = topological(node.inputs.filter((x) => !isSource(x))).filter((n) => n.op === 'map' && !isSource(n));
+    const fitting = inlined.map((n) => ({ n, width: width(n) })).filter((c) => c.width > 1 && c.width <= most);
+    const [widest] = fitting.sort((a, b) => b.width - a.width);
+    if (widest) return widest.n;
+  }
+  return undefined;
+}
+
+function decide(prepared: Prepared): Significant {
   const roots = rootsOf(prepared.computation);
   const nodes = topological(roots);
   const anchors = findAnchors(nodes);
@@ -31,7 +58,9 @@ export function findSignificant(prepared: Prepared): Significant {
     const reason = reasonFor(node, rootSet, prepared, anchors, users.get(node) ?? []);
     if (reason) reasons.set(node, reason);
   }
-  return { reasons, anchors, order: nodes.filter((n) => reasons.has(n)) };
+  const leaves = (n: Node): boolean => (users.get(n) ?? []).some((u) => anchors.get(u) !== anchors.get(n));
+  const exits = new Set(nodes.filter((n) => anchors.has(n) && leaves(n)));
+  return { reasons, anchors, exits, order: nodes.filter((n) => reasons.has(n)) };
 }
 
 function reasonFor(
