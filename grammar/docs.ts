@@ -3,7 +3,7 @@ import type { IToken } from 'chevrotain';
 import type { Lexed } from './lexical.ts';
 import type { Reporter } from './problems.ts';
 import type { Comment } from './syntax.ts';
-import { endOf } from './tokens.ts';
+import { endOf, T } from './tokens.ts';
 
 export class Docs {
   /** Lines by the offset of the token they stand before. */
@@ -48,7 +48,8 @@ export function collectComments(
     const before = tokens[at - 1];
     const between = text.slice(before ? endOf(before) : 0, token.startOffset);
     return {
-      text: token.image.slice(2).trimEnd(),
+      // Documentation of nothing is a plain comment: elsewhere it might document something.
+      text: token.image.slice(token.tokenType === T.Doc ? 3 : 2).trimEnd(),
       ownLine: before === undefined || /[\n\r]/.test(between),
       after: before?.image ?? '',
       span: reporter.span(token.startOffset, endOf(token)),

@@ -153,7 +153,7 @@ layer A(
     const sample = readFileSync(new URL('samples/design.nnet', import.meta.url), 'utf8');
     const next = random(7);
     const tree = strip(parse({ path: 'test.nnet', text: sample }).syntax);
-    for (let run = 0; run < 300; run++) {
+    for (let run = 0; run < 100; run++) {
       let text = sample;
       for (let i = 0; i < 4; i++) {
         const at = text.indexOf(' ', Math.floor(next() * text.length));
