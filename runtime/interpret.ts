@@ -34,7 +34,7 @@ export function interpreter(graph: GraphData, dims: Dims): Interpreter {
   graph.nodes.forEach((node, i) => {
     if (!kept.has(i) || node.op === 'leaf') return;
     const { inputs, code } = new Printer(graph, shapes, dims, kept).step(i);
-    // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the text is printed from the graph above
+     
     const run = new Function('out', 'inputs', 'helpers', code) as StepFunction;
     steps.push({ node: i, inputs, run, out: new Float64Array(elements(shapes[i] ?? [])) });
   });
