@@ -3,9 +3,9 @@ import type { Expr, Layer, Model as ModelDeclaration, Parameter, Task } from '..
 import type { Problem } from '../../grammar/problem.ts';
 import { suggest } from '../diagnostics/suggest.ts';
 import type { Computation, Leaf } from '../ir/graph.ts';
+import { sizeOf } from '../ir/serialise.ts';
 import type { DataInfo, ModelInfo, PortInfo, StaticValue, TaskStep } from '../plan.ts';
-import type { Poly } from '../shape/poly.ts';
-import { asConstant, asSymbol, constant } from '../shape/poly.ts';
+import { constant } from '../shape/poly.ts';
 import { bindParameters, matchArguments, unknownArgument } from './arguments.ts';
 import { bool, float, toTensor } from './arithmetic.ts';
 import { runBody } from './body.ts';
@@ -104,18 +104,6 @@ function predictor(ctx: Context, used: { readonly name: string; readonly instanc
     outputs: outputs.map(({ name, t }) => port(name, t)),
   };
   return { info, computation: { name: plan, graph: ctx.session.graph, outputs: outputs.map(({ name, t }) => ({ name, node: t.node })), updates: [] } };
-}
-
-/** A dimension as the plan writes it. */
-function sizeOf(p: Poly): PortInfo['shape'][number] {
-  const n = asConstant(p) ?? asSymbol(p);
-  if (n !== undefined) return n;
-  const terms = p.terms.map((t): PortInfo['shape'][number] => {
-    const factors = t.factors.map((f): PortInfo['shape'][number] => (f.kind === 'symbol' ? f.name : [f.kind, sizeOf(f.a), sizeOf(f.b)]));
-    const all = t.coefficient === 1 && factors.length > 0 ? factors : [t.coefficient, ...factors];
-    return all.length === 1 ? all[0]! : ['*', ...all];
-  });
-  return terms.length === 1 ? terms[0]! : ['+', ...terms];
 }
 
 /** Fills every tensor from the clock `seed`. */
