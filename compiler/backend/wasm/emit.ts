@@ -1,5 +1,5 @@
 /** Kernels to one WebAssembly module. */
-import type { ContractKernel, Kernel } from '../../kernel/kernel.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
 import { constant } from '../../shape/poly.ts';
 import type { Func, I32 } from './encoder.ts';
@@ -8,6 +8,9 @@ import { Interner } from './intern.ts';
 import type { Environment } from './lower.ts';
 import { MathLibrary } from './math.ts';
 import { printModule } from './print.ts';
+import { emitContract } from './contract.ts';
+import { i32 } from './instr.ts';
+import { buildMicro } from './micro.ts';
 import { emitRows, emitScatter } from './rows.ts';
 import { IntegerLibrary } from './scalar-ops.ts';
 
@@ -31,7 +34,14 @@ export interface EmitContext {
   readonly f: Func;
   readonly module: Module;
   readonly relaxed: boolean;
-  environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges): Environment;
+  /** What code of `kernel` in function `f` may refer to. */
+  environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges, f?: Func): Environment;
+  /** An internal function. */
+  helper(name: string, params: readonly string[]): Func;
+  /** The register kernel of the module for a tile of `rows` by `vectors` times 4. */
+  micro(rows: number, vectors: number): Func;
+  /** Byte offset of a thread's scratch area, of which `bytes` are used. */
+  scratch(thread: I32, bytes: number): I32;
 }
 
 /**
@@ -68,6 +78,8 @@ class Emitter {
   scratchBytes = 0;
   private readonly bases: readonly I32[];
   private readonly dims: ReadonlyMap<string, I32>;
+  private readonly scratchBase: I32;
+  private readonly micros = new Map<string, Func>();
   private readonly math: MathLibrary;
   private readonly integers: IntegerLibrary;
 
@@ -78,7 +90,7 @@ class Emitter {
   ) {
     this.module = new Module({ shared: options.shared ?? false });
     this.bases = Array.from({ length: bufferCount }, (_, i) => this.module.importGlobal(`b${i}`, false).get);
-    this.module.importGlobal('scratch', false);
+    this.scratchBase = this.module.importGlobal('scratch', false).get;
     this.dims = new Map(dims.map((d, i) => [d, this.module.importGlobal(`d${i}`, true).get]));
     this.math = new MathLibrary(this.module, options.relaxed);
     this.integers = new IntegerLibrary(this.module);
@@ -99,9 +111,43 @@ class Emitter {
       f,
       module: this.module,
       relaxed: this.options.relaxed,
-      environment: (kernel, ranges) => this.environment(f, kernel, ranges),
+      environment: (kernel, ranges, g = f) => this.environment(g, kernel, ranges),
+      helper: (name, params) =>
+        this.module.func(
+          `${k.name}.${name}`,
+          params.map((p) => [p, 'i32'] as const),
+          'void',
+        ),
+      micro: (rows, vectors) => this.micro(rows, vectors),
+      scratch: (thread, bytes) => this.scratch(thread, bytes),
     };
     return { entry: k.name, units: this.units(k, context) };
+  }
+
+  private micro(rows: number, vectors: number): Func {
+    const key = `${rows}x${vectors}`;
+    const known = this.micros.get(key);
+    if (known) return known;
+    const made = buildMicro(this.module, rows, vectors, this.options.relaxed);
+    this.micros.set(key, made);
+    return made;
+  }
+
+  /** The threads' areas are as large as the largest of all kernels needs, which is known when the module is encoded. */
+  private scratch(thread: I32, bytes: number): I32 {
+    this.scratchBytes = Math.max(this.scratchBytes, Math.ceil(bytes / 64) * 64);
+    const size = (): I32 => i32.const(this.scratchBytes);
+    const perThread: I32 = {
+      type: 'i32',
+      args: [],
+      get text() {
+        return size().text;
+      },
+      get bytes() {
+        return size().bytes;
+      },
+    };
+    return i32.add(this.scratchBase, i32.mul(thread, perThread));
   }
 
   private units(k: Kernel, context: EmitContext): Poly {
@@ -109,7 +155,7 @@ class Emitter {
       case 'rows':
         return emitRows(k, context).units;
       case 'contract':
-        return emitRows(asRows(k), context).units;
+        return emitContract(k, context).units;
       case 'scatter':
         return emitScatter(k, context).units;
     }
@@ -128,30 +174,4 @@ class Emitter {
       integers: this.integers,
     };
   }
-}
-
-/** A contraction as plain loops: a reduction over k, then the stores. For sizes that do not pay for packing. */
-export function asRows(k: ContractKernel): Kernel & { kind: 'rows' } {
-  return {
-    kind: 'rows',
-    name: k.name,
-    buffers: k.buffers,
-    notes: k.notes,
-    grid: [...k.batch, ...k.m, ...k.n],
-    stages: [
-      {
-        kind: 'reduce',
-        axes: k.k,
-        reductions: [
-          {
-            name: 'acc',
-            fn: 'sum',
-            dtype: 'f32',
-            value: { kind: 'op', fn: 'mul', dtype: 'f32', args: [k.a, k.b] },
-          },
-        ],
-      },
-      { kind: 'map', axes: [], stores: k.stores },
-    ],
-  };
 }

@@ -97,6 +97,16 @@ export class Lowering {
     if (isVector) this.lanes = axis;
   }
 
+  /** Names an index whose value is known from here on, at the innermost level. */
+  bind(name: string, index: I32): void {
+    this.names.set(name, { level: this.depth, vector: false, copies: [index] });
+  }
+
+  /** The code of an index by name. */
+  index(name: string): I32 {
+    return this.named(name).copies[0] as I32;
+  }
+
   /** Closes the innermost level and gives its body. */
   close(): Stmt[] {
     const level = this.levels.pop();

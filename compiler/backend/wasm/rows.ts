@@ -4,11 +4,22 @@
  */
 import type { Axis, Ex, LoadEx, Reduction, RowsKernel, ScatterKernel, Stage } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, constant, floorDivide, linearIn, multiply, one, substitute } from '../../shape/poly.ts';
+import {
+  add,
+  asConstant,
+  constant,
+  floorDivide,
+  linearIn,
+  multiply,
+  one,
+  substitute,
+} from '../../shape/poly.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
 import type { Code, I32, Local, V128 } from './encoder.ts';
-import { f32x4, forLoop, i32, minI32, when } from './instr.ts';
+import { f32x4, i32, minI32, when } from './instr.ts';
 import type { Item } from './intern.ts';
+import type { Bounds } from './loops.ts';
+import { Loops } from './loops.ts';
 import { Lowering } from './lower.ts';
 import type { EmitContext } from './emit.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
@@ -36,7 +47,7 @@ interface ScatterStage {
 
 type AnyStage = Stage | ScatterStage;
 /** A rows kernel in which scattering may stand beside the other stages. */
-type Loops = Omit<RowsKernel, 'stages'> & { readonly stages: readonly AnyStage[] };
+type RowsLike = Omit<RowsKernel, 'stages'> & { readonly stages: readonly AnyStage[] };
 
 /** Clears what a grid point owns, then adds in order. Vectors run along a grid axis whose elements are neighbours. */
 export function emitScatter(kernel: ScatterKernel, context: EmitContext): EmittedRows {
@@ -48,7 +59,11 @@ export function emitScatter(kernel: ScatterKernel, context: EmitContext): Emitte
     ...kernel,
     kind: 'rows',
     stages: [
-      { kind: 'map', axes: kernel.clear.axes, stores: [{ buffer, offset: kernel.clear.offset, value: nothing }] },
+      {
+        kind: 'map',
+        axes: kernel.clear.axes,
+        stores: [{ buffer, offset: kernel.clear.offset, value: nothing }],
+      },
       { kind: 'scatter', axes: kernel.axes, at, value: kernel.value },
     ],
   });
@@ -61,7 +76,12 @@ export function emitScatter(kernel: ScatterKernel, context: EmitContext): Emitte
 function neighbours(at: LoadEx, axis: string): boolean {
   const step = linearIn(at.offset, axis);
   const isFree = at.data.every((d) => polysOf(d.value).every((p) => !mentions(p, axis)));
-  return step !== undefined && asConstant(step.coefficient) === 1 && isFree && at.guard.every((c) => !mentions(c.value, axis));
+  return (
+    step !== undefined &&
+    asConstant(step.coefficient) === 1 &&
+    isFree &&
+    at.guard.every((c) => !mentions(c.value, axis))
+  );
 }
 
 export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows {
@@ -83,14 +103,15 @@ function stagePolys(stage: AnyStage): Poly[] {
 function mapStage<S extends AnyStage>(stage: S, axes: readonly Axis[], map: (p: Poly) => Poly): S;
 function mapStage(stage: AnyStage, axes: readonly Axis[], map: (p: Poly) => Poly): AnyStage {
   const mapEx = exMapper(map);
-  if (stage.kind === 'scatter') return { ...stage, axes, at: mapEx(stage.at) as LoadEx, value: mapEx(stage.value) };
+  if (stage.kind === 'scatter')
+    return { ...stage, axes, at: mapEx(stage.at) as LoadEx, value: mapEx(stage.value) };
   if (stage.kind === 'reduce')
     return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
   return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)) };
 }
 
 /** Merges the axes of the grid and those of every stage. */
-function normalise(k: Loops): Loops {
+function normalise(k: RowsLike): RowsLike {
   const grid = mergeAxes(k.grid, k.stages.flatMap(stagePolys));
   const stages = k.stages.map((s) => mapStage(s, s.axes, grid.map));
   return {
@@ -152,22 +173,18 @@ function bestGridAxis(k: RowsKernel): Axis | undefined {
 
 // ---------------------------------------------------------------- code
 
-interface Bounds {
-  readonly from: I32;
-  readonly to: I32;
-}
-
 type ReduceStage = Extract<Stage, { kind: 'reduce' }>;
 type MapStage = Extract<Stage, { kind: 'map' }>;
 
 class RowsEmitter {
   private readonly lower: Lowering;
+  private readonly loops: Loops;
   private readonly items: (ex: Ex) => Item;
   private readonly begin: I32;
   private readonly end: I32;
 
   constructor(
-    private readonly k: Loops,
+    private readonly k: RowsLike,
     /** The grid axis of the vectors; undefined when they run along the stages' inner axes. */
     private readonly along: Axis | undefined,
     private readonly context: EmitContext,
@@ -175,6 +192,7 @@ class RowsEmitter {
     const axes = [...k.grid, ...k.stages.flatMap((s) => s.axes)];
     const env = context.environment(k, new Map(axes.map((a) => [a.name, a.extent])));
     this.lower = new Lowering(env);
+    this.loops = new Loops(this.lower, env.f);
     this.items = (ex) => env.interner.item(ex);
     [this.begin, this.end] = [env.f.param(0).get, env.f.param(1).get];
     // The first grid axis is not empty, or there would be no unit to run.
@@ -215,53 +233,19 @@ class RowsEmitter {
     };
   }
 
-  private whole(axis: Axis): Bounds {
-    return { from: i32.const(0), to: this.lower.poly(axis.extent) };
-  }
-
   /** Nests loops over the grid; `bounds` are those of the first axis. */
   private gridLoops(axes: readonly Axis[], bounds: Bounds): void {
     const [axis, ...rest] = axes;
     if (!axis) return this.stages(1);
     if (axis === this.along) {
       const copies = this.isMap() || !this.k.stages.every((s) => s.kind === 'scatter' || isLight(s)) ? 1 : 4;
-      this.vectorLoop(axis, bounds, copies, (u) => this.stages(u));
+      this.loops.vector(axis, bounds, copies, (u) => this.stages(u));
       return;
     }
-    this.scalarLoop(axis, bounds, () => {
+    this.loops.scalar(axis, bounds, () => {
       const [next] = rest;
-      this.gridLoops(rest, next ? this.whole(next) : bounds);
+      this.gridLoops(rest, next ? this.loops.whole(next) : bounds);
     });
-  }
-
-  private index(axis: Axis): Local<'i32'> {
-    return this.context.f.local('i32', axis.name);
-  }
-
-  private scalarLoop(axis: Axis, { from, to }: Bounds, body: () => void): void {
-    const i = this.index(axis);
-    this.lower.open(axis.name, i.get);
-    body();
-    this.lower.push(...forLoop(i, from, to, 1, this.lower.close()));
-  }
-
-  /** Steps of `copies` vectors, of one vector, then of one element. `body(0)` is the element. */
-  private vectorLoop(axis: Axis, { from, to }: Bounds, copies: number, body: (copies: number) => void): void {
-    const i = this.index(axis);
-    const extent =
-      from.constant !== undefined && to.constant !== undefined ? to.constant - from.constant : undefined;
-    this.lower.push(i.set(from));
-    const rest = (of: number): number => (extent === undefined ? Infinity : of);
-    let left = rest(extent ?? 0);
-    for (const step of copies > 1 ? [4 * copies, 4, 1] : [4, 1]) {
-      if (left < step || (extent !== undefined && left === 0)) continue;
-      this.lower.open(axis.name, i.get, step > 1);
-      body(step > 1 ? step / 4 : 0);
-      const inner = this.lower.close();
-      const last = step === 1 ? to : this.lower.keep(i32.sub(to, i32.const(step - 1)));
-      this.lower.push(...forLoop(i, i.get, last, step, inner));
-      left = extent === undefined ? left : left % step;
-    }
   }
 
   // -------------------------------------------------------------- stages
@@ -303,21 +287,21 @@ class RowsEmitter {
 
   private map(stage: MapStage, copies: number): void {
     if (this.along || stage.axes.length === 0) {
-      this.nest(stage.axes, () => this.storeAll(stage, copies));
+      this.loops.nest(stage.axes, () => this.storeAll(stage, copies));
       return;
     }
     const { axis } = innerChoice(stage);
-    this.nest(
+    this.loops.nest(
       stage.axes.filter((a) => a !== axis),
       () => {
-        if (axis) this.vectorLoop(axis, this.whole(axis), 1, (u) => this.storeAll(stage, u));
+        if (axis) this.loops.vector(axis, this.loops.whole(axis), 1, (u) => this.storeAll(stage, u));
         else this.storeAll(stage, 0);
       },
     );
   }
 
   private scatter(stage: ScatterStage, copies: number): void {
-    this.nest(stage.axes, () => {
+    this.loops.nest(stage.axes, () => {
       const at = this.items(stage.at);
       if (at.kind !== 'load') throw new Error('a scatter adds to memory');
       const values = range(Math.max(1, copies)).map((u) => this.lower.value(this.items(stage.value), u));
@@ -325,16 +309,10 @@ class RowsEmitter {
     });
   }
 
-  private nest(axes: readonly Axis[], body: () => void): void {
-    const [axis, ...rest] = axes;
-    if (!axis) body();
-    else this.scalarLoop(axis, this.whole(axis), () => this.nest(rest, body));
-  }
-
   /** Each lane is its own grid point: plain loops over the reduced axes. */
   private reduceAcross(stage: ReduceStage, copies: number): void {
     const sums = stage.reductions.map((r) => this.accumulators(r, Math.max(1, copies), copies > 0));
-    this.nest(stage.axes, () => {
+    this.loops.nest(stage.axes, () => {
       stage.reductions.forEach((r, i) => this.accumulate(r, sums[i]!, copies > 0));
     });
     stage.reductions.forEach((r, i) =>
@@ -388,10 +366,10 @@ class RowsEmitter {
       stage.reductions.forEach((r, i) =>
         u === 0 ? this.accumulate(r, narrow[i]!, false) : this.accumulate(r, wide[i]!.slice(0, u), true),
       );
-    this.nest(
+    this.loops.nest(
       stage.axes.filter((a) => a !== axis),
       () => {
-        if (axis) this.vectorLoop(axis, this.whole(axis), copies, body);
+        if (axis) this.loops.vector(axis, this.loops.whole(axis), copies, body);
         else body(0);
       },
     );

@@ -1,0 +1,196 @@
+/** How a contraction is run: which side the vectors are on, tile and block sizes, or plain loops where packing does not pay. */
+import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { asConstant, linearIn } from '../../shape/poly.ts';
+import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
+
+export interface Tile {
+  readonly rows: number;
+  readonly vectors: number;
+}
+
+/** What a packing loop runs along in vectors: the lanes of the panel, or k (and then transposes 4 x 4). */
+export type PackAlong = 'lanes' | 'k';
+
+export interface ContractPlan {
+  readonly tile: Tile;
+  readonly packA: PackAlong;
+  readonly packB: PackAlong;
+  /** m and n indices of a unit: multiples of the tile, or less if there are less. */
+  readonly blockM: number;
+  readonly blockN: number;
+  /** k axes before this one are looped over; this one is cut into runs of `chunk`; those after it are whole. */
+  readonly cut: number;
+  readonly chunk: number;
+  /** k's in a block: chunk times the extents after the cut. */
+  readonly blockK: number;
+  /** All of k is one block: the result need not be kept between blocks. */
+  readonly single: boolean;
+}
+
+/** Dimensions that are bound later count as this when sizes are compared. */
+const guess = 64;
+const sizeOf = (axes: readonly Axis[]): number =>
+  axes.reduce((v, a) => v * (asConstant(a.extent) ?? guess), 1);
+const known = (axes: readonly Axis[]): number | undefined =>
+  axes.reduce<number | undefined>((v, a) => {
+    const e = asConstant(a.extent);
+    return v === undefined || e === undefined ? undefined : v * e;
+  }, 1);
+
+// ---------------------------------------------------------------- normal form
+
+const storePolys = (k: ContractKernel): Poly[] => k.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
+
+/** Merges the axes of every role. */
+export function mergeRoles(k: ContractKernel): ContractKernel {
+  let merged = k;
+  for (const role of ['batch', 'm', 'n', 'k'] as const) {
+    const { axes, map } = mergeAxes(merged[role], [
+      ...polysOf(merged.a),
+      ...polysOf(merged.b),
+      ...storePolys(merged),
+    ]);
+    const mapEx = exMapper(map);
+    merged = {
+      ...merged,
+      [role]: axes,
+      a: mapEx(merged.a),
+      b: mapEx(merged.b),
+      stores: merged.stores.map((s) => mapStore(map, mapEx, s)),
+    };
+  }
+  return merged;
+}
+
+export const swapRoles = (k: ContractKernel): ContractKernel => ({ ...k, m: k.n, n: k.m, a: k.b, b: k.a });
+
+// ---------------------------------------------------------------- costs, in cycles, roughly
+
+function loadsOf(ex: Ex, into: Extract<Ex, { kind: 'load' }>[] = []): Extract<Ex, { kind: 'load' }>[] {
+  if (ex.kind === 'load') into.push(ex);
+  if (ex.kind === 'op') ex.args.forEach((arg) => loadsOf(arg, into));
+  return into;
+}
+
+/** Whether `p` moves by one element along the axis; 0 when it does not move, Infinity when in no simple way. */
+function stepOf(p: Poly, axis: Axis | undefined): number {
+  if (!axis || !mentions(p, axis.name)) return 0;
+  const linear = linearIn(p, axis.name);
+  const step = linear && asConstant(linear.coefficient);
+  return step ?? Infinity;
+}
+
+/** Packing one element with the vectors along this axis. */
+function packCost(ex: Ex, axis: Axis | undefined, along: PackAlong): number {
+  const extent = axis ? (asConstant(axis.extent) ?? guess) : 1;
+  const loads = loadsOf(ex);
+  const cost = loads.reduce(
+    (sum, l) => {
+      const step = Math.abs(stepOf(l.offset, axis));
+      return sum + (step === 1 ? 0.35 : step === 0 ? 0.2 : step === 2 ? 0.6 : 1.3) + 0.5 * l.guard.length;
+    },
+    0.3 + 0.1 * loads.length,
+  );
+  const scalar = 1.5 + 1.2 * loads.length;
+  if (along === 'k') return 0.5 + ((extent - (extent % 4)) * cost + (extent % 4) * scalar) / extent;
+  // Four lanes that do not lie in one run of the innermost axis are packed one by one.
+  const straddling = extent % 4 === 0 ? 0 : Math.min(1, 3 / extent);
+  return (1 - straddling) * cost + straddling * scalar;
+}
+
+function cheaper(ex: Ex, lanes: Axis | undefined, k: Axis | undefined): { along: PackAlong; cost: number } {
+  const [x, y] = [packCost(ex, lanes, 'lanes'), packCost(ex, k, 'k')];
+  return x <= y ? { along: 'lanes', cost: x } : { along: 'k', cost: y };
+}
+
+function storeCost(k: ContractKernel): number {
+  const lanes = k.n.at(-1);
+  const offsets = k.stores.flatMap((s) => [s.offset, ...loadsOf(s.value).map((l) => l.offset)]);
+  return offsets.reduce((sum, p) => sum + (Math.abs(stepOf(p, lanes)) <= 1 ? 0.4 : 1.6), 0.5);
+}
+
+interface Candidate {
+  readonly kernel: ContractKernel;
+  readonly tile: Tile;
+  readonly a: PackAlong;
+  readonly b: PackAlong;
+  readonly cost: number;
+}
+
+const tiles: readonly Tile[] = [
+  { rows: 4, vectors: 2 },
+  { rows: 3, vectors: 3 },
+];
+
+function candidate(kernel: ContractKernel, tile: Tile): Candidate {
+  const [m, n, k] = [sizeOf(kernel.m), sizeOf(kernel.n), sizeOf(kernel.k)];
+  const a = cheaper(kernel.a, kernel.m.at(-1), kernel.k.at(-1));
+  const b = cheaper(kernel.b, kernel.n.at(-1), kernel.k.at(-1));
+  const products = Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * k;
+  const multiply = products * (tile.rows * tile.vectors * 0.55 + 0.3);
+  const cost = multiply + n * k * b.cost + m * k * a.cost + m * n * storeCost(kernel);
+  return { kernel, tile, a: a.along, b: b.along, cost };
+}
+
+/** The kernel with its roles settled, and how to run it; undefined when plain loops are better. */
+export function planContract(
+  kernel: ContractKernel,
+): { readonly kernel: ContractKernel; readonly plan: ContractPlan } | undefined {
+  const [m, n, all] = [known(kernel.m), known(kernel.n), known([...kernel.m, ...kernel.n, ...kernel.k])];
+  if (kernel.m.length === 0 || kernel.n.length === 0 || kernel.k.length === 0) return undefined;
+  if ([...kernel.m, ...kernel.n, ...kernel.k].some((a) => asConstant(a.extent) === 0)) return undefined;
+  if (Math.min(m ?? guess, n ?? guess) <= 2 || (all !== undefined && all < 2048)) return undefined;
+  const candidates = [kernel, swapRoles(kernel)].flatMap((k) => tiles.map((tile) => candidate(k, tile)));
+  const best = candidates.reduce((x, y) => (y.cost < x.cost ? y : x));
+  return {
+    kernel: best.kernel,
+    plan: { tile: best.tile, packA: best.a, packB: best.b, ...blocks(best.kernel, best.tile) },
+  };
+}
+
+// ---------------------------------------------------------------- blocks
+
+const wholeK = 1024;
+const blockedK = 512;
+/** Floats of a packed block of A, which should stay in the second-level cache beside the rest. */
+const blockA = 1 << 16;
+const resultFloats = 1 << 16;
+const unitProducts = 1 << 19;
+
+const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
+const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x));
+
+function blocks(
+  k: ContractKernel,
+  tile: Tile,
+): Pick<ContractPlan, 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'> {
+  const total = known(k.k);
+  const lanes = 4 * tile.vectors;
+  const [m, n] = [known(k.m), known(k.n)];
+  const single = total !== undefined && total <= wholeK;
+  const { cut, chunk, inner } = single
+    ? { cut: 0, chunk: asConstant(k.k[0]!.extent)!, inner: total / Math.max(1, asConstant(k.k[0]!.extent)!) }
+    : cutOf(k.k);
+  const blockK = Math.max(1, chunk * inner);
+  const fits = roundUp(clamp(Math.floor(blockA / blockK), 4 * tile.rows, 252), tile.rows);
+  const blockM = m === undefined ? fits : roundUp(Math.ceil(m / Math.ceil(m / fits)), tile.rows);
+  const most = single
+    ? roundUp(Math.max(1, Math.floor(unitProducts / (blockM * blockK))), lanes)
+    : Math.floor(resultFloats / blockM / lanes) * lanes;
+  const blockN = Math.max(lanes, Math.min(most, 1024 * lanes, roundUp(n ?? Infinity, lanes)));
+  return { blockM, blockN, cut, chunk, blockK, single };
+}
+
+/** Cuts the k axes so that a block has about `blockedK` of them and its size is known. */
+function cutOf(axes: readonly Axis[]): { cut: number; chunk: number; inner: number } {
+  let inner = 1;
+  let cut = axes.length - 1;
+  for (; cut > 0; cut--) {
+    const extent = asConstant(axes[cut]!.extent);
+    if (extent === undefined || inner * extent > 2 * blockedK) break;
+    inner *= extent;
+  }
+  const extent = asConstant(axes[cut]!.extent) ?? Infinity;
+  return { cut, chunk: Math.min(extent, Math.max(1, Math.floor(blockedK / Math.max(1, inner)))), inner };
+}

@@ -1,0 +1,42 @@
+/**
+ * The register kernel of contractions: a tile of C from a packed panel of A (`rows` values for each k) and one of B
+ * (`4 * vectors` values for each k). V8's register allocator decides the shapes: 4 x 8 and 3 x 12 stay in registers, larger
+ * ones or an unrolled k spill.
+ */
+import type { Func, Module, Stmt, V128 } from './encoder.ts';
+import { brIf, f32x4, i32, loop, v128, when } from './instr.ts';
+
+/** (count of k >= 1, panel of A, panel of B, tile of C row by row without gaps, whether to add to the tile). */
+export function buildMicro(module: Module, rows: number, vectors: number, relaxed: boolean): Func {
+  const params = ['count', 'a', 'b', 'tile', 'add'].map((name) => [name, 'i32'] as const);
+  const f = module.func(`micro.${rows}x${4 * vectors}`, params, 'void');
+  const [count, a, b, tile, add] = [0, 1, 2, 3, 4].map((i) => f.param(i));
+  const sums = range(rows).map(() => range(vectors).map(() => f.local('v128', 'sum')));
+  const bs = range(vectors).map(() => f.local('v128', 'b'));
+  const splat = f.local('v128', 'a');
+  const offset = (i: number, j: number): number => 16 * (i * vectors + j);
+  const each = (make: (i: number, j: number) => Stmt): Stmt[] =>
+    range(rows).flatMap((i) => range(vectors).map((j) => make(i, j)));
+  const multiplyAdd = (x: V128, y: V128, sum: V128): V128 =>
+    relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
+  f.body.push(
+    ...when(
+      add!.get,
+      each((i, j) => sums[i]![j]!.set(v128.load(tile!.get, offset(i, j)))),
+    ),
+    loop(
+      ...bs.map((v, j) => v.set(v128.load(b!.get, 16 * j))),
+      ...range(rows).flatMap((i) => [
+        splat.set(v128.loadSplat(a!.get, 4 * i)),
+        ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
+      ]),
+      a!.set(i32.add(a!.get, i32.const(4 * rows))),
+      b!.set(i32.add(b!.get, i32.const(16 * vectors))),
+      brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
+    ),
+    ...each((i, j) => v128.store(tile!.get, sums[i]![j]!.get, offset(i, j))),
+  );
+  return f;
+}
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);

@@ -1,0 +1,256 @@
+/**
+ * Packing: `width` neighbouring indices of one role (the lanes) times a block of k, evaluated from any expression and
+ * written as a panel [k][width]. Made per operand, as a function (first lane, batch indices, k indices before the cut, bounds
+ * of the cut axis, panel).
+ */
+import type { Axis, Ex, Kernel } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { asConstant, constant, multiply, one, substitute, symbol } from '../../shape/poly.ts';
+import type { ContractPlan, PackAlong } from './contract-plan.ts';
+import type { EmitContext } from './emit.ts';
+import type { Code, Func, I32, Stmt, V128 } from './encoder.ts';
+import { f32, forLoop, i32, minI32, v128, when } from './instr.ts';
+import { Loops } from './loops.ts';
+import { Lowering } from './lower.ts';
+import { exMapper } from './transform.ts';
+
+export interface PackSpec {
+  readonly name: string;
+  readonly kernel: Pick<Kernel, 'buffers'>;
+  readonly operand: Ex;
+  readonly lanes: readonly Axis[];
+  readonly batch: readonly Axis[];
+  readonly k: readonly Axis[];
+  readonly plan: ContractPlan;
+  readonly along: PackAlong;
+  /** Lanes of the panel. */
+  readonly width: number;
+}
+
+/** Innermost k axes up to this extent are written out. */
+const writeOutLimit = 8;
+
+/** The function, and the names of its parameters in order. */
+export function buildPack(spec: PackSpec, context: EmitContext): Func {
+  const outer = [...spec.batch, ...spec.k.slice(0, spec.plan.cut)].map((a) => a.name);
+  const f = context.helper(spec.name, ['first', ...outer, 'from', 'to', 'panel']);
+  f.body.push(
+    ...(spec.along === 'k'
+      ? new Packing(spec, context, f).transposing()
+      : new Packing(spec, context, f).straight()),
+  );
+  return f;
+}
+
+/** Indices of a flattened role index, named at the innermost level; the last axis gets what is left. */
+export function decode(lower: Lowering, axes: readonly Axis[], flat: I32, suffix = ''): void {
+  let rest = flat;
+  for (let i = axes.length - 1; i > 0; i--) {
+    const extent = lower.poly(axes[i]!.extent);
+    const { integers } = lower.env;
+    lower.bind(axes[i]!.name + suffix, lower.keep(integers.floorMod(rest, extent, true)));
+    rest = lower.keep(integers.floorDiv(rest, extent, true));
+  }
+  if (axes[0]) lower.bind(axes[0].name + suffix, rest);
+}
+
+/** The number of indices of a role. */
+export const count = (axes: readonly Axis[]): Poly => multiply(one, ...axes.map((a) => a.extent));
+
+class Packing {
+  private readonly groups: number;
+
+  constructor(
+    private readonly spec: PackSpec,
+    private readonly context: EmitContext,
+    private readonly f: Func,
+  ) {
+    this.groups = Math.ceil(spec.width / 4);
+  }
+
+  private param(fromEnd: number): I32 {
+    return this.f.param(this.f.params.length - fromEnd).get;
+  }
+
+  /** A Lowering with the parameters named. */
+  private lowering(suffixes: readonly string[] = ['']): Lowering {
+    const { spec } = this;
+    const ranges = new Map([...spec.batch, ...spec.k].map((a) => [a.name, a.extent]));
+    for (const s of suffixes) for (const a of spec.lanes) ranges.set(a.name + s, a.extent);
+    const lower = new Lowering(this.context.environment(spec.kernel, ranges, this.f));
+    const outer = [...spec.batch, ...spec.k.slice(0, spec.plan.cut)];
+    outer.forEach((a, i) => lower.bind(a.name, this.f.param(1 + i).get));
+    return lower;
+  }
+
+  private get panel(): I32 {
+    return this.param(1);
+  }
+
+  private lanePointer(lane: I32): I32 {
+    return i32.add(this.panel, i32.mul(lane, i32.const(4)));
+  }
+
+  /** The loops over the block's k, in order, except the innermost axis, which `body` runs. */
+  private overK(
+    lower: Lowering,
+    body: (axis: Axis, bounds: { from: I32; to: I32 }, loops: Loops) => void,
+  ): void {
+    const loops = new Loops(lower, this.f);
+    const [cut, ...rest] = this.spec.k.slice(this.spec.plan.cut) as [Axis, ...Axis[]];
+    const bounds = { from: this.param(3), to: this.param(2) };
+    const last = rest.at(-1);
+    if (!last) body(cut, bounds, loops);
+    else
+      loops.scalar(cut, bounds, () =>
+        loops.nest(rest.slice(0, -1), () => body(last, loops.whole(last), loops)),
+      );
+  }
+
+  /**
+   * One pass over k that writes from `lane` on with a moving pointer. `write(to, map, offset)` emits the stores for one k, at `offset` bytes from
+   * the pointer, of expressions rewritten by `map`.
+   */
+  private pass(
+    lower: Lowering,
+    lane: I32,
+    write: (at: I32, map: (ex: Ex) => Ex, offset: number) => void,
+  ): void {
+    const to = this.f.local('i32', 'to');
+    const bytes = 4 * this.spec.width;
+    const advance = (n: number): Stmt => to.set(i32.add(to.get, i32.const(n * bytes)));
+    lower.push(to.set(this.lanePointer(lane)));
+    this.overK(lower, (axis, bounds, loops) => {
+      const extent = asConstant(axis.extent);
+      const whole = bounds.from.constant === 0 && extent !== undefined && extent <= writeOutLimit;
+      if (!whole) {
+        loops.scalar(axis, bounds, () => {
+          write(to.get, (ex) => ex, 0);
+          lower.push(advance(1));
+        });
+        return;
+      }
+      for (let i = 0; i < extent; i++)
+        write(
+          to.get,
+          exMapper((p) => substitute(p, (s) => (s === axis.name ? constant(i) : undefined))),
+          i * bytes,
+        );
+      lower.push(advance(extent));
+    });
+  }
+
+  // -------------------------------------------------------------- vectors along the lanes
+
+  /** Whole strip in one run of the innermost axis; else each group of four that is; else lane by lane. */
+  straight(): Stmt[] {
+    const zero = i32.const(0);
+    if (this.groups === 1) return this.inRun(1, zero, this.lanewise(zero));
+    const group = this.f.local('i32', 'group');
+    const head = this.lowering();
+    const left = head.keep(i32.sub(head.poly(count(this.spec.lanes)), this.f.param(0).get));
+    const end = head.keep(minI32(left, i32.const(this.spec.width)));
+    const one = this.inRun(1, group.get, this.lanewise(group.get));
+    const each = [...head.finish(), ...forLoop(group, zero, end, 4, one)];
+    return this.inRun(this.groups, zero, each);
+  }
+
+  /** Vectors from lane `lane` on, if `groups` of them lie in one run; else `otherwise`. */
+  private inRun(groups: number, lane: I32, otherwise: Stmt[]): Stmt[] {
+    const { spec, f } = this;
+    const inner = spec.lanes.at(-1)!;
+    const head = this.lowering();
+    decode(head, spec.lanes, head.keep(i32.add(f.param(0).get, lane)));
+    const index = (a: Axis): I32 => head.poly(symbol(a.name));
+    const fits = i32.leS(i32.add(index(inner), i32.const(4 * groups)), head.poly(inner.extent));
+    const lower = this.lowering();
+    for (const a of spec.lanes) lower.bind(a.name, index(a));
+    lower.open(inner.name, index(inner), true);
+    this.pass(lower, lane, (to, map, offset) => {
+      const item = lower.env.interner.item(map(spec.operand));
+      const values = Array.from({ length: groups }, (_, u) => lower.vector(item, u));
+      values.forEach((value, u) => lower.push(v128.store(to, value, offset + 16 * u)));
+    });
+    const body = lower.close();
+    return [...head.finish(), ...when(fits, [...lower.finish(), ...body], otherwise)];
+  }
+
+  /** Four lanes from `lane` on, each with its own indices; beyond the last index the last one again. */
+  private lanewise(lane: I32): Stmt[] {
+    const { spec } = this;
+    const lanes = Math.min(4, spec.width);
+    const { lower, operands } = this.separate(lane, lanes);
+    this.pass(lower, lane, (to, map, offset) => {
+      const values = operands.map((ex) => lower.scalar(lower.env.interner.item(map(ex))));
+      values.forEach((value, l) => lower.push(f32.store(to, value as Code<'f32'>, offset + 4 * l)));
+    });
+    return lower.finish();
+  }
+
+  /** The operand once for each lane, over lane indices of its own (`name#0` …). */
+  private separate(lane: I32, lanes: number): { lower: Lowering; operands: readonly Ex[] } {
+    const { spec, f } = this;
+    const suffixes = Array.from({ length: lanes }, (_, l) => `#${l}`);
+    const lower = this.lowering(suffixes);
+    const last = lower.keep(i32.sub(lower.poly(count(spec.lanes)), i32.const(1)));
+    const names = new Set(spec.lanes.map((a) => a.name));
+    const operands = suffixes.map((suffix, l) => {
+      const flat = lower.keep(i32.add(f.param(0).get, i32.add(lane, i32.const(l))));
+      decode(lower, spec.lanes, lower.keep(minI32(flat, last)), suffix);
+      return exMapper((p) => substitute(p, (s) => (names.has(s) ? symbol(s + suffix) : undefined)))(
+        spec.operand,
+      );
+    });
+    return { lower, operands };
+  }
+
+  // -------------------------------------------------------------- vectors along k
+
+  /** Four lanes at a time, four k's of each by vectors, transposed; the rest of a run of k one by one. */
+  transposing(): Stmt[] {
+    return Array.from({ length: this.groups }, (_, g) => this.transposingGroup(4 * g)).flat();
+  }
+
+  private transposingGroup(firstLane: number): Stmt[] {
+    const { spec, f } = this;
+    const lanes = Math.min(4, spec.width - firstLane);
+    const { lower, operands } = this.separate(i32.const(firstLane), lanes);
+    const to = f.local('i32', 'to');
+    const bytes = 4 * spec.width;
+    lower.push(to.set(this.lanePointer(i32.const(firstLane))));
+    this.overK(lower, (axis, bounds, loops) =>
+      loops.vector(axis, bounds, 1, (vectors) => {
+        const items = operands.map((ex) => lower.env.interner.item(ex));
+        if (vectors === 0) {
+          const values = items.map((item) => lower.scalar(item));
+          values.forEach((value, l) => lower.push(f32.store(to.get, value as Code<'f32'>, 4 * l)));
+          lower.push(to.set(i32.add(to.get, i32.const(bytes))));
+          return;
+        }
+        const rows = items.map((item) => lower.keep(lower.vector(item, 0)));
+        transpose(lower, rows).forEach((column, i) => lower.push(v128.store(to.get, column, i * bytes)));
+        lower.push(to.set(i32.add(to.get, i32.const(4 * bytes))));
+      }),
+    );
+    return lower.finish();
+  }
+}
+
+/** Columns of up to four rows of four; missing rows repeat the last. */
+function transpose(lower: Lowering, rows: readonly V128[]): V128[] {
+  const [a, b, c, d] = [0, 1, 2, 3].map((i) => rows[Math.min(i, rows.length - 1)]!) as [
+    V128,
+    V128,
+    V128,
+    V128,
+  ];
+  const low = (x: V128, y: V128): V128 => lower.keep(v128.shuffle(x, y, [0, 4, 1, 5]));
+  const high = (x: V128, y: V128): V128 => lower.keep(v128.shuffle(x, y, [2, 6, 3, 7]));
+  const [ab0, ab1, cd0, cd1] = [low(a, b), high(a, b), low(c, d), high(c, d)];
+  return [
+    v128.shuffle(ab0, cd0, [0, 1, 4, 5]),
+    v128.shuffle(ab0, cd0, [2, 3, 6, 7]),
+    v128.shuffle(ab1, cd1, [0, 1, 4, 5]),
+    v128.shuffle(ab1, cd1, [2, 3, 6, 7]),
+  ];
+}
