@@ -3,7 +3,7 @@ import type { Graph, Node, Reduce } from '../ir/graph.ts';
 import { indexAt, resultIndex } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
 import { add, multiply, zero } from '../shape/poly.ts';
-import type { Context } from './rules.ts';
+import type { Context } from './context.ts';
 
 const reduceOf = (c: Context): Reduce => {
   if (c.y.op !== 'reduce') throw new Error('not a reduction');

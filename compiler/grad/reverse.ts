@@ -1,8 +1,9 @@
 /** Reverse-mode differentiation, graph to graph: one walk from the loss to the leaves, the rows say the rest. */
 import type { Graph, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
+import { contextOf } from './context.ts';
 import type { GradientRules } from './rules.ts';
-import { contextOf, gradientRules, rowOf } from './rules.ts';
+import { gradientRules, rowOf } from './rules.ts';
 
 /**
  * Why a gradient is nothing but zero. `independent`: the loss does not use the value. `no-derivative`: every way from

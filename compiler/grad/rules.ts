@@ -10,25 +10,14 @@
  *
  * Rows use the result rather than the operand where both would do, so that only one of them has to be kept.
  */
-import type { Graph, Node, OpKind } from '../ir/graph.ts';
+import type { Node, OpKind } from '../ir/graph.ts';
 import type { ReduceOp, ScalarOp } from '../ir/ops.ts';
-import type { Maker } from '../ir/make.ts';
-import { constantValue, maker } from '../ir/make.ts';
+import { constantValue } from '../ir/make.ts';
+import type { Context, Partial } from './context.ts';
 import { prodGradient, selectGradient, sumGradient } from './reduce.ts';
 import { scatterGradient, viewGradient } from './view.ts';
 
-export interface Context {
-  readonly make: Maker;
-  /** Gradient of the loss with respect to the result, of its shape. */
-  readonly g: Node;
-  /** Operands of the operation. */
-  readonly x: readonly [Node, ...Node[]];
-  /** Its result. */
-  readonly y: Node;
-}
-
-/** The gradient with respect to one operand, of that operand's shape. */
-export type Partial = (c: Context) => Node;
+export type { Context, Partial } from './context.ts';
 
 /** For each operand a partial, or null where there is no derivative. */
 type Row = readonly (Partial | null)[];
@@ -150,9 +139,3 @@ export function rowOf(rules: GradientRules, node: Node): Row {
   if (node.op === 'map') return rules.scalar[node.fn];
   return node.op === 'reduce' ? rules.reduce[node.fn] : rules.other[node.op];
 }
-
-export const contextOf = (graph: Graph, node: Node, g: Node): Context => {
-  const [first, ...rest] = node.inputs;
-  if (!first) throw new Error(`${node.op} has no operand`);
-  return { make: maker(graph), g, x: [first, ...rest], y: node };
-};

@@ -5,7 +5,7 @@ import type { Poly } from '../shape/poly.ts';
 import { asConstant, isNonNegative, linearIn, one, substitute, subtract, symbolsOf } from '../shape/poly.ts';
 import type { Preimage } from './preimage.ts';
 import { preimage } from './preimage.ts';
-import type { Context } from './rules.ts';
+import type { Context } from './context.ts';
 
 /**
  * gx[j] = sum of g over the result indices that read x[j]. Where the index expressions can be solved this is a guarded

@@ -366,9 +366,14 @@ export type Ranges = ReadonlyMap<string, Poly>;
 
 /** True only if `p >= 0` is proved for all index variables in their (non-empty) ranges and all dimensions >= 1. */
 export function isNonNegative(p: Poly, ranges: Ranges): boolean {
+  if (p.terms.every(isPlainlyNonNegative)) return true;
   const bound = lowerBound(p, ranges);
   return bound !== undefined && allNonNegative(bound);
 }
+
+/** No minus and no division: dimensions and index variables are not negative. */
+const isPlainlyNonNegative = (t: Term): boolean =>
+  t.coefficient >= 0 && t.factors.every((f) => f.kind === 'symbol' && !isData(f.name));
 
 /** A polynomial in dimensions that `p` is never below; undefined when none is found. */
 export function lowerBound(p: Poly, ranges: Ranges): Poly | undefined {
@@ -378,6 +383,7 @@ export function lowerBound(p: Poly, ranges: Ranges): Poly | undefined {
   // Latest first: the bound of a division or of a later axis may hold earlier variables.
   for (const [name, extent] of [...known].reverse()) {
     if (!q) return undefined;
+    if (!q.key.includes(name)) continue;
     const linear = linearIn(q, name);
     if (!linear) return undefined;
     if (linear.coefficient.terms.length === 0) continue;
@@ -400,6 +406,8 @@ const isNonNegativeWithout = (p: Poly, known: Ranges): boolean =>
   allNonNegative(p) && ![...symbolsOf(p)].some((s) => known.has(s));
 
 const isData = (name: string): boolean => name.startsWith('@');
+/** An index variable of which no range is given is at least 0, a dimension at least 1. */
+const isDimension = (name: string): boolean => !/^[$?@]/.test(name);
 
 /** Stands a fresh bounded variable for every division and remainder that holds index variables or data. */
 function linearise(p: Poly, known: Map<string, Poly>): Poly | undefined {
@@ -448,7 +456,7 @@ function termsNonNegative(p: Poly): boolean {
   for (const t of p.terms) {
     if (!t.factors.every(atomNonNegative)) return false;
     if (t.coefficient < 0 && t.factors.length > 0) return false;
-    if (t.factors.every((f) => f.kind === 'symbol')) least += t.coefficient;
+    if (t.factors.every((f) => f.kind === 'symbol' && isDimension(f.name))) least += t.coefficient;
   }
   return least >= 0;
 }

@@ -250,7 +250,9 @@ describe('constants are folded as the reference computes', () => {
           ? fc.oneof(fc.integer({ min: -40, max: 40 }), fc.integer())
           : fc.oneof(fc.nat(40), fc.nat(0xffffffff));
   const all = (Object.keys(scalarOps) as ScalarOp[]).flatMap((fn) =>
-    dtypes.flatMap((t) => (fn === 'cast' ? dtypes.map((to) => [fn, t, to] as const) : [[fn, t, t] as const])),
+    dtypes.flatMap((t): [ScalarOp, DType, DType][] =>
+      fn === 'cast' ? dtypes.map((to): [ScalarOp, DType, DType] => [fn, t, to]) : [[fn, t, t]],
+    ),
   );
   const existing = all.filter(
     ([fn, t]) =>
