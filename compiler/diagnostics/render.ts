@@ -10,7 +10,7 @@ import { drawSnippet, gutterWidth } from './snippet.ts';
 export interface RenderOptions {
   /** `true` for ANSI colours, or the caller's own. */
   readonly color: boolean | Palette;
-  /** Display columns of source text; longer lines are cut around what is marked. Default 120. */
+  /** Columns of the terminal; longer lines of source are cut around what is marked. Default 120. */
   readonly width?: number;
   /** Where codes are explained. Default: those of the compiler; a caller with its own problems hands in all. */
   readonly catalogue?: Catalogue;

@@ -9,7 +9,7 @@ export interface SnippetStyle {
   readonly frame: Paint;
   readonly primary: Paint;
   readonly secondary: Paint;
-  /** Display columns that source text may take; longer lines are cut around what is marked. */
+  /** Columns of the terminal; longer lines of source are cut around what is marked. */
   readonly width: number;
   /** Columns of the line numbers. */
   readonly gutter: number;
@@ -179,7 +179,7 @@ class Snippet {
   /** The whole line where it fits, else the part around its marks. */
   #window(index: number): Window {
     const line = layoutLine(this.#lines[index] ?? '');
-    const { width } = this.#style;
+    const width = Math.max(this.#style.width - this.#left, 20);
     if (line.width <= width) return { line, from: 0, to: line.width, shift: 0 };
     const ends = this.#marks.flatMap((m) => [
       ...(m.startLine === index ? [columnOf(line, m.startOffset)] : []),

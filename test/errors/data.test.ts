@@ -336,7 +336,9 @@ describe.each(cases)('$code $slug', (test) => {
     expect(page, `docs/errors/${code}.md`).toBeDefined();
     if (cases.find((c) => c.code === code) !== test) return;
     const title = `${code}: ${runtimeProblems[code].title}`;
-    await expect(refreshPage(page!, title, new Map(), printed)).toMatchFileSnapshot(pagePath(code));
+    await expect(refreshPage(page!, { title, files: new Map(), printed })).toMatchFileSnapshot(
+      pagePath(code),
+    );
   });
 });
 

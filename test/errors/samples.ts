@@ -4,12 +4,20 @@ import { fileURLToPath } from 'node:url';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
+/** `nnetc run main.nnet TASK --set NAME=VALUE` */
+export interface Asked {
+  readonly task: string;
+  readonly sets?: Readonly<Record<string, number>>;
+}
+
 export interface Sample {
   /** `E0301-contraction` */
   readonly folder: string;
   readonly code: string;
   /** Files by name; `main.nnet` is the one that is checked. */
   readonly files: ReadonlyMap<string, string>;
+  /** From `options.json`: what the command line asks for, where the mistake is there. */
+  readonly asked: Asked | undefined;
 }
 
 export function samples(): readonly Sample[] {
@@ -24,7 +32,9 @@ export function samples(): readonly Sample[] {
       ];
       // `main.nnet` first, as it is read first.
       names.sort((a, b) => Number(b === 'main.nnet') - Number(a === 'main.nnet') || a.localeCompare(b));
-      return { folder, code: folder.slice(0, 5), files: new Map(names.map(read)) };
+      const options = here(`${folder}/options.json`);
+      const asked = existsSync(options) ? (JSON.parse(readFileSync(options, 'utf8')) as Asked) : undefined;
+      return { folder, code: folder.slice(0, 5), files: new Map(names.map(read)), asked };
     });
 }
 
@@ -52,13 +62,16 @@ export function mendedPrograms(page: string): readonly string[] {
 const START = '<!-- sample -->';
 const END = '<!-- end of sample -->';
 
+/** What a page shows of a sample. */
+export interface Shown {
+  readonly title: string;
+  readonly files: ReadonlyMap<string, string>;
+  readonly asked?: Asked | undefined;
+  readonly printed: string;
+}
+
 /** The page with its title from the catalogue, the files of its sample and what is printed for them. */
-export function refreshPage(
-  page: string,
-  title: string,
-  files: ReadonlyMap<string, string>,
-  printed: string,
-): string {
+export function refreshPage(page: string, { title, files, asked, printed }: Shown): string {
   const [before, rest] = page.split(START);
   const after = rest?.split(END)[1];
   if (before === undefined || after === undefined) throw new Error(`the page lacks ${START} or ${END}`);
@@ -67,8 +80,14 @@ export function refreshPage(
       ? fenced('nnet', text)
       : `\`${name}\`:\n\n${fenced('nnet', text)}`,
   );
-  const body = [START, ...blocks, fenced('text', printed), END].join('\n\n');
+  const command = asked ? [fenced('sh', commandLine(asked))] : [];
+  const body = [START, ...blocks, ...command, fenced('text', printed), END].join('\n\n');
   return `# ${title}\n${before.slice(before.indexOf('\n') + 1)}${body}${after}`;
+}
+
+function commandLine({ task, sets = {} }: Asked): string {
+  const settings = Object.entries(sets).map(([name, value]) => ` --set ${name}=${value}`);
+  return `nnetc run main.nnet ${task}${settings.join('')}`;
 }
 
 function fenced(language: string, text: string): string {

@@ -1,15 +1,52 @@
-/** The compiler's checks on files that are in memory. */
-import { parse } from '../../grammar/index.ts';
-import type { Problem } from '../../grammar/problem.ts';
+/** The compiler's checks on files that are in memory; data sources are looked for on disk, as in a run. */
+import {
+  check,
+  elaborateTask,
+  type Host,
+  loadLibrary,
+  resolve,
+  type Settings,
+} from '../../compiler/check/index.ts';
+import { gradient } from '../../compiler/grad/reverse.ts';
+import type { Fields, Problem } from '../../grammar/problem.ts';
 import type { SourceFile } from '../../grammar/span.ts';
+import { describeSource } from '../../runtime/data/source.ts';
+import { RuntimeError } from '../../runtime/errors.ts';
+import { codeOf } from '../../runtime/problems.ts';
 
 export interface Checked {
   readonly problems: readonly Problem[];
   readonly sources: ReadonlyMap<string, SourceFile>;
 }
 
-/** All problems of `main.nnet`, which may import the other files. */
-export function checkFiles(files: ReadonlyMap<string, string>): Checked {
-  const main: SourceFile = { path: 'main.nnet', text: files.get('main.nnet') ?? '' };
-  return { problems: parse(main).problems, sources: new Map([[main.path, main]]) };
+const library = loadLibrary();
+
+/** A host whose files stand in one folder that does not exist. */
+export function memoryHost(files: ReadonlyMap<string, string>): Host {
+  return {
+    read: (path) => files.get(path),
+    resolve: (_from, specifier) => specifier.replace(/^\.\//, ''),
+    describeData(kind, args, file) {
+      try {
+        return describeSource({ kind, args, file });
+      } catch (error) {
+        if (!(error instanceof RuntimeError)) throw error;
+        return { code: codeOf(error), fields: error.fields as Fields };
+      }
+    },
+  };
+}
+
+/** A task that is asked for by name, with values for its parameters. */
+export interface Asked {
+  readonly task: string;
+  readonly sets?: Settings;
+}
+
+/** All problems of `main.nnet`, which may import the other files; or of what is `asked` of it. */
+export function checkFiles(files: ReadonlyMap<string, string>, asked?: Asked): Checked {
+  const options = { library, differentiate: gradient };
+  if (!asked) return check('main.nnet', memoryHost(files), options);
+  const model = resolve('main.nnet', memoryHost(files), options);
+  return { problems: elaborateTask(model, asked.task, asked.sets).problems, sources: model.sources };
 }
