@@ -19,21 +19,22 @@ const check = (name: string, test: Case, ...dims: readonly Dims[]): void =>
 
 describeGpu('contractions', () => {
   const sizes = [
-    [1, 1, 1],
-    [1, 10, 50],
-    [33, 10, 17],
-    [6, 25, 700],
-    [10, 6, 1],
-    [2, 3, 400],
-    [130, 70, 20],
-    [64, 64, 32],
-    [1, 300, 64],
-    [300, 1, 65],
+    [1, 1, 1, false, false],
+    [1, 10, 50, false, false],
+    [33, 10, 17, false, true],
+    [6, 25, 700, true, false],
+    [10, 6, 1, false, false],
+    [2, 3, 400, true, true],
+    [70, 40, 20, false, false],
+    [70, 40, 20, false, true],
+    [70, 40, 20, true, false],
+    [70, 40, 20, true, true],
+    [64, 64, 32, false, false],
+    [1, 300, 64, false, true],
+    [300, 1, 65, true, false],
   ] as const;
-  for (const [m, n, k] of sizes)
-    for (const a of [false, true])
-      for (const b of [false, true])
-        check(`${m} x ${n} over ${k}, transposed: ${a} ${b}`, kernels.dense(m, n, k, { a, b }));
+  for (const [m, n, k, a, b] of sizes)
+    check(`${m} x ${n} over ${k}, transposed: ${a} ${b}`, kernels.dense(m, n, k, { a, b }));
   check('a symbolic m, at 0 too', kernels.dense('batch', 10, 30), { batch: 7 }, { batch: 65 }, { batch: 0 });
   check('a symbolic k, at 0 too', kernels.dense(12, 40, 'batch'), { batch: 7 }, { batch: 64 }, { batch: 0 });
   check(

@@ -3,6 +3,7 @@ import type { Axis } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { add, asConstant, constant, floorDivide, minimum, multiply, one } from '../../shape/poly.ts';
 import type { Emitter, Value } from './emitter.ts';
+import { unsigned } from './emitter.ts';
 import { MAX_GROUPS } from './shader.ts';
 
 /** Number of points of `axes`. */
@@ -55,7 +56,7 @@ export function divided(emitter: Emitter, value: Value, extent: Poly, op: '/' | 
     const code = op === '/' ? `(${value.code} >> ${shift}u)` : `(${value.code} & ${n! - 1}i)`;
     return { code, home: value.home, simple: false };
   }
-  return { code: `(${value.code} ${op} ${emitter.poly(extent).code})`, home: value.home, simple: false };
+  return { code: unsigned(op, value.code, emitter.poly(extent).code), home: value.home, simple: false };
 }
 
 /** Runs `body` in serial loops over `axes`, the last one innermost. */

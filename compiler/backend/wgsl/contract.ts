@@ -53,8 +53,10 @@ export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
     multiplyTiles(emitter, tile, threads, operands, accumulators);
     emitter.block.add('workgroupBarrier();');
   });
-  if (tile.threadsK > 1) addUp(emitter, tile, threads, accumulators, dtype);
-  const store = (): void => epilogue(kernel, emitter.fork(), tile, threads, origin, accumulators);
+  const all = accumulators.flat();
+  emitter.block.add(`var sums = array<${valueType(dtype)}, ${all.length}>(${all.join(', ')});`);
+  if (tile.threadsK > 1) addUp(emitter, tile, threads, dtype);
+  const store = (): void => epilogue(kernel, emitter.fork(), tile, threads, origin);
   emitter.within(tile.threadsK > 1 ? `if (${threads.k} == 0i)` : '', () => store());
   return {
     workgroupSize: invocationsOf(tile),
@@ -299,28 +301,25 @@ function multiplyTiles(
   });
 }
 
-/** Adds the parts of the invocations that share accumulators, in the order of their parts. */
-function addUp(
-  emitter: Emitter,
-  tile: Tile,
-  threads: Threads,
-  accumulators: readonly (readonly string[])[],
-  dtype: Ex['dtype'],
-): void {
+/** Adds the parts of the invocations that share accumulators, in the order of their parts; one row at a time. */
+function addUp(emitter: Emitter, tile: Tile, threads: Threads, dtype: Ex['dtype']): void {
   const invocations = invocationsOf(tile);
   const part = tile.threadsM * tile.threadsN;
   const array = emitter.shader.workgroupArray(dtype, invocations * tile.perN, 'parts');
-  for (const row of accumulators) {
+  const columns = range(tile.perN);
+  const at = (j: number): string => (j === 0 ? '' : ` + ${j * invocations}i`);
+  emitter.within(`for (var i = 0i; i < ${tile.perM}i; i++)`, () => {
     const { block } = emitter;
-    row.forEach((acc, j) => block.add(`${array}[${LOCAL} + ${j * invocations}i] = ${acc};`));
+    const sum = (j: number): string => `sums[i * ${tile.perN}i + ${j}i]`;
+    for (const j of columns) block.add(`${array}[${LOCAL}${at(j)}] = ${sum(j)};`);
     block.add('workgroupBarrier();');
     emitter.within(`if (${threads.k} == 0i)`, () => {
-      emitter.within(`for (var p = ${part}i; p < ${invocations}i; p += ${part}i)`, () =>
-        row.forEach((acc, j) => emitter.block.add(`${acc} += ${array}[${LOCAL} + p + ${j * invocations}i];`)),
-      );
+      emitter.within(`for (var p = ${part}i; p < ${invocations}i; p += ${part}i)`, () => {
+        for (const j of columns) emitter.block.add(`${sum(j)} += ${array}[${LOCAL} + p${at(j)}];`);
+      });
     });
     block.add('workgroupBarrier();');
-  }
+  });
 }
 
 /** Stores one accumulator after the other: in a loop, as the text of an epilogue may be long. */
@@ -330,13 +329,8 @@ function epilogue(
   tile: Tile,
   threads: Threads,
   origin: TileOrigin,
-  accumulators: readonly (readonly string[])[],
 ): void {
   const { perM, perN } = tile;
-  const single = perM * perN === 1;
-  const type = valueType(kernel.a.dtype);
-  if (!single)
-    emitter.block.add(`var sums = array<${type}, ${perM * perN}>(${accumulators.flat().join(', ')});`);
   const inside = (
     start: Value,
     thread: string,
@@ -364,7 +358,7 @@ function epilogue(
         emitter.within(n.test, () => {
           bindFlat(emitter, kernel.n, { ...n.place, home: emitter.block });
           const at = perN === 1 ? i.code : i.code === '0i' ? j.code : `${i.code} * ${perN}i + ${j.code}`;
-          emitter.bindLocal('acc', single ? accumulators[0]![0]! : emitter.block.name(`sums[${at}]`, 'acc'));
+          emitter.bindLocal('acc', emitter.block.name(`sums[${at}]`, 'acc'));
           writeStores(kernel.stores, emitter);
         });
       });

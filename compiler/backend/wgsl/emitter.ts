@@ -313,11 +313,17 @@ interface SignedValue {
 const signed = (code: string, offset: number): string =>
   offset < 0 ? `(${code} - ${-offset}i)` : `(${code} + ${offset}i)`;
 
-/** Truncating division of a numerator that was raised by `raise` divisors. */
+/** Division of a numerator that was raised by `raise` divisors. */
 function quotient(kind: 'div' | 'mod', x: string, y: string, raise: number | undefined): string | undefined {
   if (raise === undefined) return undefined;
-  if (kind === 'mod') return `(${x} % ${y})`;
-  return raise === 0 ? `(${x} / ${y})` : `(${x} / ${y} - ${raise}i)`;
+  if (kind === 'mod') return unsigned('%', x, y);
+  return raise === 0 ? unsigned('/', x, y) : `(${unsigned('/', x, y)} - ${raise}i)`;
+}
+
+/** On operands that are not negative: unsigned division is cheaper, and shader compilers guard it less. */
+export function unsigned(op: '/' | '%', x: string, y: string): string {
+  const divisor = /^\d+i$/.test(y) ? `${y.slice(0, -1)}u` : `u32(${stripParentheses(y)})`;
+  return `i32(u32(${stripParentheses(x)}) ${op} ${divisor})`;
 }
 
 /** Counts the uses of every expression object under `roots`. */
