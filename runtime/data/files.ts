@@ -113,7 +113,8 @@ const chunk = 1 << 28;
 
 /** `length` bytes from `start`. @throws ReadFailure when the file ends before */
 export function readRange(fd: number, start: number, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
+  // Without the zeros that `new Uint8Array` would write first.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
   for (let done = 0; done < length;) {
     const count = readSync(fd, bytes, done, Math.min(chunk, length - done), start + done);
     if (count === 0) throw new ReadFailure('it became shorter while it was read');
