@@ -8,7 +8,7 @@ import { numberOf, select, toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
 import { shapeOf, tensorType } from './dims.ts';
 import { inferEquation } from './ranges.ts';
-import { also, at, fail } from './report.ts';
+import { also, at, fail, withinRange } from './report.ts';
 import { keep } from './storage.ts';
 import { inOrder, permuted, show, spreadTo } from './tensor.ts';
 import type { Context, Given, Instance, Value } from './values.ts';
@@ -59,7 +59,9 @@ class Run {
   statements(ctx: Context, list: readonly Statement[]): void {
     for (const s of list) {
       if (this.returned || this.aborted) return;
-      this.statement(ctx, s);
+      withinRange(ctx, s.span, () => this.statement(ctx, s), () => {
+        this.aborted = true;
+      });
     }
   }
 

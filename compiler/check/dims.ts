@@ -73,8 +73,15 @@ function sizeOf(ctx: Context, dim: Expr, of: string): Poly | undefined {
     fail(ctx, 'E0321', { dim: textOf(dim), size: String(n), of }, at(dim.span, `this is ${n}`));
     return undefined;
   }
+  if (n !== undefined && n > largest) {
+    fail(ctx, 'E0415', { what: `the dimension \`${textOf(dim)}\` of \`${of}\` would be ${n}` }, at(dim.span, 'too large'));
+    return undefined;
+  }
   return value.poly;
 }
+
+/** Positions are 32-bit integers on every backend. */
+export const largest = 0x7fffffff;
 
 /** The shape of a type all of whose names must be bound. */
 export function shapeOf(ctx: Context, type: TensorType, name: string): readonly Poly[] | undefined {

@@ -9,14 +9,15 @@ import { describe } from './describe.ts';
 import { matmul } from './matmul.ts';
 import { index } from './subscripts.ts';
 import { reduction } from './reductions.ts';
-import { at, fail } from './report.ts';
+import { at, fail, withinRange } from './report.ts';
 import { libraryPrefix } from './reporter.ts';
 import { itersIn } from './tensor.ts';
 import type { Context, Given, Value } from './values.ts';
 import { int, poison, tensor } from './values.ts';
 
 export function evaluate(ctx: Context, expr: Expr): Value {
-  return ctx.session.graph.from(originsOf(ctx, expr), () => evaluateHere(ctx, expr));
+  const here = (): Value => ctx.session.graph.from(originsOf(ctx, expr), () => evaluateHere(ctx, expr));
+  return withinRange<Value>(ctx, expr.span, here, (p) => p);
 }
 
 /** Nodes made by the library came from the user's call too. */

@@ -4,7 +4,7 @@ import type { Span } from '../../grammar/span.ts';
 import { bindParameters, matchArguments } from './arguments.ts';
 import type { Body, Result } from './body.ts';
 import { dtypeOf, openDims, shapeOf, tensorType } from './dims.ts';
-import { at, fail } from './report.ts';
+import { at, fail, withinRange } from './report.ts';
 import type { Context, Given, Instance, TensorValue, Value } from './values.ts';
 import { poison, Scope, tensor } from './values.ts';
 
@@ -92,6 +92,12 @@ export function applyOpenWith(runBody: RunBody, ctx: Context, instance: Instance
   const { decl } = instance;
   const scope = new Scope(instance.args, 'dims');
   const inner: Context = { ...contextOf(ctx, instance, decl.name.span), scope, calls: ctx.calls };
+  return withinRange<OpenModel | undefined>(ctx, decl.name.span, () => openInputs(runBody, inner, scope, instance), () => undefined);
+}
+
+function openInputs(runBody: RunBody, inner: Context, scope: Scope, instance: Instance): OpenModel | undefined {
+  const { decl } = instance;
+  const { session } = inner;
   const inputs = new Map<string, TensorValue>();
   const given = new Map<string, Given>();
   for (const port of portsOf(decl, 'input')) {
@@ -102,8 +108,8 @@ export function applyOpenWith(runBody: RunBody, ctx: Context, instance: Instance
     openDims({ ...inner, scope }, type);
     const shape = shapeOf({ ...inner, scope }, type, port.name.name);
     if (!shape) return undefined;
-    const value = tensor(ctx.session.graph.leaf('input', port.name.name, dtype, shape));
-    ctx.session.declared.set(value.node, type);
+    const value = tensor(session.graph.leaf('input', port.name.name, dtype, shape));
+    session.declared.set(value.node, type);
     inputs.set(port.name.name, value);
     given.set(port.name.name, { name: port.name, value, span: port.name.span });
   }

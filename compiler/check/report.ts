@@ -18,3 +18,16 @@ export function fail<C extends CheckCode>(ctx: Context, code: C, fields: CheckFi
   const shown = call && labels.some(inside) ? [at(call, 'in this call'), ...labels.map((l) => ({ ...l, primary: false }))] : labels;
   return ctx.session.reporter.report(code, fields, shown);
 }
+
+/**
+ * Sizes whose arithmetic leaves the integers that can be counted exactly are thrown by `shape/`, deep inside of proofs;
+ * here they become a problem of the text. (A stack that is exhausted is a RangeError too, and also the text's fault.)
+ */
+export function withinRange<T>(ctx: Context, span: Span, body: () => T, otherwise: (p: Poison) => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return otherwise(fail(ctx, 'E0415', { what: 'the sizes here are too large' }, at(span, 'too large')));
+  }
+}

@@ -7,7 +7,7 @@ import type { Poly } from '../shape/poly.ts';
 import { asConstant, constant } from '../shape/poly.ts';
 import { toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
-import { dtypeOf, shapeOf, tensorType } from './dims.ts';
+import { dtypeOf, largest, shapeOf, tensorType } from './dims.ts';
 import { also, at, fail } from './report.ts';
 import { broadcastShape, castTo, showAll, spreadTo } from './tensor.ts';
 import type { Context, Instance, TensorEntry, Value } from './values.ts';
@@ -33,6 +33,8 @@ export function keep(ctx: Context, instance: Instance, p: Port): Value {
   const sizes = shape.map(asConstant);
   if (ctx.session.abstract) return tensor(ctx.session.graph.leaf(p.role === 'param' ? 'param' : 'state', path, dtype, shape));
   if (sizes.some((n) => n === undefined)) return fail(ctx, 'E0306', { name: path, dims: showAll(shape) }, at(type.span, `[${showAll(shape).join(', ')}]`));
+  const elements = sizes.reduce<number>((n, d) => n * (d ?? 1), 1);
+  if (elements > largest) return fail(ctx, 'E0415', { what: `\`${path}\` would have ${elements} elements` }, at(type.span, `[${showAll(shape).join(', ')}]`));
   const initial = initialValue(ctx, p, path, dtype, shape);
   if (initial?.kind !== 'tensor') return poison;
   const entry = makeEntry(ctx, { path, role: p.role === 'param' ? 'param' : 'state', dtype, shape: sizes as number[], initial: initial.node, span: p.name.span });
