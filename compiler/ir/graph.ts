@@ -66,7 +66,7 @@ export interface MapNode extends Base {
   readonly fn: ScalarOp;
 }
 
-/** One condition of a guard: `value >= 0` or `value == 0`. */
+/** One condition of a guard: `value >= 0` or `value == 0`; over the same names as a view's index. */
 export interface Condition {
   readonly kind: 'ge' | 'eq';
   readonly value: Poly;

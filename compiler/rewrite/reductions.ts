@@ -221,9 +221,9 @@ function guardOnce(node: Reduce, x: Node, make: Maker): Node | undefined {
   const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
   if (divisors.length > 0 || factors.length < 2) return undefined;
   for (const [i, factor] of factors.entries()) {
+    if (!factors.some((other, k) => k !== i && isGuardedBy(other, factor))) continue;
     const bare = withoutGuard(make.graph, factor);
-    const guarded = bare && factors.some((other, k) => k !== i && isGuardedBy(other, factor));
-    const body = guarded && product(make, factors.with(i, bare));
+    const body = bare && product(make, factors.with(i, bare));
     if (!body) continue;
     const sum = make.graph.reduce('sum', body, node.count);
     return negative ? make.map('neg', sum) : sum;
@@ -244,6 +244,7 @@ function withoutGuard(graph: Graph, node: Node): Node | undefined {
 const isGuardedBy = (other: Node, node: Node): boolean =>
   other.op === 'view' &&
   node.op === 'view' &&
+  node.guard.length > 0 &&
   other.fill === 0 &&
   node.fill === 0 &&
   node.guard.every((c) => other.guard.some((d) => c.kind === d.kind && equal(c.value, d.value)));
