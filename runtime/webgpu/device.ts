@@ -145,8 +145,11 @@ export class GpuDevice {
 
   async #compile(label: string, code: string, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
     this.stats.pipelinesCreated++;
+    this.device.pushErrorScope('validation');
     const module = this.device.createShaderModule({ label, code });
+    const invalid = this.device.popErrorScope();
     try {
+      await this.waitFor(invalid);
       return await this.device.createComputePipelineAsync({
         label,
         layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),

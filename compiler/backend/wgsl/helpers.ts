@@ -93,23 +93,23 @@ const helpers = {
   return p * z * x + x;
 }`,
   },
-  /** Cephes' erff within |x| < 1; beyond, 1 - erfc with the Chebyshev fit of Numerical Recipes (1.2e-7). */
+  /** Cephes' erff within |x| < 1 (NaN too); beyond, 1 - erfc with the Chebyshev fit of Numerical Recipes (1.2e-7). */
   nn_erf: {
     needs: [],
     code: `fn nn_erf(x: f32) -> f32 {
   let a = abs(x);
-  if (a < 1.0) {
-    let z = x * x;
-    let p = (((((7.853861353153693e-5 * z - 8.010193625184903e-4) * z + 5.188327685732524e-3) * z
-      - 2.685381193529856e-2) * z + 1.128358514861418e-1) * z - 3.761262582423300e-1) * z + 1.128379165726710;
-    return x * p;
+  if (a >= 1.0) {
+    let b = min(a, 10.0);
+    let t = 1.0 / (1.0 + 0.5 * b);
+    let s = 1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 + t * (0.27886807
+      + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))));
+    let y = 1.0 - t * exp(-b * b - 1.26551223 + t * s);
+    return select(y, -y, x < 0.0);
   }
-  let b = min(a, 10.0);
-  let t = 1.0 / (1.0 + 0.5 * b);
-  let s = 1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 + t * (0.27886807
-    + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))));
-  let y = 1.0 - t * exp(-b * b - 1.26551223 + t * s);
-  return select(select(y, -y, x < 0.0), x, x != x);
+  let z = x * x;
+  let p = (((((7.853861353153693e-5 * z - 8.010193625184903e-4) * z + 5.188327685732524e-3) * z
+    - 2.685381193529856e-2) * z + 1.128358514861418e-1) * z - 3.761262582423300e-1) * z + 1.128379165726710;
+  return x * p;
 }`,
   },
   /** Whole exponents by repeated squaring (exact where the products are), others by exp2 and log2. */

@@ -78,12 +78,15 @@ export function printConstant(dtype: DType, value: number): string | undefined {
 const wrapNegative = (value: number, suffix: string): string =>
   value < 0 ? `(${value}${suffix})` : `${value}${suffix}`;
 
+const MOST = (2 - 2 ** -23) * 2 ** 127;
+
 /** The shortest decimal that is this f32. */
 function printFloat(value: number): string {
   if (Object.is(value, -0)) return '(-0f)';
-  for (let digits = 1; digits < 9; digits++) {
+  for (let digits = 1; digits <= 9; digits++) {
     const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return wrapNegative(short, 'f');
+    // WGSL refuses a decimal beyond the largest f32, though it would round to it.
+    if (Math.fround(short) === value && Math.abs(short) <= MOST) return wrapNegative(short, 'f');
   }
-  return wrapNegative(Number(value.toPrecision(9)), 'f');
+  return wrapNegative(value, 'f');
 }
