@@ -4,7 +4,13 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { catalogue, problemToJson, renderProblems } from '../../compiler/diagnostics/index.ts';
+import {
+  type Catalogue,
+  catalogue,
+  problemToJson,
+  renderProblems,
+} from '../../compiler/diagnostics/index.ts';
+import { runtimeProblems } from '../../runtime/problems.ts';
 import { checkFiles } from '../support/check.ts';
 import { mulberry32 } from '../support/weights.ts';
 import { samples } from './samples.ts';
@@ -28,6 +34,9 @@ class Dice {
     return items[this.below(items.length)]!;
   }
 }
+
+/** The data of a task is looked at too. */
+const rows: Catalogue = { ...catalogue, ...runtimeProblems };
 
 type Files = ReadonlyMap<string, string>;
 
@@ -95,10 +104,12 @@ describe('random mutations', () => {
         try {
           const { problems, sources } = checkFiles(files);
           for (const problem of problems) {
-            expect(Object.keys(catalogue)).toContain(problem.code);
-            JSON.stringify(problemToJson(problem, sources));
+            expect(Object.keys(rows)).toContain(problem.code);
+            JSON.stringify(problemToJson(problem, sources, rows));
           }
-          expect(renderProblems(problems, sources, { color: false })).not.toMatch(/\bundefined\b|\[object/);
+          expect(renderProblems(problems, sources, { color: false, catalogue: rows })).not.toMatch(
+            /\bundefined\b|\[object/,
+          );
         } catch (error) {
           throw new Error(message(), { cause: error });
         }
