@@ -1,4 +1,5 @@
 /** What each stage of the compiler makes of a task, as text. */
+import { printWasm } from '../compiler/backend/wasm/index.ts';
 import type { Model, TaskGraphs } from '../compiler/check/index.ts';
 import { elaborateTask } from '../compiler/check/index.ts';
 import { compileTask, optimise } from '../compiler/compile.ts';
@@ -31,7 +32,7 @@ const printers: { readonly [S in Stage]: (subject: Subject) => string } = {
   schedule: (subject) => eachSchedule(subject, printSchedule),
   kernels: (subject) => eachSchedule(subject, printKernels),
   wgsl: (subject) => codeOf({ ...subject, target: 'webgpu' }, printWgsl),
-  wat: (subject) => codeOf({ ...subject, target: 'wasm' }, printWasm),
+  wat: (subject) => wat({ ...subject, target: 'wasm' }),
   plan: (subject) => `${JSON.stringify(compile(subject), withoutBytes, 2)}\n`,
 };
 
@@ -107,12 +108,16 @@ function printWgsl({ name, code }: Plan): string {
   return shaders.map(([kernel, text]) => `// ${name}: ${kernel}\n${text}\n`).join('\n');
 }
 
-/** Wasm has no printer of its own here: what its functions are, and how large. */
-function printWasm({ name, code, dispatches }: Plan): string {
-  const bytes = code.kind === 'wasm' ? code.bytes.length : 0;
-  return [
-    `;; ${name}: a module of ${bytes} bytes`,
-    ...dispatches.map((d) => `(export "${d.entry}") ;; ${d.name}`),
-    '',
-  ].join('\n');
+function wat(subject: Subject): string {
+  const { plans } = compile(subject);
+  return eachSchedule(subject, (name, { kernels, buffers }) => {
+    const dims = plans[name]?.dims ?? [];
+    const text = printWasm(
+      kernels.map((k) => k.kernel),
+      dims,
+      buffers.length,
+      { relaxed: false },
+    );
+    return `;; ${name}\n${text}\n`;
+  });
 }

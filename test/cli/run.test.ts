@@ -231,7 +231,7 @@ describe('nnetc explain', () => {
         schedule: 'kernels',
         kernels: 'contract',
         wgsl: '@compute',
-        wat: 'export',
+        wat: '(func $',
         plan: '"dispatches"',
       };
       expect(out).toContain(marks[stage as keyof typeof marks]);
