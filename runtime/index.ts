@@ -17,5 +17,6 @@ export type { RunState } from './state.ts';
 export type { RunStore } from './store.ts';
 export { MemoryStore } from './store.ts';
 export type { Tensor } from './tensor.ts';
+export { tensor } from './tensor.ts';
 export type { RunOptions, RunResult } from './train.ts';
 export { runTask } from './train.ts';

@@ -1,17 +1,23 @@
-/** `nnetc compile FILE -o OUT.ts`: a model as a typed ES module with its plans and kernels inside. */
+/** `nnetc compile FILE -o OUT.ts`: a model, with its training step where a task trains it, as a typed ES module. */
 import { basename, resolve } from 'node:path';
 import type { Model } from '../../compiler/check/index.ts';
 import { modelsOf, tasksOf } from '../../compiler/check/index.ts';
-import { printModule } from '../../compiler/emit/module.ts';
+import type { CompiledTask } from '../../compiler/compile.ts';
 import { compileModel, compileTask } from '../../compiler/compile.ts';
-import type { ModelInfo, Program, TaskInfo } from '../../compiler/plan.ts';
+import { printModule, type ModuleParts } from '../../compiler/emit/module.ts';
+import type { FitStep, ModelInfo, Plan, Program } from '../../compiler/plan.ts';
 import { writeAtomically } from '../../runtime/disk.ts';
 import { loadFile, pick, shown } from '../compilation.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
-import { bytes } from '../numbers.ts';
 import type { Options } from '../program.ts';
 import type { Terminal } from '../terminal.ts';
+
+/** Modules must run on every engine, so their Wasm has no relaxed SIMD. */
+const targets = [
+  { target: 'wasm', relaxed: false },
+  { target: 'webgpu', relaxed: false },
+] as const;
 
 export async function compileModule(
   terminal: Terminal,
@@ -19,108 +25,96 @@ export async function compileModule(
   options: Options,
 ): Promise<ExitCode> {
   const [file = ''] = args;
-  const out = options.output ?? `${basename(file).replace(/\.nnet$/, '')}.ts`;
-  if (!/\.[cm]?ts$/.test(out))
-    throw new UsageError(`"${out}" is not a name for a TypeScript module`, 'it should end with .ts');
   const model = loadFile(terminal, file, options);
-  const made = compiled(terminal, model, file, options);
-  const text = printModule({ source: file, ...made });
-  const path = resolve(terminal.cwd, out);
-  const formatted = await format(text, path);
-  writeAtomically(path, [Buffer.from(formatted)]);
-  terminal.out.write(`wrote ${out} (${bytes(Buffer.byteLength(formatted))})\n`);
+  const name = pick('model', options.model, modelsOf(model), file, undefined);
+  const task = taskOf(model, options, file);
+  const parts = {
+    source: basename(file),
+    doc: docOf(model, name),
+    ...partsOf(terminal, model, name, task, options),
+  };
+  const out = options.output ?? `${basename(file).replace(/\.nnet$/, '')}.ts`;
+  if (out.endsWith('.nnet'))
+    throw new UsageError(`"${out}" is a program`, 'name a TypeScript file: -o net.ts');
+  const text = await formatted(printModule(parts), resolve(terminal.cwd, out));
+  if (out === '-') terminal.out.write(text);
+  else {
+    writeAtomically(resolve(terminal.cwd, out), [Buffer.from(text)]);
+    const training = parts.programs.wasm.plans['train'] ? 'inference and training step' : 'inference';
+    terminal.out.write(`${name} (${training}) -> ${out}, ${Math.ceil(text.length / 1024)} KB\n`);
+  }
   return exitCodes.done;
 }
 
-interface Made {
-  readonly name: string;
-  readonly doc: string | undefined;
+/** The task whose `fit` gives the training step: the named one, else the only one, else `train`, else none. */
+function taskOf(model: Model, options: Options, file: string): string | undefined {
+  const tasks = tasksOf(model);
+  if (options.task !== undefined) return pick('task', options.task, tasks, file, undefined);
+  return tasks.length === 1 ? tasks[0] : tasks.find((t) => t === 'train');
+}
+
+type TargetParts = Pick<ModuleParts, 'name' | 'metrics'> & {
   readonly programs: { readonly wasm: Program; readonly webgpu: Program };
-  readonly metrics: readonly string[];
-}
+};
 
-const targets = {
-  wasm: { target: 'wasm', relaxed: false },
-  webgpu: { target: 'webgpu', relaxed: false },
-} as const;
-
-/** The model with the training step of the task that trains it, where there is one. */
-function compiled(terminal: Terminal, model: Model, file: string, options: Options): Made {
-  const sets = options.set;
-  const task = taskOf(terminal, model, file, options);
-  if (task === undefined) {
-    const name = pick('model', options.model, modelsOf(model), file, undefined);
-    const make = (target: keyof typeof targets): Program =>
-      shown(terminal, compileModel(model, name, { ...targets[target], sets }), options).program;
-    return {
-      name,
-      doc: docOf(model, name),
-      programs: { wasm: make('wasm'), webgpu: make('webgpu') },
-      metrics: [],
-    };
-  }
-  const made = {
-    wasm: shown(terminal, compileTask(model, task, { ...targets.wasm, sets }), options),
-    webgpu: shown(terminal, compileTask(model, task, { ...targets.webgpu, sets }), {
-      ...options,
-      json: false,
-    }),
-  };
-  const { info } = made.wasm;
-  const used = modelIn(info, file, options.model);
-  const fit = info.steps.find((step) => step.kind === 'fit');
-  return {
-    name: used.declaration,
-    doc: docOf(model, used.declaration),
-    programs: {
-      wasm: embedded(made.wasm.program, used, fit?.train),
-      webgpu: embedded(made.webgpu.program, used, fit?.train),
-    },
-    metrics: fit?.metrics ?? [],
-  };
-}
-
-/** The task to take the training step from: the named one, the only one, `train`; none where the file has none. */
-function taskOf(terminal: Terminal, model: Model, file: string, options: Options): string | undefined {
-  const known = tasksOf(model);
-  if (known.length === 0 && options.task === undefined) return undefined;
-  const task = pick('task', options.task, known, file, 'train');
-  if (options.task !== undefined || options.model === undefined) return task;
-  // A model was named: the task counts only if it uses it.
-  const { info } = shown(
-    terminal,
-    compileTask(model, task, { target: 'reference', relaxed: false, sets: options.set }),
-    options,
+function partsOf(
+  terminal: Terminal,
+  model: Model,
+  name: string,
+  task: string | undefined,
+  options: Options,
+): TargetParts {
+  const sets = options.set ?? {};
+  const trained = targets.map((t) =>
+    task === undefined ? undefined : shown(terminal, compileTask(model, task, { ...t, sets }), options),
   );
-  return info.models.some((m) => m.declaration === options.model) ? task : undefined;
-}
-
-function modelIn(info: TaskInfo, file: string, asked: string | undefined): ModelInfo {
-  const names = info.models.map((m) => m.declaration);
-  const name = pick('model', asked, names, file, undefined);
-  return info.models[names.indexOf(name)]!;
-}
-
-/** The plans a program's own loop needs, under the names that the runtime knows. */
-function embedded(program: Program, model: ModelInfo, train: string | undefined): Program {
-  const wanted = { init: 'init', predict: model.predict, ...(train !== undefined && { train }) };
-  const plans = Object.entries(wanted).flatMap(([name, plan]) => {
-    const found = program.plans[plan];
-    return found ? [[name, { ...found, name }] as const] : [];
+  const programs = targets.map((t, i) => {
+    const compiled = trained[i];
+    const used = compiled && soleUse(compiled, name);
+    if (compiled && used) return programOf(compiled, used);
+    return shown(terminal, compileModel(model, name, { ...t, sets: task === undefined ? sets : {} }), options)
+      .program;
   });
-  return { ...program, plans: Object.fromEntries(plans) };
+  const [wasm, webgpu] = programs as [Program, Program];
+  const [first] = trained;
+  return {
+    name,
+    metrics: (first && soleUse(first, name) && fitOf(first)?.metrics) ?? [],
+    programs: { wasm, webgpu },
+  };
+}
+
+/** The model in the task, when it is the only one there: then the task's training step is the model's own. */
+function soleUse({ info }: CompiledTask, name: string): ModelInfo | undefined {
+  const [only] = info.models;
+  return info.models.length === 1 && only?.declaration === name ? only : undefined;
+}
+
+const fitOf = ({ info }: CompiledTask): FitStep | undefined =>
+  info.steps.find((s): s is FitStep => s.kind === 'fit');
+
+/** The plans a module needs, under the names it knows. */
+function programOf(task: CompiledTask, used: ModelInfo): Program {
+  const { plans } = task.program;
+  const chosen = {
+    init: plans['init'],
+    predict: plans[used.predict],
+    train: plans[fitOf(task)?.train ?? ''],
+  };
+  const kept = Object.entries(chosen).filter((e): e is [string, Plan] => e[1] !== undefined);
+  return {
+    ...task.program,
+    plans: Object.fromEntries(kept.map(([name, plan]) => [name, { ...plan, name }])),
+  };
 }
 
 function docOf(model: Model, name: string): string | undefined {
-  const declaration = model.module?.syntax.declarations.find(
-    (d) => d.kind === 'model' && d.name.name === name,
-  );
-  return declaration?.kind === 'model' ? declaration.doc : undefined;
+  const found = model.module?.syntax.declarations.find((d) => d.kind === 'model' && d.name.name === name);
+  return found?.kind === 'model' ? found.doc : undefined;
 }
 
-/** As the project formats its own code. */
-async function format(text: string, path: string): Promise<string> {
+async function formatted(text: string, path: string): Promise<string> {
   const prettier = await import('prettier');
-  const config = await prettier.resolveConfig(path);
-  return await prettier.format(text, { ...config, filepath: path });
+  const style = await prettier.resolveConfig(path);
+  return prettier.format(text, { ...style, parser: 'typescript' });
 }

@@ -142,8 +142,10 @@ export class WasmSession implements Session {
     this.layout = layOut(this.program, this.reserved, 1);
     this.grow(this.layout.total);
     for (const [name, layout] of this.layout.plans) {
-      const bound = this.loaded.get(name)?.bound;
-      this.loaded.set(name, { ...this.instantiate(name, layout), ...(bound && { bound }) });
+      const before = this.loaded.get(name);
+      const made = this.instantiate(name, layout);
+      made.dims.forEach((global, i) => (global.value = Number(before?.dims[i]?.value ?? 0)));
+      this.loaded.set(name, { ...made, ...(before?.bound && { bound: before.bound }) });
     }
   }
 
