@@ -34,9 +34,8 @@ class ReferenceSession implements Session {
     this.tensors = new Map(program.tensors.map((t) => [t.path, new Float64Array(elements(t.shape))]));
   }
 
-  reserve(name: string, dims: Dims): Promise<void> {
+  async reserve(name: string, dims: Dims): Promise<void> {
     this.bind(planOf(this.program, name), dims);
-    return Promise.resolve();
   }
 
   run(
@@ -62,7 +61,7 @@ class ReferenceSession implements Session {
     for (const [path, value] of updates) this.tensors.set(path, value);
   }
 
-  output(name: string, port: string): Promise<Data> {
+  async output(name: string, port: string): Promise<Data> {
     this.checkOpen();
     const plan = planOf(this.program, name);
     const { dtype } = outputOf(plan, port);
@@ -72,20 +71,19 @@ class ReferenceSession implements Session {
         plan: name,
         port,
       });
-    return Promise.resolve(arrayOf(dtype).from(value));
+    return arrayOf(dtype).from(value);
   }
 
-  read(path: string): Promise<Data> {
+  async read(path: string): Promise<Data> {
     this.checkOpen();
     const { dtype } = tensorOf(this.program, path);
-    return Promise.resolve(arrayOf(dtype).from(this.tensors.get(path) ?? []));
+    return arrayOf(dtype).from(this.tensors.get(path) ?? []);
   }
 
-  write(path: string, data: Data): Promise<void> {
+  async write(path: string, data: Data): Promise<void> {
     this.checkOpen();
     checkTensor(tensorOf(this.program, path), data);
     this.tensors.set(path, Float64Array.from(data));
-    return Promise.resolve();
   }
 
   close(): void {
