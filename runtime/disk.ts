@@ -41,16 +41,13 @@ const temporaryPattern = /^\..+\.(\d+)\.tmp$/;
  * Replaces the file `path` by the concatenation of `chunks`.
  * @throws RuntimeError E0805; the old file is then untouched and no temporary file is left
  */
-export function writeAtomically(path: string, chunks: Iterable<Uint8Array>, disk: Disk = nodeDisk): void {
+export function writeAtomically(path: string, chunks: readonly Uint8Array[], disk: Disk = nodeDisk): void {
   const temporary = join(dirname(path), temporaryName(basename(path)));
-  let wanted = 0;
+  const wanted = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   try {
     const fd = disk.open(temporary, 'w');
     try {
-      for (const chunk of chunks) {
-        wanted += chunk.length;
-        writeFully(disk, fd, chunk);
-      }
+      for (const chunk of chunks) writeFully(disk, fd, chunk);
       disk.sync(fd);
     } finally {
       disk.close(fd);
