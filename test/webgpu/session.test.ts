@@ -1,0 +1,378 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
+import { sizeOf } from '../../compiler/ir/serialise.ts';
+import type { Kernel } from '../../compiler/kernel/kernel.ts';
+import type { Plan, PlanBuffer, Program } from '../../compiler/plan.ts';
+import { multiply, symbol } from '../../compiler/shape/poly.ts';
+import { RuntimeError } from '../../runtime/errors.ts';
+import type { WebgpuSession } from '../../runtime/webgpu.ts';
+import { GpuDevice, openWebgpu } from '../../runtime/webgpu.ts';
+import {
+  at,
+  cast,
+  constant,
+  load,
+  local,
+  map,
+  op,
+  reduce,
+  reduction,
+  rows,
+  store,
+} from '../support/kernel-build.ts';
+import { describeGpu, nullGpu, softwareGpu, softwareGpuEnv } from '../support/swiftshader.ts';
+import { expectClose, softwareGpuDevice } from './run.ts';
+
+// step: h = x * w + seed (in the arena); loss = mean(h); w' = w - 0.1 * sum(h)  (w: f32[3], x: f32[batch, 3])
+const N = 3;
+
+const hidden = rows(
+  'hidden',
+  ['r f32', 'r f32', 'r i32', 'w f32'],
+  { b: 'batch', i: N },
+  map(
+    {},
+    store(
+      3,
+      at(['batch', N], 'b', 'i'),
+      op(
+        'add',
+        op('mul', load(0, at(['batch', N], 'b', 'i')), load(1, 'i')),
+        cast(load(2, 0, { dtype: 'i32' }), 'f32'),
+      ),
+    ),
+  ),
+);
+const loss = rows(
+  'loss',
+  ['r f32', 'w f32'],
+  {},
+  reduce({ b: 'batch', i: N }, reduction('total', 'sum', load(0, at(['batch', N], 'b', 'i')))),
+  map({}, store(1, 0, local('total'))),
+);
+const update = rows(
+  'update',
+  ['r f32', 'u f32'],
+  { i: N },
+  reduce({ b: 'batch' }, reduction('g', 'sum', load(0, at(['batch', N], 'b', 'i')))),
+  map({}, store(1, 'i', op('sub', load(1, 'i'), op('mul', constant(0.125), local('g'))))),
+);
+
+/** `buffers`: for each kernel, which buffer of the plan each of its buffers is. */
+const dispatch = (kernel: Kernel, buffers: readonly number[]) => {
+  const { entry, workgroups } = emitWgsl(kernel, ['batch']);
+  const [x, y, z] = workgroups;
+  return {
+    name: kernel.name,
+    entry,
+    buffers,
+    units: 1,
+    workgroups: [sizeOf(x), sizeOf(y), sizeOf(z)] as const,
+    flops: 0,
+  };
+};
+
+const size = sizeOf(multiply(symbol('batch'), N));
+const arena = (
+  name: string,
+  dtype: 'f32' | 'i32',
+  of: PlanBuffer['size'],
+  first: number,
+  last: number,
+): PlanBuffer => ({
+  name,
+  dtype,
+  size: of,
+  place: { kind: 'arena', first, last },
+});
+
+const step: Plan = {
+  name: 'step',
+  target: 'webgpu',
+  dims: ['batch'],
+  inputs: [{ name: 'x', dtype: 'f32', shape: ['batch', N], buffer: 0 }],
+  outputs: [
+    { name: 'h', dtype: 'f32', shape: ['batch', N], buffer: 3 },
+    { name: 'loss', dtype: 'f32', shape: [], buffer: 4 },
+  ],
+  clocks: [{ name: 'seed', dtype: 'i32', shape: [], buffer: 2 }],
+  buffers: [
+    arena('x', 'f32', size, -1, 0),
+    { name: 'w', dtype: 'f32', size: N, place: { kind: 'store', store: 1 } },
+    arena('seed', 'i32', 1, -1, 0),
+    arena('h', 'f32', size, 0, 3),
+    arena('loss', 'f32', 1, 1, 3),
+  ],
+  dispatches: [dispatch(hidden, [0, 1, 2, 3]), dispatch(loss, [3, 4]), dispatch(update, [3, 1])],
+  code: {
+    kind: 'wgsl',
+    shaders: Object.fromEntries([hidden, loss, update].map((k) => [k.name, emitWgsl(k, ['batch']).code])),
+  },
+};
+
+const program: Program = {
+  format: 1,
+  stores: [
+    { name: 'other', dtype: 'i32', size: 100 },
+    { name: 'w', dtype: 'f32', size: N },
+  ],
+  tensors: [
+    { path: 'first', role: 'state', dtype: 'i32', shape: [2, 5], store: 0, offset: 0 },
+    { path: 'second', role: 'state', dtype: 'i32', shape: [3], store: 0, offset: 10 },
+    { path: 'w', role: 'param', dtype: 'f32', shape: [N], store: 1, offset: 0 },
+  ],
+  plans: { step },
+};
+
+/** The step in plain arithmetic. */
+class Expected {
+  w: readonly number[];
+  h: number[] = [];
+  loss = 0;
+  constructor(w: readonly number[]) {
+    this.w = w;
+  }
+  run(x: ArrayLike<number>, seed: number): void {
+    this.h = Array.from(x, (v, i) => v * this.w[i % N]! + seed);
+    this.loss = this.h.reduce((a, b) => a + b, 0);
+    this.w = this.w.map(
+      (w, i) => w - 0.125 * this.h.filter((_, j) => j % N === i).reduce((a, b) => a + b, 0),
+    );
+  }
+}
+
+let device: GpuDevice;
+beforeAll(async () => {
+  device = await softwareGpuDevice();
+});
+afterAll(() => device.close());
+
+const batchOf = (batch: number, scale = 1): Float32Array =>
+  Float32Array.from({ length: batch * N }, (_, i) => (((i * 7) % 5) - 2) * scale);
+
+async function open(): Promise<{ session: WebgpuSession; expected: Expected }> {
+  const session = device.load(program);
+  await session.write('w', Float32Array.of(1, 2, 3));
+  return { session, expected: new Expected([1, 2, 3]) };
+}
+
+describeGpu('a WebGPU session', () => {
+  it('runs a plan: inputs, clocks, outputs, stores', async () => {
+    const { session, expected } = await open();
+    for (const [batch, seed] of [
+      [4, 1],
+      [1, 0],
+      [2, -3],
+    ] as const) {
+      const x = batchOf(batch, 0.25);
+      await session.run('step', { batch }, { x }, { seed });
+      expected.run(x, seed);
+      expectClose(await session.output('step', 'h'), expected.h);
+      expectClose(await session.output('step', 'loss'), [expected.loss]);
+      expectClose(await session.read('w'), expected.w);
+    }
+    session.close();
+  });
+
+  it('runs an empty batch', async () => {
+    const { session } = await open();
+    await session.run('step', { batch: 0 }, { x: new Float32Array(0) });
+    expect(await session.output('step', 'h')).toEqual(new Float32Array(0));
+    expect(await session.output('step', 'loss')).toEqual(Float32Array.of(0));
+    expect(await session.read('w')).toEqual(Float32Array.of(1, 2, 3));
+    session.close();
+  });
+
+  it('creates nothing after the first run, and submits once a run', async () => {
+    const { session, expected } = await open();
+    await session.reserve('step', { batch: 8 });
+    const first = batchOf(8, 0.1);
+    await session.run('step', { batch: 8 }, { x: first });
+    expected.run(first, 0);
+    await session.output('step', 'loss');
+    const before = session.stats();
+    let runs = 0;
+    for (let i = 0; i < 20; i++)
+      for (const batch of [8, 3, 1]) {
+        const x = batchOf(batch, 0.01 * i);
+        const wait = session.run('step', { batch }, { x }, { seed: i % 2 });
+        if (wait) await wait;
+        expected.run(x, i % 2);
+        runs++;
+      }
+    const after = session.stats();
+    expect(after.submits - before.submits).toBe(runs);
+    expect(after.dispatches - before.dispatches).toBe(runs * step.dispatches.length);
+    expectClose(await session.read('w'), expected.w);
+    const { buffersCreated, pipelinesCreated, bindGroupsCreated } = session.stats();
+    expect({ buffersCreated, pipelinesCreated, bindGroupsCreated }).toEqual({
+      buffersCreated: before.buffersCreated,
+      pipelinesCreated: before.pipelinesCreated,
+      bindGroupsCreated: before.bindGroupsCreated,
+    });
+    session.close();
+  });
+
+  it('grows for larger dims, and keeps the order of what was asked', async () => {
+    const { session, expected } = await open();
+    const results: Promise<unknown>[] = [];
+    for (const batch of [1, 5, 300, 2]) {
+      const x = batchOf(batch, 1e-3);
+      results.push(Promise.resolve(session.run('step', { batch }, { x }, { seed: 1 })));
+      expected.run(x, 1);
+      // The inputs are the caller's again.
+      x.fill(NaN);
+    }
+    const w = session.read('w');
+    await Promise.all(results);
+    expectClose(await w, expected.w);
+    session.close();
+  });
+
+  it('reads what was there when it was asked', async () => {
+    const { session } = await open();
+    await session.reserve('step', { batch: 2 });
+    const x = batchOf(2);
+    void session.run('step', { batch: 2 }, { x }, { seed: 1 });
+    const h = session.output('step', 'h');
+    const w = session.read('w');
+    void session.run('step', { batch: 2 }, { x: batchOf(2, 5) }, { seed: 9 });
+    await session.write('w', Float32Array.of(0, 0, 0));
+    const expected = new Expected([1, 2, 3]);
+    expected.run(x, 1);
+    expectClose(await h, expected.h);
+    expectClose(await w, expected.w);
+    expect(await session.read('w')).toEqual(new Float32Array(3));
+    session.close();
+  });
+
+  it('stores tensors at their offsets, zeros at first', async () => {
+    const { session } = await open();
+    expect(await session.read('first')).toEqual(new Int32Array(10));
+    await session.write('second', Int32Array.of(7, -8, 9));
+    await session.write(
+      'first',
+      Int32Array.from({ length: 10 }, (_, i) => i),
+    );
+    const [first, second, w] = await Promise.all(['first', 'second', 'w'].map((path) => session.read(path)));
+    expect(first).toEqual(Int32Array.from({ length: 10 }, (_, i) => i));
+    expect(second).toEqual(Int32Array.of(7, -8, 9));
+    expect(w).toEqual(Float32Array.of(1, 2, 3));
+    session.close();
+  });
+
+  it('names mistakes', async () => {
+    const { session } = await open();
+    const x = batchOf(2);
+    const code = async (work: () => unknown): Promise<string> => {
+      try {
+        await work();
+      } catch (error) {
+        if (error instanceof RuntimeError) return error.code;
+        throw error;
+      }
+      return 'nothing';
+    };
+    expect(await code(() => session.run('stop', { batch: 2 }, { x }))).toBe('unknown-plan');
+    expect(await code(() => session.run('step', {}, { x }))).toBe('missing-dimension');
+    expect(await code(() => session.run('step', { batch: -1 }, { x }))).toBe('bad-dimension');
+    expect(await code(() => session.run('step', { batch: 3 }, { x }))).toBe('input-length');
+    expect(await code(() => session.run('step', { batch: 2 }, {}))).toBe('missing-input');
+    expect(await code(() => session.output('step', 'loss'))).toBe('no-output-yet');
+    expect(await code(() => session.output('step', 'los'))).toBe('unknown-output');
+    expect(await code(() => session.read('v'))).toBe('unknown-tensor');
+    expect(await code(() => session.write('w', new Float32Array(4)))).toBe('tensor-length');
+    expect(await code(() => session.write('w', new Int32Array(3)))).toBe('tensor-type');
+    expect(await code(() => session.reserve('step', { batch: 2 ** 30 }))).toBe('out-of-memory');
+    // The session lives on.
+    await session.run('step', { batch: 2 }, { x });
+    session.close();
+    expect(await code(() => session.run('step', { batch: 2 }, { x }))).toBe('closed');
+    expect(await code(() => session.read('w'))).toBe('closed');
+  });
+
+  it('refuses what was compiled for another target', async () => {
+    const code = { kind: 'wasm', bytes: new Uint8Array(0), scratchBytes: 0, relaxed: false } as const;
+    const session = device.load({ ...program, plans: { step: { ...step, target: 'wasm', code } } });
+    await expect(session.reserve('step', { batch: 1 })).rejects.toMatchObject({ code: 'wrong-target' });
+    session.close();
+  });
+
+  it('reports a shader that does not compile, and goes on', async () => {
+    const shaders = { hidden: 'fn main() { let x: f32 = 1u; }', loss: '', update: '' };
+    const session = device.load({
+      ...program,
+      plans: { step: { ...step, code: { kind: 'wgsl', shaders } } },
+    });
+    await expect(session.reserve('step', { batch: 1 })).rejects.toThrow(
+      /shader of `hidden` does not compile: .*1:/,
+    );
+    session.close();
+    const { session: next } = await open();
+    await next.run('step', { batch: 1 }, { x: batchOf(1) });
+    next.close();
+  });
+
+  it('says that the device was lost', async () => {
+    const other = await softwareGpuDevice();
+    const session = other.load(program);
+    await session.run('step', { batch: 1 }, { x: batchOf(1) });
+    const pending = session.output('step', 'loss');
+    other.device.destroy();
+    await expect(pending).rejects.toMatchObject({ code: 'device-lost' });
+    await expect(session.read('w')).rejects.toMatchObject({ code: 'device-lost' });
+    expect(() => session.run('step', { batch: 1 }, { x: batchOf(1) })).toThrow(/lost/);
+    other.close();
+  });
+
+  it('lets the process end, with work under way', async () => {
+    const script = `
+      import { createServer } from 'vite';
+      const server = await createServer({ server: { middlewareMode: true }, appType: 'custom', logLevel: 'error' });
+      const { openWebgpu } = await server.ssrLoadModule('/runtime/webgpu.ts');
+      const device = await openWebgpu({ allowSoftware: true });
+      const session = device.load(JSON.parse(process.env.PROGRAM));
+      await session.run('step', { batch: 2 }, { x: new Float32Array(6) });
+      const pending = session.output('step', 'loss').catch((e) => e.code);
+      session.close();
+      console.log(await pending, device.name);
+      await server.close();`;
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    const env = { ...process.env, ...(await softwareGpuEnv()), PROGRAM: JSON.stringify(program) };
+    const args = ['--input-type=module', '--eval', script];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env, cwd: root, timeout: 25_000 });
+    expect(stdout).toMatch(/^(closed|device-lost) webgpu/);
+  });
+});
+
+describeGpu('finding a GPU', () => {
+  it.runIf(process.platform === 'linux' && process.arch === 'x64')(
+    'takes a software adapter only when allowed',
+    async () => {
+      const found = await openWebgpu({ gpu: await softwareGpu() });
+      expect(found).toEqual({ reason: expect.stringContaining('on the CPU') as string });
+    },
+  );
+
+  it('says when there is no adapter', async () => {
+    const none = { requestAdapter: () => Promise.resolve(null) } as unknown as GPU;
+    expect(await openWebgpu({ gpu: none })).toEqual({ reason: 'no WebGPU adapter was found' });
+  });
+
+  it('counts on the null backend too, which executes nothing', async () => {
+    const nothing = await openWebgpu({ gpu: await nullGpu(), allowSoftware: true });
+    if (!(nothing instanceof GpuDevice)) throw new Error(nothing.reason);
+    const session = nothing.load(program);
+    await session.run('step', { batch: 2 }, { x: batchOf(2) });
+    expect(session.stats()).toMatchObject({
+      dispatches: 3,
+      submits: 1,
+      pipelinesCreated: 3,
+      bindGroupsCreated: 3,
+    });
+    session.close();
+  });
+});
