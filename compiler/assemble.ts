@@ -67,8 +67,7 @@ const elements = (shape: readonly Poly[]): Poly => multiply(one, ...shape);
 function referencePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, number>): Plan {
   const nodes = topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]);
   const leaves = nodes.filter((n): n is Leaf => n.op === 'leaf');
-  const dims = new Set<string>();
-  for (const n of nodes) for (const d of n.shape) symbolsOf(d, dims);
+  const dims = dimsOfNodes(nodes);
   const host = leaves.filter((l) => !isKept(l));
   for (const l of leaves) if (isKept(l)) storeIndex(l, storeOf);
   const buffers: PlanBuffer[] = [...host, ...c.outputs.map((o) => o.node)].map((n, i) => ({
@@ -139,11 +138,21 @@ function devicePlan(
   };
 }
 
+/** Every dimension that a shape or an index expression of these nodes names. */
+function dimsOfNodes(nodes: readonly Node[]): Set<string> {
+  const names = new Set<string>();
+  for (const n of nodes) {
+    for (const d of n.shape) symbolsOf(d, names);
+    if (n.op === 'index') symbolsOf(n.value, names);
+    if (n.op === 'view' || n.op === 'scatter') for (const e of n.index) symbolsOf(e, names);
+    if (n.op === 'view') for (const g of n.guard) symbolsOf(g.value, names);
+  }
+  return new Set([...names].filter((name) => !/^[$@]/.test(name)));
+}
+
 /** Every dimension that a size or an index expression names. */
 function dimsOf(scheduled: Scheduled, c: Computation): string[] {
-  const names = new Set<string>();
-  for (const n of topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]))
-    for (const d of n.shape) symbolsOf(d, names);
+  const names = dimsOfNodes(topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]));
   for (const b of scheduled.buffers) symbolsOf(b.size, names);
   return [...names].sort();
 }
