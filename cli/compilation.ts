@@ -9,6 +9,7 @@ import {
 } from '../compiler/compile.ts';
 import type { Model, Settings } from '../compiler/check/index.ts';
 import { modelsOf, tasksOf } from '../compiler/check/index.ts';
+import { suggest } from '../compiler/diagnostics/suggest.ts';
 import type { Problem } from '../grammar/problem.ts';
 import type { SourceFile } from '../grammar/span.ts';
 import { problem } from '../runtime/problems.ts';
@@ -31,13 +32,13 @@ export function checkFile(
   terminal: Terminal,
   file: string,
 ): { readonly problems: readonly Problem[]; readonly sources: ReadonlyMap<string, SourceFile> } {
-  readText(resolve(terminal.cwd, file));
+  readText(resolve(terminal.cwd, file), file);
   return check(file, fileHost(terminal.cwd));
 }
 
 /** Reads a file with its imports. @throws RuntimeError E0702; Reported, when it has mistakes that were shown */
 export function loadFile(terminal: Terminal, file: string, settings: CompileSettings): Model {
-  readText(resolve(terminal.cwd, file));
+  readText(resolve(terminal.cwd, file), file);
   const model = load(file, fileHost(terminal.cwd));
   if (hasErrors(model.problems)) {
     showProblems(terminal, model.problems, model.sources, settings.json === true);
@@ -87,7 +88,8 @@ export function pick(
   const [only] = known;
   if (asked === undefined && only !== undefined && known.length === 1) return only;
   if (asked === undefined && preferred !== undefined && known.includes(preferred)) return preferred;
-  throw problem('E0906', { what, name: asked, file, known });
+  const near = asked === undefined ? undefined : suggest(asked, known);
+  throw problem('E0906', { what, name: asked, file, known, near });
 }
 
 /** The result, once its problems are shown. @throws Reported when there is none */

@@ -20,14 +20,14 @@ const reasons: Readonly<Record<string, string>> = {
 /** All codes: of the compiler, and of data files, which the compiler asks about. */
 const catalogue: Catalogue = { ...compilerCatalogue, ...runtimeProblems };
 
-/** The text of a file. @throws RuntimeError E0702 */
-export function readText(path: string): string {
+/** The text of a file; `name` is what the user calls it. @throws RuntimeError E0702 */
+export function readText(path: string, name: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
   } catch (error) {
-    if (error instanceof TypeError) throw problem('E0702', { file: path, reason: 'it is not UTF-8 text' });
+    if (error instanceof TypeError) throw problem('E0702', { file: name, reason: 'it is not UTF-8 text' });
     if (!(error instanceof Error && 'code' in error)) throw error;
-    throw problem('E0702', { file: path, reason: reasons[String(error.code)] ?? String(error.code) });
+    throw problem('E0702', { file: name, reason: reasons[String(error.code)] ?? String(error.code) });
   }
 }
 

@@ -203,7 +203,12 @@ export const runtimeProblems = {
         : (f['known'] as readonly string[]).length === 0
           ? `"${f['file']}" has no ${f['what']}`
           : `"${f['file']}" has several ${f['what']}s: name one`,
-    help: (f) => ((f['known'] as readonly string[]).length > 0 ? `there is ${list(f['known'])}` : undefined),
+    help: (f) =>
+      given(f['near'])
+        ? `did you mean \`${f['near']}\`?`
+        : (f['known'] as readonly string[]).length > 0
+          ? `there is ${list(f['known'])}`
+          : undefined,
   },
   E0907: {
     title: 'a task has nothing to do',

@@ -14,7 +14,7 @@ export async function fmt(terminal: Terminal, args: readonly string[], options: 
   let code: ExitCode = exitCodes.done;
   for (const path of args) {
     const stdin = path === '-';
-    const text = stdin ? readFileSync(0, 'utf8') : readText(resolve(terminal.cwd, path));
+    const text = stdin ? readFileSync(0, 'utf8') : readText(resolve(terminal.cwd, path), path);
     const formatted = format(terminal, path, text);
     if (formatted === undefined) code = exitCodes.wrong;
     else if (stdin && options.check !== true) terminal.out.write(formatted);

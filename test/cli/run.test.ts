@@ -328,6 +328,31 @@ describe('bad data', () => {
   });
 });
 
+describe('what to run', () => {
+  const run = async (...argv: string[]): Promise<string> => {
+    const { code, out, err } = await nnetc('run', ...argv);
+    expect([code, out]).toEqual([1, '']);
+    return err;
+  };
+
+  it('has to be there and to be clear', async () => {
+    expect(await run('missing.nnet')).toContain('"missing.nnet" cannot be read: it does not exist');
+    expect(await run('tiny.nnet', 'trian')).toMatch(/no task `trian`[^]*did you mean `train`\?/);
+    writeFileSync(at('model.nnet'), program.slice(0, program.indexOf('task')));
+    expect(await run('model.nnet')).toContain('"model.nnet" has no task');
+    const task = program.slice(program.indexOf('task'));
+    writeFileSync(
+      at('two.nnet'),
+      `${program.replace('task train', 'task a')}\n${task.replace('task train', 'task b')}`,
+    );
+    expect(await run('two.nnet')).toMatch(/several tasks: name one[^]*there is `a`, `b`/);
+  });
+
+  it('keeps to the settings the task has', async () => {
+    expect(await run('tiny.nnet', '--set', 'lrr=1')).toMatch(/E0512[^]*did you mean `lr`/);
+  });
+});
+
 describe('bad checkpoints', () => {
   it('are explained', async () => {
     expect((await train('--epochs', '1')).code).toBe(0);
