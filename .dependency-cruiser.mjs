@@ -35,7 +35,12 @@ const parts = {
   'compiler/rewrite/': { may: ['compiler/ir/', 'compiler/shape/'], ...noPackages },
   'compiler/kernel/': { may: ['compiler/shape/'], mayType: ['compiler/ir/'], ...noPackages },
   'compiler/schedule/': { may: ['compiler/kernel/', 'compiler/ir/', 'compiler/shape/'], ...noPackages },
-  'compiler/backend/': { may: ['compiler/kernel/', 'compiler/shape/', 'compiler/plan.ts'], ...noPackages },
+  'compiler/backend/': {
+    may: ['compiler/kernel/', 'compiler/shape/', 'compiler/plan.ts'],
+    mayType: ['compiler/ir/'],
+    ...noPackages,
+  },
+  'compiler/emit/': { may: ['compiler/plan.ts'], ...noPackages },
   // compile.ts, passes.ts, index.ts and whatever else stands beside the folders put the stages together.
   'compiler/[^/]+$': { may: ['compiler/', 'grammar/'], ...noPackages },
   'runtime/': { may: ['compiler/plan.ts'], packages: ['webgpu'], node: true },
