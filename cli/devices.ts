@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import type { Program, Target } from '../compiler/plan.ts';
 import type { Session } from '../runtime/device.ts';
 import { problem } from '../runtime/problems.ts';
-import type { BackendChoice } from './program.ts';
+import type { BackendChoice } from './options.ts';
 
 /** A device before its program: the compiler needs to know what it compiles for. */
 export interface Chosen {

@@ -13,7 +13,7 @@ import { wasmTarget, webgpuTarget } from '../compiler/schedule/target.ts';
 import { format } from '../compiler/shape/poly.ts';
 import type { CompileSettings } from './compilation.ts';
 import { shown } from './compilation.ts';
-import type { Stage } from './program.ts';
+import type { Stage } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Subject {

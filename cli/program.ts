@@ -1,8 +1,9 @@
 /** The command line: its commands and options. What a command needs is imported when it is called. */
-import { existsSync, readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { ExitCode } from './exit.ts';
 import { exitCodes } from './exit.ts';
+import type { Options } from './options.ts';
+import { backendChoices, packageVersion, stages } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
 /** A command gets what commander parsed and gives an exit code; it may throw RuntimeError, UsageError or Reported. */
@@ -11,41 +12,6 @@ export type CommandBody = (
   args: readonly string[],
   options: Options,
 ) => Promise<ExitCode>;
-
-/** All options of all commands; each has the ones it declares. */
-export interface Options {
-  readonly backend: BackendChoice;
-  readonly threads?: number;
-  readonly seed?: number;
-  readonly epochs?: number;
-  readonly set: Readonly<Record<string, string>>;
-  readonly out?: string;
-  readonly output?: string;
-  readonly resume?: boolean;
-  readonly weights?: string;
-  readonly json?: boolean;
-  readonly inputs?: string;
-  readonly outputs?: string;
-  readonly model?: string;
-  readonly task?: string;
-  readonly stage?: string;
-  readonly check?: boolean;
-  readonly steps?: number;
-  readonly batch?: number;
-  readonly strict?: boolean;
-}
-
-export const backendChoices = ['auto', 'webgpu', 'wasm', 'reference'] as const;
-export type BackendChoice = (typeof backendChoices)[number];
-
-/** The text of the version in package.json, which stands above both cli/ and dist/cli/. */
-export function packageVersion(): string {
-  for (const up of ['../package.json', '../../package.json']) {
-    const file = new URL(up, import.meta.url);
-    if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-  }
-  return 'unknown';
-}
 
 /** Runs the command line; never throws and never ends the process. */
 export async function runCli(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -129,9 +95,6 @@ const option = {
   batch: () => new Option('--batch <n>', 'samples a step').argParser(integer(1)),
   strict: () => new Option('--strict', 'exit 1 on warnings too'),
 } satisfies Record<string, () => Option>;
-
-export const stages = ['syntax', 'graph', 'grad', 'schedule', 'kernels', 'wgsl', 'wat', 'plan'] as const;
-export type Stage = (typeof stages)[number];
 
 // ---------------------------------------------------------------- commands
 

@@ -13,7 +13,7 @@ import { chooseDevice } from './devices.ts';
 import type { ExitCode } from './exit.ts';
 import { exitCodes } from './exit.ts';
 import { printJson } from './failure.ts';
-import type { Options } from './program.ts';
+import type { Options } from './options.ts';
 import type { Terminal } from './terminal.ts';
 import { shortPath } from './terminal.ts';
 

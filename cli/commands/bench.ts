@@ -12,7 +12,7 @@ import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
 import { printJson } from '../failure.ts';
 import { bytes, count, milliseconds } from '../numbers.ts';
-import type { Options } from '../program.ts';
+import type { Options } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { loadData } from './run.ts';
 

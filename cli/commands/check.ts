@@ -2,7 +2,7 @@
 import { checkFile } from '../compilation.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
-import type { Options } from '../program.ts';
+import type { Options } from '../options.ts';
 import { hasErrors, showProblems } from '../sources.ts';
 import type { Terminal } from '../terminal.ts';
 

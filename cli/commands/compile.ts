@@ -10,7 +10,7 @@ import { writeAtomically } from '../../runtime/disk.ts';
 import { loadFile, pick, shown } from '../compilation.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
-import type { Options } from '../program.ts';
+import type { Options } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** Modules must run on every engine, so their Wasm has no relaxed SIMD. */

@@ -7,8 +7,8 @@ import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
 import { printJson } from '../failure.ts';
 import { bytes } from '../numbers.ts';
-import type { Options } from '../program.ts';
-import { packageVersion } from '../program.ts';
+import type { Options } from '../options.ts';
+import { packageVersion } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface Finding {

@@ -4,7 +4,7 @@ import { loadFile, pick } from '../compilation.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
 import { explainStage } from '../explain.ts';
-import type { Options, Stage } from '../program.ts';
+import type { Options, Stage } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 
 export async function explain(

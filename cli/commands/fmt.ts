@@ -6,7 +6,7 @@ import { print } from '../../grammar/print.ts';
 import { writeAtomically } from '../../runtime/disk.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
-import type { Options } from '../program.ts';
+import type { Options } from '../options.ts';
 import { hasErrors, readText, showProblems } from '../sources.ts';
 import type { Terminal } from '../terminal.ts';
 

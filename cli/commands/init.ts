@@ -4,7 +4,7 @@ import { basename, resolve } from 'node:path';
 import { writeAtomically } from '../../runtime/disk.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
-import type { Options } from '../program.ts';
+import type { Options } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 
 export const starter = `/// The classic first network: images of digits in, one score for each digit out.

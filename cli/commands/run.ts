@@ -16,7 +16,7 @@ import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { printJson } from '../failure.ts';
-import type { Options } from '../program.ts';
+import type { Options } from '../options.ts';
 import { ProgressRenderer } from '../progress.ts';
 import type { Terminal } from '../terminal.ts';
 import { shortPath } from '../terminal.ts';

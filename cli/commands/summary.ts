@@ -7,7 +7,7 @@ import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
 import { printJson } from '../failure.ts';
 import { bytes, count } from '../numbers.ts';
-import type { Options } from '../program.ts';
+import type { Options } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 
 export async function summary(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { reportFailure } from '../../cli/failure.ts';
-import { packageVersion } from '../../cli/program.ts';
+import { packageVersion } from '../../cli/options.ts';
 import { RuntimeError } from '../../runtime/errors.ts';
 import { cli } from './run-cli.ts';
 
