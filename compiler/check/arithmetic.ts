@@ -72,7 +72,12 @@ function intArithmetic(ctx: Context, op: BinaryOp, a: Poly, b: Poly, place: Plac
     case 'div':
     case '%':
       if (m !== undefined && m <= 0) {
-        return fail(ctx, 'E0409', { what: `cannot divide by ${m}`, help: 'the divisor of `div` and `%` is positive' }, at(place.operands[1]!, `this is ${m}`));
+        return fail(
+          ctx,
+          'E0409',
+          { what: `cannot divide by ${m}`, help: 'the divisor of `div` and `%` is positive' },
+          at(place.operands[1]!, `this is ${m}`),
+        );
       }
       return int(op === 'div' ? poly.floorDivide(a, b) : poly.floorMod(a, b));
     case '^':
@@ -141,7 +146,8 @@ function staticBinary(ctx: Context, op: BinaryOp, a: Value, b: Value, place: Pla
     if (op === '+') return { kind: 'string', value: a.value + b.value };
     if (op === '==' || op === '!=') return bool((a.value === b.value) === (op === '=='));
   }
-  if (a.kind === 'list' && b.kind === 'list' && op === '+') return { kind: 'list', items: [...a.items, ...b.items] };
+  if (a.kind === 'list' && b.kind === 'list' && op === '+')
+    return { kind: 'list', items: [...a.items, ...b.items] };
   // `padding == "same"` where padding is a number: of different kinds, so not equal.
   const simple = (v: Value): boolean => ['int', 'float', 'bool', 'string', 'list'].includes(v.kind);
   if ((op === '==' || op === '!=') && simple(a) && simple(b) && !(isNumeric(a) && isNumeric(b))) {
@@ -161,21 +167,33 @@ function wholeNumbers(ctx: Context, op: BinaryOp, a: Poly, b: Poly, place: Place
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
   }
-  return fail(ctx, 'E0409', { what: 'this whole number is too large', help: 'write it as a float: `1e20`' }, at(place.whole, 'does not fit'));
+  return fail(
+    ctx,
+    'E0409',
+    { what: 'this whole number is too large', help: 'write it as a float: `1e20`' },
+    at(place.whole, 'does not fit'),
+  );
 }
 
 /** Equality of static values. */
 export function same(a: Value, b: Value): boolean {
-  if (a.kind === 'list' && b.kind === 'list') return a.items.length === b.items.length && a.items.every((x, i) => same(x, b.items[i] ?? poison));
-  if (isNumeric(a) && isNumeric(b)) return a.kind === 'int' && b.kind === 'int' ? poly.equal(a.poly, b.poly) : numberOf(a) === numberOf(b);
+  if (a.kind === 'list' && b.kind === 'list')
+    return a.items.length === b.items.length && a.items.every((x, i) => same(x, b.items[i] ?? poison));
+  if (isNumeric(a) && isNumeric(b))
+    return a.kind === 'int' && b.kind === 'int' ? poly.equal(a.poly, b.poly) : numberOf(a) === numberOf(b);
   return (a.kind === 'string' || a.kind === 'bool') && a.kind === b.kind && a.value === b.value;
 }
 
 // ---------------------------------------------------------------- tensors
 
 /** The dtype in which operands meet: f32 wins over integers; numbers written in the text adapt. */
-function commonDType(values: readonly Value[], tensors: readonly (TensorValue | undefined)[]): DType | undefined {
-  const dtypes = new Set(tensors.flatMap((t, i) => (t && values[i]?.kind === 'tensor' ? [t.node.dtype] : [])));
+function commonDType(
+  values: readonly Value[],
+  tensors: readonly (TensorValue | undefined)[],
+): DType | undefined {
+  const dtypes = new Set(
+    tensors.flatMap((t, i) => (t && values[i]?.kind === 'tensor' ? [t.node.dtype] : [])),
+  );
   if (dtypes.has('bool')) return dtypes.size === 1 ? 'bool' : undefined;
   if (dtypes.has('f32') || values.some((v) => v.kind === 'float')) return 'f32';
   if (dtypes.has('u32')) return dtypes.has('i32') ? undefined : 'u32';
@@ -201,33 +219,67 @@ const scalarName: Readonly<Partial<Record<BinaryOp, ScalarOp>>> = {
 };
 
 /** The operands as tensors of one dtype and fitting shapes; reports and gives nothing where there are none. */
-export function meet(ctx: Context, name: string, values: readonly Value[], place: Place, needs?: DType): TensorValue[] | undefined {
+export function meet(
+  ctx: Context,
+  name: string,
+  values: readonly Value[],
+  place: Place,
+  needs?: DType,
+): TensorValue[] | undefined {
   const first = values.map((v) => (v.kind === 'record' ? (toTensor(ctx, v) ?? v) : v));
   const tensors = first.map((v) => toTensor(ctx, v));
   const bad = tensors.findIndex((t) => t === undefined);
   if (bad >= 0) {
     const v = values[bad]!;
     if (!values.some((x) => x.kind === 'poison')) {
-      fail(ctx, 'E0402', { what: `an operand of \`${name}\``, expected: 'a number or a tensor', found: describe(v), help: helpFor(v) }, at(place.operands[bad]!, describe(v)));
+      fail(
+        ctx,
+        'E0402',
+        {
+          what: `an operand of \`${name}\``,
+          expected: 'a number or a tensor',
+          found: describe(v),
+          help: helpFor(v),
+        },
+        at(place.operands[bad]!, describe(v)),
+      );
     }
     return undefined;
   }
   const dtype = needs ?? commonDType(first, tensors);
   if (!dtype) {
     const dtypes = [...new Set(tensors.map((t) => t!.node.dtype))];
-    fail(ctx, 'E0316', { op: name, dtypes, help: 'convert one of them: `f32(…)`, `i32(…)`' }, at(place.op, dtypes.join(' and ')), ...tensors.map((t, i) => also(place.operands[i]!, t!.node.dtype)));
+    fail(
+      ctx,
+      'E0316',
+      { op: name, dtypes, help: 'convert one of them: `f32(…)`, `i32(…)`' },
+      at(place.op, dtypes.join(' and ')),
+      ...tensors.map((t, i) => also(place.operands[i]!, t!.node.dtype)),
+    );
     return undefined;
   }
-  const met = first.map((v) => castTo(ctx.session.graph, toTensor(ctx, v, v.kind === 'bool' ? undefined : dtype)!, dtype));
+  const met = first.map((v) =>
+    castTo(ctx.session.graph, toTensor(ctx, v, v.kind === 'bool' ? undefined : dtype)!, dtype),
+  );
   const shapes = met.map(restOf);
   if (broadcastShape(shapes)) return met;
   const [left, right] = shapes.map((s) => showAll(s));
-  fail(ctx, 'E0314', { op: name, left: left ?? [], right: right ?? [] }, at(place.op, 'these shapes do not fit'), ...shapes.map((s, i) => also(place.operands[i]!, `[${showAll(s).join(', ')}]`)));
+  fail(
+    ctx,
+    'E0314',
+    { op: name, left: left ?? [], right: right ?? [] },
+    at(place.op, 'these shapes do not fit'),
+    ...shapes.map((s, i) => also(place.operands[i]!, `[${showAll(s).join(', ')}]`)),
+  );
   return undefined;
 }
 
 const helpFor = (v: Value): string | undefined =>
-  v.kind === 'instance' || v.kind === 'declaration' ? 'apply it to a tensor: `x |> …`' : v.kind === 'fn' || v.kind === 'builtin' ? 'call it' : undefined;
+  v.kind === 'instance' || v.kind === 'declaration'
+    ? 'apply it to a tensor: `x |> …`'
+    : v.kind === 'fn' || v.kind === 'builtin'
+      ? 'call it'
+      : undefined;
 
 export function binary(ctx: Context, op: BinaryOp, a: Value, b: Value, place: Place): Value {
   if (a.kind === 'poison' || b.kind === 'poison') return poison;
@@ -258,7 +310,8 @@ function power(ctx: Context, a: Value, b: Value, place: Place): Value {
   const { graph } = ctx.session;
   const n = numberOf(b);
   const base = a.kind === 'tensor' || a.kind === 'record' || a.kind === 'int' ? toTensor(ctx, a) : undefined;
-  if (base && base.node.dtype === 'bool') return fail(ctx, 'E0316', { op: '^', dtypes: ['bool'], help: undefined }, at(place.op, 'bool'));
+  if (base && base.node.dtype === 'bool')
+    return fail(ctx, 'E0316', { op: '^', dtypes: ['bool'], help: undefined }, at(place.op, 'bool'));
   if (base && n !== undefined && Number.isInteger(n) && n >= 1 && n <= 4) {
     let result = base;
     for (let i = 1; i < n; i++) result = mapTensors(graph, 'mul', [result, base]);
@@ -283,7 +336,12 @@ export function unary(ctx: Context, op: '-' | 'not', v: Value, place: Place): Va
   const [x] = operands;
   const fn = op === '-' ? 'neg' : 'not';
   if (op === 'not' ? x!.node.dtype !== 'bool' : x!.node.dtype === 'bool') {
-    return fail(ctx, 'E0316', { op, dtypes: [x!.node.dtype], help: op === 'not' ? 'compare first: `x > 0`' : 'convert it: `f32(…)`' }, at(place.op, x!.node.dtype));
+    return fail(
+      ctx,
+      'E0316',
+      { op, dtypes: [x!.node.dtype], help: op === 'not' ? 'compare first: `x > 0`' : 'convert it: `f32(…)`' },
+      at(place.op, x!.node.dtype),
+    );
   }
   return mapTensors(ctx.session.graph, fn, [x!]);
 }
@@ -297,7 +355,13 @@ export function select(ctx: Context, c: TensorValue, a: Value, b: Value, place: 
   const shapes = all.map(restOf);
   if (!broadcastShape(shapes)) {
     const [left, right] = [showAll(shapes[0]!), showAll(broadcastShape(shapes.slice(1)) ?? [])];
-    return fail(ctx, 'E0314', { op: 'if', left, right }, at(place.operands[0]!, `the condition is [${left.join(', ')}]`), also(place.operands[1]!, `[${right.join(', ')}]`));
+    return fail(
+      ctx,
+      'E0314',
+      { op: 'if', left, right },
+      at(place.operands[0]!, `the condition is [${left.join(', ')}]`),
+      also(place.operands[1]!, `[${right.join(', ')}]`),
+    );
   }
   return mapTensors(ctx.session.graph, 'where', all);
 }

@@ -7,8 +7,8 @@ import { tensorArgument } from './arguments.ts';
 import { numberOf, select, toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
 import { shapeOf, tensorType } from './dims.ts';
-import { inferEquation } from './ranges.ts';
 import { also, at, fail, withinRange } from './report.ts';
+import { indexed } from './equations.ts';
 import { keep } from './storage.ts';
 import { inOrder, permuted, show, spreadTo } from './tensor.ts';
 import type { Context, Given, Instance, Value } from './values.ts';
@@ -59,9 +59,14 @@ class Run {
   statements(ctx: Context, list: readonly Statement[]): void {
     for (const s of list) {
       if (this.returned || this.aborted) return;
-      withinRange(ctx, s.span, () => this.statement(ctx, s), () => {
-        this.aborted = true;
-      });
+      withinRange(
+        ctx,
+        s.span,
+        () => this.statement(ctx, s),
+        () => {
+          this.aborted = true;
+        },
+      );
     }
   }
 
@@ -79,8 +84,14 @@ class Run {
       case 'repeat':
         return this.repeat(ctx, s);
       case 'scan':
-        fail(ctx, 'E0412', { what: '`scan`', help: 'a fixed number of steps can be written with `repeat`' }, at({ ...s.span, end: s.over.span.end }, 'here'));
-        for (const name of assigned(s.body)) if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
+        fail(
+          ctx,
+          'E0412',
+          { what: '`scan`', help: 'a fixed number of steps can be written with `repeat`' },
+          at({ ...s.span, end: s.over.span.end }, 'here'),
+        );
+        for (const name of assigned(s.body))
+          if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
         return;
       default:
         this.body.other?.(ctx, s);
@@ -96,8 +107,14 @@ class Run {
       return;
     }
     if (this.clashes(ctx, name, p.name.span)) return;
-    const value = p.role === 'input' ? this.input(ctx, p) : (this.body.store ?? storeIn(this.body.instance))(ctx, p);
-    ctx.scope.define(name, value, p.name.span, p.role === 'input' ? 'an input' : p.role === 'state' ? 'a state' : 'a parameter');
+    const value =
+      p.role === 'input' ? this.input(ctx, p) : (this.body.store ?? storeIn(this.body.instance))(ctx, p);
+    ctx.scope.define(
+      name,
+      value,
+      p.name.span,
+      p.role === 'input' ? 'an input' : p.role === 'state' ? 'a state' : 'a parameter',
+    );
   }
 
   private input(ctx: Context, p: Port): Value {
@@ -114,7 +131,13 @@ class Run {
   private clashes(ctx: Context, name: string, span: Span): boolean {
     const before = ctx.scope.names.get(name);
     if (!before) return false;
-    fail(ctx, 'E0202', { name }, at(span, 'defined again here'), ...(before.span ? [also(before.span, 'first defined here')] : []));
+    fail(
+      ctx,
+      'E0202',
+      { name },
+      at(span, 'defined again here'),
+      ...(before.span ? [also(before.span, 'first defined here')] : []),
+    );
     return true;
   }
 
@@ -142,7 +165,15 @@ class Run {
       } else if (condition.kind !== 'poison') {
         const found = toTensor(ctx, condition);
         if (!e.prime || found?.node.dtype !== 'bool') {
-          fail(ctx, 'E0401', { what: 'this condition', help: e.prime ? undefined : '`if … then … else …` chooses between tensors' }, at(e.when.span, describe(condition)));
+          fail(
+            ctx,
+            'E0401',
+            {
+              what: 'this condition',
+              help: e.prime ? undefined : '`if … then … else …` chooses between tensors',
+            },
+            at(e.when.span, describe(condition)),
+          );
         }
       }
     }
@@ -162,9 +193,21 @@ class Run {
     if (before.what === 'an equation') {
       // Copies of a `repeat` hand a value on under one name.
       if (ctx.copy !== '') return false;
-      fail(ctx, 'E0202', { name }, at(span, 'defined again here'), ...(before.span ? [also(before.span, 'first defined here')] : []));
+      fail(
+        ctx,
+        'E0202',
+        { name },
+        at(span, 'defined again here'),
+        ...(before.span ? [also(before.span, 'first defined here')] : []),
+      );
     } else {
-      fail(ctx, 'E0210', { name, role: before.what }, at(span, 'defined here'), ...(before.span ? [also(before.span, `${before.what}, declared here`)] : []));
+      fail(
+        ctx,
+        'E0210',
+        { name, role: before.what },
+        at(span, 'defined here'),
+        ...(before.span ? [also(before.span, `${before.what}, declared here`)] : []),
+      );
     }
     return true;
   }
@@ -176,25 +219,40 @@ class Run {
 
   private checkedOutput(ctx: Context, port: Port, value: Value, e: Equation): Value {
     const type = tensorType(port.type);
-    const equations = this.body.body.filter((x) => x.kind === 'equation' && x.target.name === e.target.name && !x.prime);
+    const equations = this.body.body.filter(
+      (x) => x.kind === 'equation' && x.target.name === e.target.name && !x.prime,
+    );
     // Of two equations for one output nobody knows which is meant.
     if (!type || value.kind === 'poison' || equations.length > 1) return value;
-    return tensorArgument(ctx, value, type, { result: true, what: `the output \`${port.name.name}\``, name: port.name.name, span: e.value.span });
+    return tensorArgument(ctx, value, type, {
+      result: true,
+      what: `the output \`${port.name.name}\``,
+      name: port.name.name,
+      span: e.value.span,
+    });
   }
 
   /** `m' = …`: the next value of a state, of its shape and dtype. */
   private primed(ctx: Context, e: Equation): void {
     const { name, span } = e.target;
     const binding = ctx.scope.lookup(name);
-    const stateful = binding?.what === 'a state' || (this.body.kind === 'optimizer' && binding?.what === 'an input');
+    const stateful =
+      binding?.what === 'a state' || (this.body.kind === 'optimizer' && binding?.what === 'an input');
     if (!stateful) {
       const states = [...ctx.scope.names].flatMap(([n, b]) => (b.what === 'a state' ? [n] : []));
-      if (binding?.value.kind !== 'poison') fail(ctx, 'E0211', { name, near: suggest(name, states) }, at(span, 'not a state'));
+      if (binding?.value.kind !== 'poison')
+        fail(ctx, 'E0211', { name, near: suggest(name, states) }, at(span, 'not a state'));
       return;
     }
     const written = `${name}'`;
     if (ctx.scope.names.has(written) && ctx.copy === '') {
-      fail(ctx, 'E0202', { name: written }, at(span, 'defined again here'), also(ctx.scope.names.get(written)!.span!, 'first defined here'));
+      fail(
+        ctx,
+        'E0202',
+        { name: written },
+        at(span, 'defined again here'),
+        also(ctx.scope.names.get(written)!.span!, 'first defined here'),
+      );
       return;
     }
     const value = e.subscripts ? indexed(ctx, e, undefined) : ctx.session.run.evaluate(ctx, e.value);
@@ -212,16 +270,42 @@ class Run {
     const { graph } = ctx.session;
     const { dtype } = current.node;
     const found = toTensor(ctx, value, dtype);
-    if (!found) return fail(ctx, 'E0402', { what: `the next value of \`${e.target.name}\``, expected: 'a tensor', found: describe(value), help: undefined }, at(e.value.span, describe(value)));
-    if (found.node.dtype !== dtype) return fail(ctx, 'E0303', { what: `the next value of \`${e.target.name}\``, expected: dtype, found: found.node.dtype }, at(e.value.span, describe(found)));
+    if (!found)
+      return fail(
+        ctx,
+        'E0402',
+        {
+          what: `the next value of \`${e.target.name}\``,
+          expected: 'a tensor',
+          found: describe(value),
+          help: undefined,
+        },
+        at(e.value.span, describe(value)),
+      );
+    if (found.node.dtype !== dtype)
+      return fail(
+        ctx,
+        'E0303',
+        { what: `the next value of \`${e.target.name}\``, expected: dtype, found: found.node.dtype },
+        at(e.value.span, describe(found)),
+      );
     const [now, next] = [restOf(current).map(show), restOf(found).map(show)];
     if (next.length > 0 && now.join() !== next.join()) {
-      return fail(ctx, 'E0304', { name: `${e.target.name}'`, dims: next, declared: now }, at(e.value.span, describe(found)));
+      return fail(
+        ctx,
+        'E0304',
+        { name: `${e.target.name}'`, dims: next, declared: now },
+        at(e.value.span, describe(found)),
+      );
     }
     const whole = tensor(spreadTo(graph, found, [], restOf(current)));
     const condition = e.when && ctx.session.run.evaluate(ctx, e.when);
     if (condition?.kind !== 'tensor') return whole;
-    return select(ctx, condition, whole, current, { whole: e.span, op: e.span, operands: [e.when!.span, e.value.span, e.target.span] });
+    return select(ctx, condition, whole, current, {
+      whole: e.span,
+      op: e.span,
+      operands: [e.when!.span, e.value.span, e.target.span],
+    });
   }
 
   // -------------------------------------------------------------- control
@@ -231,16 +315,23 @@ class Run {
     if (condition.kind === 'bool') return this.statements(ctx, condition.value ? s.then : (s.else ?? []));
     if (condition.kind !== 'poison') {
       const help = '`if … then … else …` chooses between tensors, element by element';
-      fail(ctx, 'E0401', { what: 'the condition of `if { … }`', help }, at(s.condition.span, describe(condition)));
+      fail(
+        ctx,
+        'E0401',
+        { what: 'the condition of `if { … }`', help },
+        at(s.condition.span, describe(condition)),
+      );
     }
-    for (const name of assigned([...s.then, ...(s.else ?? [])])) if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
+    for (const name of assigned([...s.then, ...(s.else ?? [])]))
+      if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
   }
 
   private repeat(ctx: Context, s: Repeat): void {
     const over = ctx.session.run.evaluate(ctx, s.over);
     const values = this.copies(ctx, over, s);
     if (!values) {
-      for (const name of assigned(s.body)) if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
+      for (const name of assigned(s.body))
+        if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
       return;
     }
     values.forEach((value, i) => {
@@ -256,7 +347,12 @@ class Run {
     if (over.kind === 'list') return over.items;
     const n = over.kind === 'int' ? asConstant(over.poly) : undefined;
     if (n === undefined) {
-      fail(ctx, 'E0401', { what: 'the number of repetitions', help: undefined }, at(s.over.span, describe(over)));
+      fail(
+        ctx,
+        'E0401',
+        { what: 'the number of repetitions', help: undefined },
+        at(s.over.span, describe(over)),
+      );
       return undefined;
     }
     if (n < 0 || n > repeatLimit) {
@@ -280,60 +376,3 @@ const storeIn =
   (instance: Instance | undefined) =>
   (ctx: Context, p: Port): Value =>
     instance ? keep(ctx, instance, p) : poison;
-
-type NameExpr = Extract<Expr, { kind: 'name' }>;
-
-/** `y[...b, o] = e`: the right side for all values of the indices, in the order of the left. */
-function indexed(ctx: Context, e: Equation, port: Port | undefined): Value {
-  const subscripts = (e.subscripts ?? []).filter((s): s is Spread | NameExpr => s.kind === 'spread' || (s.kind === 'name' && !s.prime));
-  if (subscripts.length !== (e.subscripts ?? []).length) {
-    return fail(ctx, 'E0412', { what: 'an equation for a part of a tensor', help: 'the left side of index notation has plain indices: `y[b, i] = …`; `concat` and `pad` build tensors of parts' }, at(e.target.span, 'here'));
-  }
-  const left = inferEquation(ctx, subscripts, e.value, declaredShape(ctx, e, port));
-  if (!left) return poison;
-  const value = ctx.session.run.evaluate(left.ctx, e.value);
-  if (value.kind === 'poison') return poison;
-  const t = toTensor(ctx, value, numberOf(value) === undefined ? undefined : (numberDType(port) ?? undefined));
-  if (!t) return fail(ctx, 'E0402', { what: `the right side of \`${e.target.name}[…]\``, expected: 'a number or a tensor', found: describe(value), help: undefined }, at(e.value.span, describe(value)));
-  const extra = restOf(t);
-  if (extra.length > 0) {
-    const help = 'add indices for them on the left, and subscripts for them on the right';
-    return fail(ctx, 'E0312', { name: e.target.name, extra: extra.map((d) => `of size ${show(d)}`), help }, at(e.value.span, describe(t)), also(e.target.span, `${left.iters.length} ${left.iters.length === 1 ? 'index' : 'indices'} here`));
-  }
-  // Indices of an equation that encloses this function's call stay in front.
-  const outer = t.iters.filter((i) => !left.iters.includes(i));
-  const sorted = [...left.iters].sort(inOrder);
-  const all = [...outer, ...sorted];
-  const { graph } = ctx.session;
-  const node = spreadTo(graph, t, all, []);
-  const order = [...outer, ...left.iters].map((i) => all.indexOf(i));
-  return tensor(permuted(graph, node, order), outer);
-}
-
-const numberDType = (port: Port | undefined): 'f32' | 'i32' | undefined => {
-  const dtype = tensorType(port?.type)?.dtype.name;
-  return dtype === 'f32' || dtype === 'i32' ? dtype : undefined;
-};
-
-/** The shape an output or state must have, where all its names are bound already. */
-function declaredShape(ctx: Context, e: Equation, port: Port | undefined): { shape: ReturnType<typeof restOf>; span: Span } | undefined {
-  if (e.prime) {
-    const current = ctx.scope.lookup(e.target.name)?.value;
-    return current?.kind === 'tensor' ? { shape: restOf(current), span: e.target.span } : undefined;
-  }
-  const type = tensorType(port?.type);
-  if (!type || !port) return undefined;
-  const bound = type.dims.every((d) => isBound(ctx, d));
-  if (!bound) return undefined;
-  const shape = shapeOf(ctx, type, port.name.name);
-  return shape && { shape, span: type.span };
-}
-
-function isBound(ctx: Context, d: Expr | Spread): boolean {
-  if (d.kind === 'spread') return ctx.scope.lookup(d.name.name)?.value.kind === 'list';
-  if (d.kind === 'name') return ctx.scope.lookup(d.name)?.value.kind === 'int';
-  if (d.kind === 'binary') return isBound(ctx, d.left) && isBound(ctx, d.right);
-  if (d.kind === 'index') return d.base.kind === 'name' && ctx.scope.lookup(d.base.name)?.value.kind === 'list';
-  return d.kind === 'number';
-}
-

@@ -30,11 +30,22 @@ export class Args {
         unknownArgument(ctx, callee, arg.name, plain);
         this.good = false;
       } else if (name === undefined) {
-        fail(ctx, 'E0405', { callee: call.name, most: names.length, given: call.args.length, help: undefined }, at(arg.span, 'one too many'));
+        fail(
+          ctx,
+          'E0405',
+          { callee: call.name, most: names.length, given: call.args.length, help: undefined },
+          at(arg.span, 'one too many'),
+        );
         this.good = false;
         break;
       } else if (this.given.has(name)) {
-        fail(ctx, 'E0406', { callee: call.name, name }, at(arg.span, 'given again'), also(this.given.get(name)!.span, 'given here'));
+        fail(
+          ctx,
+          'E0406',
+          { callee: call.name, name },
+          at(arg.span, 'given again'),
+          also(this.given.get(name)!.span, 'given here'),
+        );
         this.good = false;
       } else this.given.set(name, arg);
     }
@@ -57,7 +68,12 @@ export class Args {
   refuse(name: string, expected: string, help?: string): undefined {
     this.good = false;
     const found = describe(this.value(name) ?? { kind: 'poison' });
-    fail(this.ctx, 'E0402', { what: `\`${name}\` of \`${this.call.name}\``, expected, found, help }, at(this.span(name), found));
+    fail(
+      this.ctx,
+      'E0402',
+      { what: `\`${name}\` of \`${this.call.name}\``, expected, found, help },
+      at(this.span(name), found),
+    );
     return undefined;
   }
 
@@ -80,7 +96,13 @@ export class Args {
     const v = this.value(name);
     if (!v || v.kind === 'poison') return undefined;
     const list = v.kind === 'list' ? v.items : [v];
-    const sizes = list.flatMap((x) => (x.kind === 'int' ? [x.poly] : x.kind === 'list' ? x.items.flatMap((y) => (y.kind === 'int' ? [y.poly] : [])) : []));
+    const sizes = list.flatMap((x) =>
+      x.kind === 'int'
+        ? [x.poly]
+        : x.kind === 'list'
+          ? x.items.flatMap((y) => (y.kind === 'int' ? [y.poly] : []))
+          : [],
+    );
     const wanted = list.reduce((n, x) => n + (x.kind === 'list' ? x.items.length : 1), 0);
     return sizes.length === wanted ? sizes : this.refuse(name, 'whole numbers');
   }

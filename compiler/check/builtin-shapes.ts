@@ -2,7 +2,20 @@
 import type { Condition, Node } from '../ir/graph.ts';
 import { indexAt, rangesOf, resultIndex } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
-import { add, asConstant, constant, divideExact, equal, floorDivide, floorMod, multiply, one, simplify, subtract, zero } from '../shape/poly.ts';
+import {
+  add,
+  asConstant,
+  constant,
+  divideExact,
+  equal,
+  floorDivide,
+  floorMod,
+  multiply,
+  one,
+  simplify,
+  subtract,
+  zero,
+} from '../shape/poly.ts';
 import { numberOf, toTensor } from './arithmetic.ts';
 import { Args } from './builtin-args.ts';
 import { at, fail } from './report.ts';
@@ -28,14 +41,21 @@ const reshape: Run = (ctx, call) => {
   if (!x || !wanted || !args.good) return poison;
   const from = restOf(x);
   const to = fillIn(from, wanted);
-  if (!to) return fail(ctx, 'E0313', { from: showAll(from), to: showAll(wanted) }, at(call.span, `from [${showAll(from).join(', ')}] to [${showAll(wanted).join(', ')}]`));
+  if (!to)
+    return fail(
+      ctx,
+      'E0313',
+      { from: showAll(from), to: showAll(wanted) },
+      at(call.span, `from [${showAll(from).join(', ')}] to [${showAll(wanted).join(', ')}]`),
+    );
   return tensor(reshaped(ctx, x, to), x.iters);
 };
 
 /** The shape with `-1` solved for; nothing when the number of elements is another. */
 function fillIn(from: readonly Poly[], wanted: readonly Poly[]): readonly Poly[] | undefined {
   const open = wanted.flatMap((d, i) => (asConstant(d) === -1 ? [i] : []));
-  if (open.length > 1 || wanted.some((d, i) => !open.includes(i) && (asConstant(d) ?? 1) < 1)) return undefined;
+  if (open.length > 1 || wanted.some((d, i) => !open.includes(i) && (asConstant(d) ?? 1) < 1))
+    return undefined;
   const total = multiply(one, ...from);
   const known = multiply(one, ...wanted.filter((_, i) => !open.includes(i)));
   if (open.length === 0) return equal(total, known) ? wanted : undefined;
@@ -105,7 +125,8 @@ const transpose: Run = (ctx, call) => {
   if (!x) return poison;
   const rank = restOf(x).length;
   const standard = [...Array(rank).keys()];
-  if (!args.value('axes') && rank < 2) return fail(ctx, 'E0315', { axis: 1, rank, of: 'transpose' }, at(args.span('x'), `${rank} dimensions`));
+  if (!args.value('axes') && rank < 2)
+    return fail(ctx, 'E0315', { axis: 1, rank, of: 'transpose' }, at(args.span('x'), `${rank} dimensions`));
   const axes = args.value('axes') ? args.axes('axes', x) : [...standard.slice(0, -2), rank - 1, rank - 2];
   if (!axes) return poison;
   if (axes.length !== rank) return args.refuse('axes', `all ${rank} axes in their new order`) ?? poison;
@@ -120,7 +141,8 @@ const concat: Run = (ctx, call) => {
   const args = new Args(ctx, call, ['parts', 'axis?']);
   const list = args.value('parts');
   if (!args.good || !list) return poison;
-  if (list.kind !== 'list' || list.items.length === 0) return args.refuse('parts', 'a list of tensors') ?? poison;
+  if (list.kind !== 'list' || list.items.length === 0)
+    return args.refuse('parts', 'a list of tensors') ?? poison;
   const parts = list.items.map((v) => toTensor(ctx, v));
   if (list.items.some((v) => v.kind === 'poison')) return poison;
   const tensors = parts.filter((t) => t !== undefined);
@@ -128,12 +150,21 @@ const concat: Run = (ctx, call) => {
   if (tensors.length < parts.length || !first) return args.refuse('parts', 'a list of tensors') ?? poison;
   const [axis] = (args.value('axis') ? args.axes('axis', first) : [0]) ?? [];
   if (axis === undefined) return poison;
-  if (restOf(first).length === 0) return fail(ctx, 'E0315', { axis: 0, rank: 0, of: 'concat' }, at(args.span('parts'), 'a scalar'));
+  if (restOf(first).length === 0)
+    return fail(ctx, 'E0315', { axis: 0, rank: 0, of: 'concat' }, at(args.span('parts'), 'a scalar'));
   for (const t of tensors) {
-    const fits = t.node.dtype === first.node.dtype && restOf(t).length === restOf(first).length && restOf(t).every((d, i) => i === axis || equal(d, restOf(first)[i]!));
+    const fits =
+      t.node.dtype === first.node.dtype &&
+      restOf(t).length === restOf(first).length &&
+      restOf(t).every((d, i) => i === axis || equal(d, restOf(first)[i]!));
     if (!fits) {
       const [left, right] = [first, t].map((y) => [y.node.dtype, ...showAll(restOf(y))]);
-      return fail(ctx, 'E0314', { op: 'concat', left: left!, right: right! }, at(args.span('parts'), 'these do not fit'));
+      return fail(
+        ctx,
+        'E0314',
+        { op: 'concat', left: left!, right: right! },
+        at(args.span('parts'), 'these do not fit'),
+      );
     }
   }
   return joined(ctx, tensors, axis);
@@ -167,7 +198,9 @@ function joined(ctx: Context, parts: readonly TensorValue[], axis: number): Valu
 /** The tensor moved by `start` along dimension `at`; outside of it the fill, 0. */
 function shifted(ctx: Context, x: Node, shape: readonly Poly[], at: number, start: Poly, end: Poly): Node {
   const i = indexAt(at, shape);
-  const index = x.shape.map((d, k) => (k === at ? (asConstant(d) === 1 ? zero : subtract(i, start)) : indexAt(k, shape)));
+  const index = x.shape.map((d, k) =>
+    k === at ? (asConstant(d) === 1 ? zero : subtract(i, start)) : indexAt(k, shape),
+  );
   const guard: Condition[] = [
     { kind: 'ge', value: subtract(i, start) },
     { kind: 'ge', value: subtract(subtract(end, one), i) },
@@ -186,7 +219,12 @@ const pad: Run = (ctx, call) => {
   if (fill === undefined) return args.refuse('value', 'a number that is known while compiling') ?? poison;
   const rest = restOf(x);
   if (before.length > rest.length || after.length !== before.length) {
-    return args.refuse(args.value('after') ? 'after' : 'before', `at most ${rest.length} widths, as many as \`before\``) ?? poison;
+    return (
+      args.refuse(
+        args.value('after') ? 'after' : 'before',
+        `at most ${rest.length} widths, as many as \`before\``,
+      ) ?? poison
+    );
   }
   const first = rest.length - before.length;
   const negative = [...before, ...after].some((p) => (asConstant(p) ?? 0) < 0);
@@ -195,7 +233,13 @@ const pad: Run = (ctx, call) => {
   return tensor(padded(ctx, x, to, [...rest.slice(0, first).map(() => zero), ...before], fill), x.iters);
 };
 
-function padded(ctx: Context, x: TensorValue, to: readonly Poly[], before: readonly Poly[], fill: number): Node {
+function padded(
+  ctx: Context,
+  x: TensorValue,
+  to: readonly Poly[],
+  before: readonly Poly[],
+  fill: number,
+): Node {
   const shape = [...extents(x.iters), ...to];
   const lead = x.iters.length;
   const guard: Condition[] = [];
@@ -207,7 +251,10 @@ function padded(ctx: Context, x: TensorValue, to: readonly Poly[], before: reado
   });
   // A guard that holds everywhere is none: no padding on that side.
   const needed = guard.filter((c) => asConstant(c.value) === undefined || asConstant(c.value)! < 0);
-  return viewOf(ctx.session.graph, x.node, shape, [...x.iters.map((_, i) => indexAt(i, shape)), ...index], { guard: needed, fill });
+  return viewOf(ctx.session.graph, x.node, shape, [...x.iters.map((_, i) => indexAt(i, shape)), ...index], {
+    guard: needed,
+    fill,
+  });
 }
 
 // ---------------------------------------------------------------- made from sizes
@@ -230,7 +277,13 @@ const full: Run = (ctx, call) => {
   const x = toTensor(ctx, value, value.kind === 'int' ? 'f32' : undefined);
   if (!x) return args.refuse('value', 'a number or a tensor') ?? poison;
   const to = broadcastShape([restOf(x), shape]);
-  if (!to || to.length !== shape.length) return fail(ctx, 'E0314', { op: 'full', left: showAll(shape), right: showAll(restOf(x)) }, at(call.span, 'does not fit'));
+  if (!to || to.length !== shape.length)
+    return fail(
+      ctx,
+      'E0314',
+      { op: 'full', left: showAll(shape), right: showAll(restOf(x)) },
+      at(call.span, 'does not fit'),
+    );
   return tensor(spreadTo(ctx.session.graph, x, x.iters, shape), x.iters);
 };
 
@@ -268,4 +321,15 @@ const size: Run = (ctx, call) => {
   return sizes ? int(multiply(one, ...sizes)) : poison;
 };
 
-export const shapeBuiltins: Readonly<Record<string, Run>> = { reshape, transpose, concat, pad, range, full, shape, dim, len, size };
+export const shapeBuiltins: Readonly<Record<string, Run>> = {
+  reshape,
+  transpose,
+  concat,
+  pad,
+  range,
+  full,
+  shape,
+  dim,
+  len,
+  size,
+};

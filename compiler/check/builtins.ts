@@ -47,11 +47,19 @@ const elementwise =
     if (!args.good || !v) return poison;
     const n = numberOf(v);
     const known = onNumbers[fn];
-    if (n !== undefined && known) return v.kind === 'int' && fn === 'abs' && Number.isSafeInteger(n) ? int(multiply(one, Math.abs(n))) : float(known(n));
+    if (n !== undefined && known)
+      return v.kind === 'int' && fn === 'abs' && Number.isSafeInteger(n)
+        ? int(multiply(one, Math.abs(n)))
+        : float(known(n));
     const x = v.kind === 'int' || v.kind === 'float' ? toTensor(ctx, v, 'f32') : args.tensor('x');
     if (!x) return poison;
     if (!scalarOps[fn].result([x.node.dtype])) {
-      return fail(ctx, 'E0316', { op: fn, dtypes: [x.node.dtype], help: 'convert it: `f32(…)`' }, at(call.span, x.node.dtype));
+      return fail(
+        ctx,
+        'E0316',
+        { op: fn, dtypes: [x.node.dtype], help: 'convert it: `f32(…)`' },
+        at(call.span, x.node.dtype),
+      );
     }
     return mapTensors(ctx.session.graph, fn, [x]);
   };
@@ -65,7 +73,13 @@ const ceil: Run = (ctx, call) => {
   if (n !== undefined) return float(Math.ceil(n));
   const x = args.tensor('x');
   if (!x) return poison;
-  if (x.node.dtype !== 'f32') return fail(ctx, 'E0316', { op: 'ceil', dtypes: [x.node.dtype], help: undefined }, at(call.span, x.node.dtype));
+  if (x.node.dtype !== 'f32')
+    return fail(
+      ctx,
+      'E0316',
+      { op: 'ceil', dtypes: [x.node.dtype], help: undefined },
+      at(call.span, x.node.dtype),
+    );
   const { graph } = ctx.session;
   return mapTensors(graph, 'neg', [mapTensors(graph, 'floor', [mapTensors(graph, 'neg', [x])])]);
 };
@@ -83,23 +97,40 @@ const extremum =
       return list.reduce((a, b) => larger(ctx, fn, a, b, call));
     }
     const named = call.args.find((a) => a.name);
-    if (named?.name) return fail(ctx, 'E0404', { callee: call.name, name: named.name.name, near: undefined, has: [] }, at(named.span, 'no such argument'));
+    if (named?.name)
+      return fail(
+        ctx,
+        'E0404',
+        { callee: call.name, name: named.name.name, near: undefined, has: [] },
+        at(named.span, 'no such argument'),
+      );
     return positional.map((a) => a.value).reduce((a, b) => larger(ctx, fn, a, b, call));
   };
 
 function larger(ctx: Context, fn: 'max' | 'min', a: Value, b: Value, call: BuiltinCall): Value {
   if (a.kind === 'poison' || b.kind === 'poison') return poison;
-  if (a.kind === 'int' && b.kind === 'int') return int(fn === 'max' ? maximum(a.poly, b.poly) : minimum(a.poly, b.poly));
+  if (a.kind === 'int' && b.kind === 'int')
+    return int(fn === 'max' ? maximum(a.poly, b.poly) : minimum(a.poly, b.poly));
   const [n, m] = [numberOf(a), numberOf(b)];
   if (n !== undefined && m !== undefined) return float(fn === 'max' ? Math.max(n, m) : Math.min(n, m));
   const spans = call.args.map((x) => x.span);
-  const operands = meet(ctx, fn, [a, b], { whole: call.span, op: call.span, operands: [spans[0]!, spans[1]!] });
+  const operands = meet(ctx, fn, [a, b], {
+    whole: call.span,
+    op: call.span,
+    operands: [spans[0]!, spans[1]!],
+  });
   return operands ? mapOf(ctx, fn, operands, call) : poison;
 }
 
 function mapOf(ctx: Context, fn: ScalarOp, operands: readonly TensorValue[], call: BuiltinCall): Value {
   const dtypes = operands.map((t) => t.node.dtype);
-  if (!scalarOps[fn].result(dtypes)) return fail(ctx, 'E0316', { op: call.name, dtypes: [...new Set(dtypes)], help: undefined }, at(call.span, dtypes.join(' and ')));
+  if (!scalarOps[fn].result(dtypes))
+    return fail(
+      ctx,
+      'E0316',
+      { op: call.name, dtypes: [...new Set(dtypes)], help: undefined },
+      at(call.span, dtypes.join(' and ')),
+    );
   return mapTensors(ctx.session.graph, fn, operands);
 }
 
@@ -107,7 +138,11 @@ const pow: Run = (ctx, call) => {
   const args = new Args(ctx, call, ['x', 'exponent']);
   const [x, e] = [args.value('x'), args.value('exponent')];
   if (!args.good || !x || !e) return poison;
-  return binary(ctx, '^', x, e, { whole: call.span, op: call.span, operands: [args.span('x'), args.span('exponent')] });
+  return binary(ctx, '^', x, e, {
+    whole: call.span,
+    op: call.span,
+    operands: [args.span('x'), args.span('exponent')],
+  });
 };
 
 const where: Run = (ctx, call) => {
@@ -116,8 +151,13 @@ const where: Run = (ctx, call) => {
   if (!args.good || !c || !a || !b) return poison;
   if (c.kind === 'bool') return c.value ? a : b;
   const test = args.tensor('condition');
-  if (test?.node.dtype !== 'bool') return args.refuse('condition', 'true or false', 'compare: `x > 0`') ?? poison;
-  return select(ctx, test, a, b, { whole: call.span, op: call.span, operands: [args.span('condition'), args.span('then'), args.span('otherwise')] });
+  if (test?.node.dtype !== 'bool')
+    return args.refuse('condition', 'true or false', 'compare: `x > 0`') ?? poison;
+  return select(ctx, test, a, b, {
+    whole: call.span,
+    op: call.span,
+    operands: [args.span('condition'), args.span('then'), args.span('otherwise')],
+  });
 };
 
 const cast =
@@ -138,7 +178,8 @@ const reducing =
     if (!x) return poison;
     const all = restOf(x).map((_, i) => i);
     const positional = reducer === 'argmax' || reducer === 'argmin';
-    if (positional && all.length === 0) return fail(ctx, 'E0315', { axis: -1, rank: 0, of: reducer }, at(args.span('x'), 'a scalar'));
+    if (positional && all.length === 0)
+      return fail(ctx, 'E0315', { axis: -1, rank: 0, of: reducer }, at(args.span('x'), 'a scalar'));
     const axes = args.value('axis') ? args.axes('axis', x) : positional ? all.slice(-1) : all;
     return axes ? reduceAxes(ctx, reducer, x, axes, args.span('x')) : poison;
   };
@@ -169,15 +210,34 @@ const grad: Run = (ctx, call) => {
   const [e, x] = args.good ? [args.tensor('of'), args.tensor('by')] : [];
   if (!e || !x || !args.good) return poison;
   if (e.node.dtype !== 'f32' || e.node.shape.length > 0) {
-    return fail(ctx, 'E0502', { what: 'what `grad` differentiates', found: describe(e) }, at(args.span('of'), describe(e)));
+    return fail(
+      ctx,
+      'E0502',
+      { what: 'what `grad` differentiates', found: describe(e) },
+      at(args.span('of'), describe(e)),
+    );
   }
   const { differentiate, graph } = ctx.session;
-  if (x.iters.length > 0 || !differentiate) return fail(ctx, 'E0412', { what: '`grad` inside index notation', help: 'give it a name in an equation of its own' }, at(call.span, 'here'));
+  if (x.iters.length > 0 || !differentiate)
+    return fail(
+      ctx,
+      'E0412',
+      { what: '`grad` inside index notation', help: 'give it a name in an equation of its own' },
+      at(call.span, 'here'),
+    );
   const { gradients, problems } = differentiate(graph, e.node, [x.node]);
   const [found] = gradients;
   if (problems.length > 0 || !found) {
-    const { text } = { text: problems[0]?.kind === 'independent' ? 'does not depend on it' : 'has no derivative' };
-    return fail(ctx, 'E0514', { path: 'this value' }, at(args.span('by'), 'no gradient reaches this'), also(args.span('of'), text));
+    const { text } = {
+      text: problems[0]?.kind === 'independent' ? 'does not depend on it' : 'has no derivative',
+    };
+    return fail(
+      ctx,
+      'E0514',
+      { path: 'this value' },
+      at(args.span('by'), 'no gradient reaches this'),
+      also(args.span('of'), text),
+    );
   }
   return tensor(found);
 };
@@ -201,14 +261,25 @@ const wholeNumber: Run = (ctx, call) => {
   if (v.kind === 'int') return v;
   const n = v.kind === 'float' ? Math.trunc(v.value) : undefined;
   if (n !== undefined && Number.isSafeInteger(n)) return int(multiply(one, n));
-  return args.refuse('x', 'a number that is known while compiling', v.kind === 'tensor' ? 'convert a tensor: `i32(…)`' : undefined) ?? poison;
+  return (
+    args.refuse(
+      'x',
+      'a number that is known while compiling',
+      v.kind === 'tensor' ? 'convert a tensor: `i32(…)`' : undefined,
+    ) ?? poison
+  );
 };
 
 /** `idx(image: "…", label: "…")`: only a task may name data. */
 const dataSource: Run = (ctx, call) =>
   ctx.session.data
     ? ctx.session.data(ctx, call)
-    : fail(ctx, 'E0207', { what: 'a data source', where: 'this declaration', help: 'name it in the task: `digits = idx(…)`' }, at(call.span, 'here'));
+    : fail(
+        ctx,
+        'E0207',
+        { what: 'a data source', where: 'this declaration', help: 'name it in the task: `digits = idx(…)`' },
+        at(call.span, 'here'),
+      );
 
 /** A clock of the runtime, as f32: learning rates and bias corrections compute with it. */
 const clock =
@@ -232,7 +303,9 @@ const functions: Readonly<Record<string, Run>> = {
   i32: cast('i32'),
   u32: cast('u32'),
   bool: cast('bool'),
-  ...Object.fromEntries((['sum', 'mean', 'prod', 'any', 'all', 'argmax', 'argmin'] as const).map((r) => [r, reducing(r)])),
+  ...Object.fromEntries(
+    (['sum', 'mean', 'prod', 'any', 'all', 'argmax', 'argmin'] as const).map((r) => [r, reducing(r)]),
+  ),
   random,
   stop_gradient: stopGradient,
   grad,
@@ -257,8 +330,14 @@ const constants: Readonly<Record<string, Run>> = {
 /** The outermost scope: every file sees these names. */
 export function builtinScope(): Scope {
   const scope = new Scope();
-  for (const [name, run] of Object.entries(functions)) scope.define(name, { kind: 'builtin', name, run }, undefined, 'a function of the language');
-  for (const [name, run] of Object.entries(constants)) scope.define(name, { kind: 'builtin', name, run, constant: true }, undefined, 'a constant of the language');
+  for (const [name, run] of Object.entries(functions))
+    scope.define(name, { kind: 'builtin', name, run }, undefined, 'a function of the language');
+  for (const [name, run] of Object.entries(constants))
+    scope.define(
+      name,
+      { kind: 'builtin', name, run, constant: true },
+      undefined,
+      'a constant of the language',
+    );
   return scope;
 }
-

@@ -17,8 +17,11 @@ export function call(ctx: Context, callee: Value, args: readonly Given[], span: 
     case 'fn':
       return callFn(ctx, callee, args, span);
     case 'builtin':
-      if (callee.constant) return fail(ctx, 'E0407', { found: `\`${callee.name}\`` }, at(span, 'called here'));
-      return args.some((a) => a.value.kind === 'poison') ? poison : callee.run(ctx, { name: callee.name, args, span });
+      if (callee.constant)
+        return fail(ctx, 'E0407', { found: `\`${callee.name}\`` }, at(span, 'called here'));
+      return args.some((a) => a.value.kind === 'poison')
+        ? poison
+        : callee.run(ctx, { name: callee.name, args, span });
     case 'declaration':
       return callDeclaration(ctx, callee, args, span);
     case 'instance':
@@ -31,12 +34,23 @@ export function call(ctx: Context, callee: Value, args: readonly Given[], span: 
 }
 
 function applyInstance(ctx: Context, instance: Instance, args: readonly Given[], span: Span): Value {
-  if (ctx.calls.length >= callDepth) return fail(ctx, 'E0408', { name: instance.decl.name.name, depth: callDepth }, at(span, 'applied again here'));
+  if (ctx.calls.length >= callDepth)
+    return fail(
+      ctx,
+      'E0408',
+      { name: instance.decl.name.name, depth: callDepth },
+      at(span, 'applied again here'),
+    );
   ctx.session.used.add(instance.decl);
   return ctx.session.spend(ctx, span) ? applyWith(runBody, ctx, instance, args, span) : poison;
 }
 
-function callDeclaration(ctx: Context, callee: Extract<Value, { kind: 'declaration' }>, args: readonly Given[], span: Span): Value {
+function callDeclaration(
+  ctx: Context,
+  callee: Extract<Value, { kind: 'declaration' }>,
+  args: readonly Given[],
+  span: Span,
+): Value {
   const { decl, home } = callee;
   if (decl.kind === 'task') return fail(ctx, 'E0407', { found: describe(callee) }, at(span, 'called here'));
   if (args.some((a) => a.value.kind === 'poison')) return poison;
@@ -49,11 +63,17 @@ function callDeclaration(ctx: Context, callee: Extract<Value, { kind: 'declarati
   return instance ? { kind: 'instance', instance } : poison;
 }
 
-function bindStatic(ctx: Context, decl: { readonly name: Ident; readonly params: FnValue['decl']['params'] }, args: readonly Given[], span: Span): boolean {
+function bindStatic(
+  ctx: Context,
+  decl: { readonly name: Ident; readonly params: FnValue['decl']['params'] },
+  args: readonly Given[],
+  span: Span,
+): boolean {
   const callee = { name: decl.name.name, span };
   const matched = matchArguments(ctx, callee, decl.params, args);
   const missing = bindParameters({ ...ctx, calls: [...ctx.calls, span] }, callee, decl.params, matched);
-  if (missing.length > 0) fail(ctx, 'E0403', { callee: callee.name, missing }, at(span, `without ${missing.join(', ')}`));
+  if (missing.length > 0)
+    fail(ctx, 'E0403', { callee: callee.name, missing }, at(span, `without ${missing.join(', ')}`));
   return missing.length === 0;
 }
 
@@ -65,7 +85,8 @@ function callFn(ctx: Context, fn: FnValue, args: readonly Given[], span: Span): 
   const name = decl.name.name;
   const all = [...fn.given, ...args];
   if (all.some((a) => a.value.kind === 'poison')) return poison;
-  if (ctx.calls.length >= callDepth) return fail(ctx, 'E0408', { name, depth: callDepth }, at(span, 'called again here'));
+  if (ctx.calls.length >= callDepth)
+    return fail(ctx, 'E0408', { name, depth: callDepth }, at(span, 'called again here'));
   if (!ctx.session.spend(ctx, span)) return poison;
   ctx.session.used.add(decl);
   const inner: Context = {
@@ -78,13 +99,33 @@ function callFn(ctx: Context, fn: FnValue, args: readonly Given[], span: Span): 
   };
   const matched = matchArguments(ctx, { name, span }, decl.params, all);
   const lacking = decl.params.filter((p) => !matched.has(p.name.name) && !p.default).map((p) => p.name.name);
-  if (lacking.length === 1 && lacking[0] === completesLater && args.length > 0) return { ...fn, given: named(decl.params.map((p) => p.name), matched) };
-  if (lacking.length > 0) return fail(ctx, 'E0403', { callee: name, missing: lacking }, at(span, `without ${lacking.join(', ')}`));
+  if (lacking.length === 1 && lacking[0] === completesLater && args.length > 0)
+    return {
+      ...fn,
+      given: named(
+        decl.params.map((p) => p.name),
+        matched,
+      ),
+    };
+  if (lacking.length > 0)
+    return fail(ctx, 'E0403', { callee: name, missing: lacking }, at(span, `without ${lacking.join(', ')}`));
   bindParameters(inner, { name, span }, decl.params, matched);
   if (decl.params.some((p) => inner.scope.names.get(p.name.name)?.value.kind === 'poison')) return poison;
   const { returned } = runBody(inner, { kind: 'fn', name, body: decl.body, given: new Map() });
-  if (!returned) return fail(ctx, 'E0413', { name }, { span: decl.name.span, text: 'ends without a result', primary: true });
-  return conform(inner, returned.value, decl.result, { result: true, what: `the result of \`${name}\``, name, span: returned.span }, decl.result?.span ?? decl.span);
+  if (!returned)
+    return fail(
+      ctx,
+      'E0413',
+      { name },
+      { span: decl.name.span, text: 'ends without a result', primary: true },
+    );
+  return conform(
+    inner,
+    returned.value,
+    decl.result,
+    { result: true, what: `the result of \`${name}\``, name, span: returned.span },
+    decl.result?.span ?? decl.span,
+  );
 }
 
 function named(params: readonly Ident[], matched: ReadonlyMap<string, Given>): readonly Given[] {
@@ -98,6 +139,7 @@ function named(params: readonly Ident[], matched: ReadonlyMap<string, Given>): r
 export function spend(ctx: Context, span: Span): boolean {
   const { fuel } = ctx.session;
   fuel.left -= 1;
-  if (fuel.left === 0) fail(ctx, 'E0415', { what: 'this expands to too many operations' }, at(span, 'while expanding this'));
+  if (fuel.left === 0)
+    fail(ctx, 'E0415', { what: 'this expands to too many operations' }, at(span, 'while expanding this'));
   return fuel.left > 0;
 }

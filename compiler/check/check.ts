@@ -20,11 +20,31 @@ type Named = Exclude<Declaration, Import>;
  * What an elaboration for sizes that nobody has given can prove wrong whatever they are. The rest (bounds, equality of
  * dimensions, what is known while compiling) may hold for the sizes it is used with.
  */
-const holdsForAllSizes = new Set(['E0303', 'E0311', 'E0312', 'E0316', 'E0319', 'E0320', 'E0403', 'E0404', 'E0405', 'E0406', 'E0407', 'E0408', 'E0412', 'E0413']);
+const holdsForAllSizes = new Set([
+  'E0303',
+  'E0311',
+  'E0312',
+  'E0316',
+  'E0319',
+  'E0320',
+  'E0403',
+  'E0404',
+  'E0405',
+  'E0406',
+  'E0407',
+  'E0408',
+  'E0412',
+  'E0413',
+]);
 const isDefinite = (p: Problem): boolean => p.code.startsWith('E02') || holdsForAllSizes.has(p.code);
 
 /** Elaborates every declaration of the file and adds what is wrong with them. */
-export function checkDeclarations(module: Module, host: Host, reporter: Reporter, options: Omit<ElaborateOptions, 'reporter'>): void {
+export function checkDeclarations(
+  module: Module,
+  host: Host,
+  reporter: Reporter,
+  options: Omit<ElaborateOptions, 'reporter'>,
+): void {
   const used = new Set<unknown>();
   const shared = { ...options, reporter, used };
   const declarations = module.syntax.declarations.filter((d): d is Named => d.kind !== 'import');
@@ -40,7 +60,12 @@ export function checkDeclarations(module: Module, host: Host, reporter: Reporter
 }
 
 /** Elaborates a declaration that nothing uses, for sizes that are symbols. */
-function checkOpen(module: Module, d: Exclude<Named, { kind: 'task' | 'optimizer' }>, reporter: Reporter, options: Omit<ElaborateOptions, 'reporter'>): void {
+function checkOpen(
+  module: Module,
+  d: Exclude<Named, { kind: 'task' | 'optimizer' }>,
+  reporter: Reporter,
+  options: Omit<ElaborateOptions, 'reporter'>,
+): void {
   const own = new Reporter();
   const session = createSession({ reporter: own, differentiate: options.differentiate, abstract: true });
   const given = d.params.map((p) => anyValue(session, module, p));

@@ -37,10 +37,20 @@ export class DataSources {
     if (!('fields' in answer && 'count' in answer)) {
       const span = call.args.find((a) => a.name?.name === answer.argument)?.span ?? call.span;
       if ('code' in answer) {
-        ctx.session.reporter.add({ code: answer.code, severity: 'error', fields: answer.fields, labels: [at(span, 'this data')] });
+        ctx.session.reporter.add({
+          code: answer.code,
+          severity: 'error',
+          fields: answer.fields,
+          labels: [at(span, 'this data')],
+        });
         return poison;
       }
-      return fail(ctx, 'E0501', { source: name, reason: answer.reason, help: answer.help }, at(span, 'this data'));
+      return fail(
+        ctx,
+        'E0501',
+        { source: name, reason: answer.reason, help: answer.help },
+        at(span, 'this data'),
+      );
     }
     const info: DataInfo = { name, kind: call.name, args, file, fields: answer.fields, count: answer.count };
     this.byName.set(name, { info, span: call.span });
@@ -51,14 +61,29 @@ export class DataSources {
     const args: Record<string, StaticValue> = {};
     if (call.args.length === 0) {
       const help = `give each field a name and a file: \`${call.name}(image: "images-idx3-ubyte", label: "labels-idx1-ubyte")\``;
-      fail(ctx, 'E0501', { source: call.name, reason: 'it names no fields', help }, at(call.span, 'no fields'));
+      fail(
+        ctx,
+        'E0501',
+        { source: call.name, reason: 'it names no fields', help },
+        at(call.span, 'no fields'),
+      );
       return undefined;
     }
     for (const arg of call.args) {
       const value = staticOf(arg.value);
       if (!arg.name || value === undefined) {
         const help = arg.name ? undefined : `write \`image: …\``;
-        fail(ctx, 'E0402', { what: `an argument of \`${call.name}\``, expected: 'a field with its name and file', found: describe(arg.value), help }, at(arg.span, arg.name ? describe(arg.value) : 'without a name'));
+        fail(
+          ctx,
+          'E0402',
+          {
+            what: `an argument of \`${call.name}\``,
+            expected: 'a field with its name and file',
+            found: describe(arg.value),
+            help,
+          },
+          at(arg.span, arg.name ? describe(arg.value) : 'without a name'),
+        );
         return undefined;
       }
       args[arg.name.name] = value;
@@ -79,7 +104,10 @@ export function staticOf(v: Value): StaticValue | undefined {
 export function fieldTensors(ctx: Context, info: DataInfo): ReadonlyMap<string, Value> {
   return new Map(
     Object.entries(info.fields).map(([name, { dtype, shape }]) => {
-      const leaf = ctx.session.graph.leaf('input', name, dtype satisfies DType, [batchSize, ...shape.map((n) => constant(n))]);
+      const leaf = ctx.session.graph.leaf('input', name, dtype satisfies DType, [
+        batchSize,
+        ...shape.map((n) => constant(n)),
+      ]);
       return [name, tensor(leaf)];
     }),
   );

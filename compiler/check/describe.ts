@@ -8,7 +8,9 @@ import { restOf } from './values.ts';
 export function describe(v: Value): string {
   switch (v.kind) {
     case 'int':
-      return v.poly.terms.some((t) => t.factors.length > 0) ? `the dimension ${show(v.poly)}` : `the whole number ${show(v.poly)}`;
+      return v.poly.terms.some((t) => t.factors.length > 0)
+        ? `the dimension ${show(v.poly)}`
+        : `the whole number ${show(v.poly)}`;
     case 'float':
       return `the number ${v.value}`;
     case 'bool':

@@ -17,7 +17,13 @@ const dtypes: Readonly<Record<string, DType>> = { f32: 'f32', i32: 'i32', u32: '
 /** The dtype a type names; an unknown one is reported. */
 export function dtypeOf(ctx: Context, name: Ident): DType | undefined {
   const found = Object.hasOwn(dtypes, name.name) ? dtypes[name.name] : undefined;
-  if (!found) fail(ctx, 'E0319', { name: name.name, near: suggest(name.name, Object.keys(dtypes)) }, at(name.span, 'not a dtype'));
+  if (!found)
+    fail(
+      ctx,
+      'E0319',
+      { name: name.name, near: suggest(name.name, Object.keys(dtypes)) },
+      at(name.span, 'not a dtype'),
+    );
   return found;
 }
 
@@ -48,7 +54,11 @@ function unboundIn(ctx: Context, dim: DimExpr): Set<string> {
     if (e.kind === 'name' || e.kind === 'spread') {
       const name = e.kind === 'name' ? e.name : e.name.name;
       const value = ctx.scope.lookup(name)?.value;
-      const bound = value?.kind === 'int' || value?.kind === 'list' || value?.kind === 'poison' || value?.kind === 'float';
+      const bound =
+        value?.kind === 'int' ||
+        value?.kind === 'list' ||
+        value?.kind === 'poison' ||
+        value?.kind === 'float';
       if (!bound) found.add(name);
     } else if (e.kind === 'binary') [e.left, e.right].forEach(visit);
     else if (e.kind === 'unary') visit(e.operand);
@@ -65,7 +75,17 @@ function sizeOf(ctx: Context, dim: Expr, of: string): Poly | undefined {
   const value = ctx.session.run.evaluate(ctx, dim);
   if (value.kind === 'poison') return undefined;
   if (value.kind !== 'int') {
-    fail(ctx, 'E0402', { what: `a dimension of \`${of}\``, expected: 'a whole number', found: describe(value), help: undefined }, at(dim.span, describe(value)));
+    fail(
+      ctx,
+      'E0402',
+      {
+        what: `a dimension of \`${of}\``,
+        expected: 'a whole number',
+        found: describe(value),
+        help: undefined,
+      },
+      at(dim.span, describe(value)),
+    );
     return undefined;
   }
   const n = asConstant(value.poly);
@@ -74,7 +94,12 @@ function sizeOf(ctx: Context, dim: Expr, of: string): Poly | undefined {
     return undefined;
   }
   if (n !== undefined && n > largest) {
-    fail(ctx, 'E0415', { what: `the dimension \`${textOf(dim)}\` of \`${of}\` would be ${n}` }, at(dim.span, 'too large'));
+    fail(
+      ctx,
+      'E0415',
+      { what: `the dimension \`${textOf(dim)}\` of \`${of}\` would be ${n}` },
+      at(dim.span, 'too large'),
+    );
     return undefined;
   }
   return value.poly;
@@ -121,7 +146,13 @@ export function openDims(ctx: Context, type: TensorType): void {
 export function unify(ctx: Context, type: TensorType, shape: readonly Poly[], subject: Subject): boolean {
   if (subject.result && !mayFit(ctx, type, shape)) {
     const [dims, declared] = [showAll(shape), type.dims.map((d) => sizeText(ctx, d))];
-    fail(ctx, 'E0304', { name: subject.name, dims, declared }, at(subject.span, `[${dims.join(', ')}]`), also(type.span, `[${declared.join(', ')}], declared here`));
+    fail(
+      ctx,
+      'E0304',
+      { name: subject.name, dims, declared },
+      at(subject.span, `[${dims.join(', ')}]`),
+      also(type.span, `[${declared.join(', ')}], declared here`),
+    );
     return false;
   }
   const spreads = type.dims.filter((d) => d.kind === 'spread');
@@ -129,7 +160,13 @@ export function unify(ctx: Context, type: TensorType, shape: readonly Poly[], su
   if (shape.length < plain || (spreads.length === 0 && shape.length !== plain) || spreads.length > 1) {
     const some = spreads.length > 0 ? 'at least ' : '';
     const expected = `${some}${plain} dimension${plain === 1 ? '' : 's'}`;
-    fail(ctx, 'E0302', { what: subject.what, expected, found: showAll(shape) }, at(subject.span, `[${showAll(shape).join(', ')}]`), also(type.span, `declared here: ${expected}`));
+    fail(
+      ctx,
+      'E0302',
+      { what: subject.what, expected, found: showAll(shape) },
+      at(subject.span, `[${showAll(shape).join(', ')}]`),
+      also(type.span, `declared here: ${expected}`),
+    );
     return false;
   }
   const free = shape.length - plain;
@@ -155,7 +192,9 @@ function mayFit(ctx: Context, type: TensorType, shape: readonly Poly[]): boolean
   const known = type.dims.map((d): readonly Poly[] | undefined => {
     if (d.kind === 'spread') {
       const value = ctx.scope.lookup(d.name.name)?.value;
-      return value?.kind === 'list' ? value.items.flatMap((v) => (v.kind === 'int' ? [v.poly] : [])) : undefined;
+      return value?.kind === 'list'
+        ? value.items.flatMap((v) => (v.kind === 'int' ? [v.poly] : []))
+        : undefined;
     }
     const value = unboundIn(ctx, d).size > 0 ? undefined : ctx.session.run.evaluate(ctx, d);
     return value?.kind === 'int' ? [value.poly] : undefined;
@@ -164,13 +203,22 @@ function mayFit(ctx: Context, type: TensorType, shape: readonly Poly[]): boolean
   const least = known.reduce((n, k, i) => n + (k?.length ?? (type.dims[i]?.kind === 'spread' ? 0 : 1)), 0);
   if (open) return shape.length >= least;
   let next = 0;
-  return shape.length === least && known.every((k) => (k ?? [undefined]).every((d) => { const size = shape[next++]; return !d || (size !== undefined && equal(d, size)); }));
+  return (
+    shape.length === least &&
+    known.every((k) =>
+      (k ?? [undefined]).every((d) => {
+        const size = shape[next++];
+        return !d || (size !== undefined && equal(d, size));
+      }),
+    )
+  );
 }
 
 /** A dimension with its size, where the text alone does not say it. */
 function sizeText(ctx: Context, d: DimExpr): string {
   if (d.kind === 'number') return d.text;
-  const value = d.kind === 'spread' || unboundIn(ctx, d).size > 0 ? undefined : ctx.session.run.evaluate(ctx, d);
+  const value =
+    d.kind === 'spread' || unboundIn(ctx, d).size > 0 ? undefined : ctx.session.run.evaluate(ctx, d);
   const size = value?.kind === 'int' ? show(value.poly) : undefined;
   return size === undefined || size === textOf(d) ? textOf(d) : `${textOf(d)} = ${size}`;
 }
@@ -196,7 +244,14 @@ function unifyDim(ctx: Context, dim: Expr, size: Poly, subject: Subject): boolea
   if (name === undefined) {
     const declared = sizeOf(ctx, dim, subject.name);
     if (!declared || equal(declared, size)) return declared !== undefined;
-    disagree(ctx, show(size), dim.kind === 'number' ? show(declared) : `${textOf(dim)} = ${show(declared)}`, subject, dim.span, dim.kind === 'name' ? dims.get(dim.name) : undefined);
+    disagree(
+      ctx,
+      show(size),
+      dim.kind === 'number' ? show(declared) : `${textOf(dim)} = ${show(declared)}`,
+      subject,
+      dim.span,
+      dim.kind === 'name' ? dims.get(dim.name) : undefined,
+    );
     return false;
   }
   if (dim.kind === 'name') {
@@ -208,8 +263,17 @@ function unifyDim(ctx: Context, dim: Expr, size: Poly, subject: Subject): boolea
     dims.set(name, { dims: solved, span: subject.span });
     return true;
   }
-  const help = unbound.length === 1 ? `${show(size)} gives no whole \`${name}\`; give \`${name}\` as a parameter, or use it alone in another dimension` : 'name one unknown size in each dimension';
-  fail(ctx, 'E0317', { dim: textOf(dim), help }, at(subject.span, `of size ${show(size)}`), also(dim.span, 'declared here'));
+  const help =
+    unbound.length === 1
+      ? `${show(size)} gives no whole \`${name}\`; give \`${name}\` as a parameter, or use it alone in another dimension`
+      : 'name one unknown size in each dimension';
+  fail(
+    ctx,
+    'E0317',
+    { dim: textOf(dim), help },
+    at(subject.span, `of size ${show(size)}`),
+    also(dim.span, 'declared here'),
+  );
   return false;
 }
 
@@ -221,13 +285,21 @@ function solve(ctx: Context, dim: Expr, name: string, size: Poly): Poly | undefi
   const value = ctx.session.run.evaluate({ ...ctx, scope }, dim);
   if (value.kind !== 'int') return undefined;
   const linear = linearIn(value.poly, unknown);
-  if (!linear || linear.coefficient.terms.length === 0 || symbolsOf(linear.coefficient).has(unknown)) return undefined;
+  if (!linear || linear.coefficient.terms.length === 0 || symbolsOf(linear.coefficient).has(unknown))
+    return undefined;
   const found = divideExact(subtract(size, linear.rest), linear.coefficient);
   const n = found && asConstant(found);
   return n !== undefined && n < 1 ? undefined : found;
 }
 
-function disagree(ctx: Context, found: string, declared: string, subject: Subject, dim: Span, before: DimBinding | undefined): void {
+function disagree(
+  ctx: Context,
+  found: string,
+  declared: string,
+  subject: Subject,
+  dim: Span,
+  before: DimBinding | undefined,
+): void {
   const labels: Label[] = [at(subject.span, found), also(dim, `${declared}, declared here`)];
   if (before && before.span !== subject.span) labels.push(also(before.span, `${declared} comes from here`));
   fail(ctx, 'E0301', { what: subject.what, left: found, right: declared, help: undefined }, ...labels);

@@ -16,7 +16,16 @@ import { at, fail } from './report.ts';
 import { Reporter } from './reporter.ts';
 import { createContext, createOwner, createSession } from './session.ts';
 import { TaskRun } from './tasks.ts';
-import type { Context, Differentiate, Given, Instance, Session, TensorEntry, TensorValue, Value } from './values.ts';
+import type {
+  Context,
+  Differentiate,
+  Given,
+  Instance,
+  Session,
+  TensorEntry,
+  TensorValue,
+  Value,
+} from './values.ts';
 import { int, Scope } from './values.ts';
 
 export type { Differentiate };
@@ -47,7 +56,9 @@ export interface TaskGraphs {
 }
 
 /** What an elaboration gives: nothing but problems when there is an error. */
-export type Elaborated<T> = { readonly graphs: T; readonly problems: readonly Problem[] } | { readonly graphs: undefined; readonly problems: readonly Problem[] };
+export type Elaborated<T> =
+  | { readonly graphs: T; readonly problems: readonly Problem[] }
+  | { readonly graphs: undefined; readonly problems: readonly Problem[] };
 
 export type Settings = Readonly<Record<string, StaticValue>>;
 
@@ -66,9 +77,18 @@ export interface ElaborateOptions {
 // ---------------------------------------------------------------- models
 
 /** A model by itself: `predict` from its input ports to its output ports, with `training` false. */
-export function elaborateModelIn(module: Module, decl: ModelDeclaration, args: Settings, options: ElaborateOptions): Elaborated<ModelGraphs> {
+export function elaborateModelIn(
+  module: Module,
+  decl: ModelDeclaration,
+  args: Settings,
+  options: ElaborateOptions,
+): Elaborated<ModelGraphs> {
   const reporter = options.reporter ?? new Reporter();
-  const session = createSession({ reporter, differentiate: options.differentiate, ...(options.used && { used: options.used }) });
+  const session = createSession({
+    reporter,
+    differentiate: options.differentiate,
+    ...(options.used && { used: options.used }),
+  });
   const name = 'net';
   const ctx: Context = { ...createContext(session, module.scope, createOwner(name), false), naming: name };
   const given = settingsOf(ctx, decl, args);
@@ -85,15 +105,28 @@ interface Predictor {
   readonly computation: Computation;
 }
 
-function predictor(ctx: Context, used: { readonly name: string; readonly instance: Instance; readonly from: string | undefined }, prefix: string, plan: string): Predictor | undefined {
+function predictor(
+  ctx: Context,
+  used: { readonly name: string; readonly instance: Instance; readonly from: string | undefined },
+  prefix: string,
+  plan: string,
+): Predictor | undefined {
   const { instance } = used;
-  const opened = applyOpenWith(runBody, { ...ctx, training: false, updates: new Map(), draws: new Map() }, instance);
+  const opened = applyOpenWith(
+    runBody,
+    { ...ctx, training: false, updates: new Map(), draws: new Map() },
+    instance,
+  );
   if (!opened) return undefined;
   const outputs = [...opened.outputs].flatMap(([name, v]): { name: string; t: TensorValue }[] => {
     const t = toTensor(ctx, v);
     return t ? [{ name, t }] : [];
   });
-  const port = (name: string, t: TensorValue): PortInfo => ({ name, dtype: t.node.dtype, shape: t.node.shape.map(sizeOf) });
+  const port = (name: string, t: TensorValue): PortInfo => ({
+    name,
+    dtype: t.node.dtype,
+    shape: t.node.shape.map(sizeOf),
+  });
   const info: ModelInfo = {
     name: used.name,
     declaration: instance.decl.name.name,
@@ -103,24 +136,47 @@ function predictor(ctx: Context, used: { readonly name: string; readonly instanc
     inputs: [...opened.inputs].map(([name, t]) => port(name, t)),
     outputs: outputs.map(({ name, t }) => port(name, t)),
   };
-  return { info, computation: { name: plan, graph: ctx.session.graph, outputs: outputs.map(({ name, t }) => ({ name, node: t.node })), updates: [] } };
+  return {
+    info,
+    computation: {
+      name: plan,
+      graph: ctx.session.graph,
+      outputs: outputs.map(({ name, t }) => ({ name, node: t.node })),
+      updates: [],
+    },
+  };
 }
 
 /** Fills every tensor from the clock `seed`. */
 function initialise(session: Session): Computation {
-  const updates = [...session.tensors.values()].map((e): { leaf: Leaf; value: TensorEntry['initial'] } => ({ leaf: e.leaf, value: e.initial }));
+  const updates = [...session.tensors.values()].map((e): { leaf: Leaf; value: TensorEntry['initial'] } => ({
+    leaf: e.leaf,
+    value: e.initial,
+  }));
   return { name: 'init', graph: session.graph, outputs: [], updates };
 }
 
-const tensorsOf = (session: Session): readonly TensorInfo[] => [...session.tensors.values()].map(({ path, role, dtype, shape }) => ({ path, role, dtype, shape }));
+const tensorsOf = (session: Session): readonly TensorInfo[] =>
+  [...session.tensors.values()].map(({ path, role, dtype, shape }) => ({ path, role, dtype, shape }));
 
 // ---------------------------------------------------------------- tasks
 
 /** Everything a task does, as computations and steps. `sets`: values of the task's parameters by name. */
-export function elaborateTaskIn(module: Module, task: Task, sets: Settings, host: Host, options: ElaborateOptions): Elaborated<TaskGraphs> {
+export function elaborateTaskIn(
+  module: Module,
+  task: Task,
+  sets: Settings,
+  host: Host,
+  options: ElaborateOptions,
+): Elaborated<TaskGraphs> {
   const reporter = options.reporter ?? new Reporter();
   const run = new TaskRun(host);
-  const session = createSession({ reporter, differentiate: options.differentiate, data: run.data.make, ...(options.used && { used: options.used }) });
+  const session = createSession({
+    reporter,
+    differentiate: options.differentiate,
+    data: run.data.make,
+    ...(options.used && { used: options.used }),
+  });
   const scope = new Scope(module.scope, 'dims');
   const names = modelNames(module.scope, task);
   const [single] = names;
@@ -130,7 +186,12 @@ export function elaborateTaskIn(module: Module, task: Task, sets: Settings, host
   run.run(ctx, task);
   const models = run.models.map((used, i) => {
     const prefix = used.instance.path === '' ? '' : `${used.instance.path}.`;
-    return predictor(ctx, used, prefix, run.models.length === 1 || i < 0 ? 'predict' : `predict_${used.name}`);
+    return predictor(
+      ctx,
+      used,
+      prefix,
+      run.models.length === 1 || i < 0 ? 'predict' : `predict_${used.name}`,
+    );
   });
   const whole = models.filter((m) => m !== undefined);
   if (whole.length < models.length) return finish<TaskGraphs>(reporter, undefined);
@@ -153,7 +214,8 @@ export function elaborateTaskIn(module: Module, task: Task, sets: Settings, host
 function modelNames(scope: Scope, task: Task): readonly string[] {
   const made = (e: Expr): boolean => {
     if (e.kind === 'from') return made(e.value);
-    const value = e.kind === 'call' && e.callee.kind === 'name' ? scope.lookup(e.callee.name)?.value : undefined;
+    const value =
+      e.kind === 'call' && e.callee.kind === 'name' ? scope.lookup(e.callee.name)?.value : undefined;
     return value?.kind === 'declaration' && (value.decl.kind === 'model' || value.decl.kind === 'layer');
   };
   return task.body.flatMap((s) => (s.kind === 'equation' && made(s.value) ? [s.target.name] : []));
@@ -172,15 +234,31 @@ function valueOf(raw: StaticValue, param: Parameter | undefined): Value {
   return { kind: 'string', value: raw };
 }
 
-function settingsOf(ctx: Context, decl: ModelDeclaration | Layer | Task, settings: Settings): readonly Given[] | undefined {
+function settingsOf(
+  ctx: Context,
+  decl: ModelDeclaration | Layer | Task,
+  settings: Settings,
+): readonly Given[] | undefined {
   let good = true;
   const has = decl.params.map((p) => p.name.name);
   const given = Object.entries(settings).flatMap(([name, raw]): Given[] => {
     const param = decl.params.find((p) => p.name.name === name);
     if (param) return [{ name: param.name, value: valueOf(raw, param), span: param.span }];
     good = false;
-    if (decl.kind === 'task') fail(ctx, 'E0512', { name, task: decl.name.name, near: suggest(name, has), has }, at(decl.name.span, 'this task'));
-    else unknownArgument(ctx, { name: decl.name.name, span: decl.name.span }, { name, span: decl.name.span }, has);
+    if (decl.kind === 'task')
+      fail(
+        ctx,
+        'E0512',
+        { name, task: decl.name.name, near: suggest(name, has), has },
+        at(decl.name.span, 'this task'),
+      );
+    else
+      unknownArgument(
+        ctx,
+        { name: decl.name.name, span: decl.name.span },
+        { name, span: decl.name.span },
+        has,
+      );
     return [];
   });
   return good ? given : undefined;
@@ -191,6 +269,7 @@ function bindSettings(ctx: Context, task: Task, sets: Settings): boolean {
   if (!given) return false;
   const callee = { name: task.name.name, span: task.name.span };
   const missing = bindParameters(ctx, callee, task.params, matchArguments(ctx, callee, task.params, given));
-  if (missing.length > 0) fail(ctx, 'E0403', { callee: callee.name, missing }, at(task.name.span, `without ${missing.join(', ')}`));
+  if (missing.length > 0)
+    fail(ctx, 'E0403', { callee: callee.name, missing }, at(task.name.span, `without ${missing.join(', ')}`));
   return missing.length === 0;
 }

@@ -22,7 +22,9 @@ export function evaluate(ctx: Context, expr: Expr): Value {
 
 /** Nodes made by the library came from the user's call too. */
 function originsOf(ctx: Context, expr: Expr): readonly Origin[] {
-  const call = expr.span.file.startsWith(libraryPrefix) ? ctx.calls.findLast((s) => !s.file.startsWith(libraryPrefix)) : undefined;
+  const call = expr.span.file.startsWith(libraryPrefix)
+    ? ctx.calls.findLast((s) => !s.file.startsWith(libraryPrefix))
+    : undefined;
   return call ? [expr.span, call] : [expr.span];
 }
 
@@ -37,7 +39,11 @@ function evaluateHere(ctx: Context, expr: Expr): Value {
     case 'name':
       return name(ctx, expr);
     case 'unary':
-      return unary(ctx, expr.op, evaluate(ctx, expr.operand), { whole: expr.span, op: expr.span, operands: [expr.operand.span] });
+      return unary(ctx, expr.op, evaluate(ctx, expr.operand), {
+        whole: expr.span,
+        op: expr.span,
+        operands: [expr.operand.span],
+      });
     case 'binary':
       return operator(ctx, expr);
     case 'pipe':
@@ -56,7 +62,16 @@ function evaluateHere(ctx: Context, expr: Expr): Value {
     case 'tuple':
       return { kind: 'list', items: expr.items.flatMap((i) => item(ctx, i)) };
     case 'from':
-      return fail(ctx, 'E0207', { what: '`from`', where: 'an expression', help: 'it stands after a model in a task: `net = LeNet() from "weights.safetensors"`' }, at(expr.span, 'here'));
+      return fail(
+        ctx,
+        'E0207',
+        {
+          what: '`from`',
+          where: 'an expression',
+          help: 'it stands after a model in a task: `net = LeNet() from "weights.safetensors"`',
+        },
+        at(expr.span, 'here'),
+      );
     case 'invalid':
       return poison;
   }
@@ -65,10 +80,19 @@ function evaluateHere(ctx: Context, expr: Expr): Value {
 function number(ctx: Context, expr: Extract<Expr, { kind: 'number' }>): Value {
   if (!expr.integer) return float(expr.value);
   if (Number.isSafeInteger(expr.value)) return int(constant(expr.value));
-  return fail(ctx, 'E0409', { what: 'this whole number is too large', help: 'write it as a float: `1e20`' }, at(expr.span, 'does not fit'));
+  return fail(
+    ctx,
+    'E0409',
+    { what: 'this whole number is too large', help: 'write it as a float: `1e20`' },
+    at(expr.span, 'does not fit'),
+  );
 }
 
-function item(ctx: Context, e: Expr | { readonly kind: 'spread'; readonly name: { readonly name: string }; readonly span: Expr['span'] }): readonly Value[] {
+function item(
+  ctx: Context,
+  e:
+    Expr | { readonly kind: 'spread'; readonly name: { readonly name: string }; readonly span: Expr['span'] },
+): readonly Value[] {
   if (e.kind !== 'spread') return [evaluate(ctx, e)];
   const value = ctx.scope.lookup(e.name.name)?.value;
   if (value?.kind === 'list') return value.items;
@@ -79,18 +103,21 @@ function item(ctx: Context, e: Expr | { readonly kind: 'spread'; readonly name: 
 function name(ctx: Context, expr: Name): Value {
   const written = expr.prime ? `${expr.name}'` : expr.name;
   const binding = ctx.scope.lookup(written);
-  if (binding?.value.kind === 'builtin' && binding.value.constant) return binding.value.run(ctx, { name: written, args: [], span: expr.span });
+  if (binding?.value.kind === 'builtin' && binding.value.constant)
+    return binding.value.run(ctx, { name: written, args: [], span: expr.span });
   if (binding) return binding.value;
   const near = suggest(written, ctx.scope.visible());
   // What the text lacks altogether was reported when its names were resolved; this is about order.
-  if (expr.prime && ctx.scope.lookup(expr.name)) return fail(ctx, 'E0206', { name: written }, at(expr.span, 'not defined yet'));
+  if (expr.prime && ctx.scope.lookup(expr.name))
+    return fail(ctx, 'E0206', { name: written }, at(expr.span, 'not defined yet'));
   return fail(ctx, 'E0201', { name: written, near }, at(expr.span, 'not defined'));
 }
 
 function operator(ctx: Context, expr: Binary): Value {
   const left = evaluate(ctx, expr.left);
   // The static `and` and `or` evaluate their right side only when it matters.
-  if (left.kind === 'bool' && ((expr.op === 'and' && !left.value) || (expr.op === 'or' && left.value))) return left;
+  if (left.kind === 'bool' && ((expr.op === 'and' && !left.value) || (expr.op === 'or' && left.value)))
+    return left;
   const right = evaluate(ctx, expr.right);
   const place = { whole: expr.span, op: expr.opSpan, operands: [expr.left.span, expr.right.span] };
   return expr.op === '@' ? matmul(ctx, left, right, place) : binary(ctx, expr.op, left, right, place);
@@ -101,7 +128,11 @@ function operator(ctx: Context, expr: Binary): Value {
 function call(ctx: Context, expr: Call, before: readonly Given[]): Value {
   const callee = evaluate({ ...ctx, naming: undefined }, expr.callee);
   const inner: Context = { ...ctx, naming: undefined };
-  const args = expr.args.map((a): Given => ({ name: a.name, value: evaluate(inner, a.value), span: a.value.span }));
+  const args = expr.args.map((a): Given => ({
+    name: a.name,
+    value: evaluate(inner, a.value),
+    span: a.value.span,
+  }));
   if (callee.kind === 'poison') return poison;
   return ctx.session.run.call(ctx, callee, [...before, ...args], expr.span);
 }
@@ -141,7 +172,13 @@ function field(ctx: Context, expr: Field): Value {
       const child = [...instance.children.values()].find((c) => c.path.split('.').at(-1) === wanted);
       if (child) return { kind: 'instance', instance: child };
       const has = [...instance.tensors.keys(), ...instance.childNames];
-      if (has.length === 0) return fail(ctx, 'E0414', { name: instance.path || instance.decl.name.name }, at(expr.base.span, 'not applied yet'));
+      if (has.length === 0)
+        return fail(
+          ctx,
+          'E0414',
+          { name: instance.path || instance.decl.name.name },
+          at(expr.base.span, 'not applied yet'),
+        );
       return missing(describe(base), has);
     }
     default:
@@ -157,11 +194,31 @@ function conditional(ctx: Context, expr: Conditional): Value {
   if (condition.kind === 'bool') return evaluate(ctx, condition.value ? expr.then : expr.else);
   const test = toTensor(ctx, condition);
   if (!test || test.node.dtype !== 'bool') {
-    return fail(ctx, 'E0402', { what: 'a condition', expected: 'true or false', found: describe(condition), help: 'compare: `x > 0`' }, at(expr.condition.span, describe(condition)));
+    return fail(
+      ctx,
+      'E0402',
+      {
+        what: 'a condition',
+        expected: 'true or false',
+        found: describe(condition),
+        help: 'compare: `x > 0`',
+      },
+      at(expr.condition.span, describe(condition)),
+    );
   }
-  const then = evaluate({ ...ctx, assumed: [...ctx.assumed, ...facts(ctx, expr.condition, true)] }, expr.then);
-  const otherwise = evaluate({ ...ctx, assumed: [...ctx.assumed, ...facts(ctx, expr.condition, false)] }, expr.else);
-  return select(ctx, test, then, otherwise, { whole: expr.span, op: expr.span, operands: [expr.condition.span, expr.then.span, expr.else.span] });
+  const then = evaluate(
+    { ...ctx, assumed: [...ctx.assumed, ...facts(ctx, expr.condition, true)] },
+    expr.then,
+  );
+  const otherwise = evaluate(
+    { ...ctx, assumed: [...ctx.assumed, ...facts(ctx, expr.condition, false)] },
+    expr.else,
+  );
+  return select(ctx, test, then, otherwise, {
+    whole: expr.span,
+    op: expr.span,
+    operands: [expr.condition.span, expr.then.span, expr.else.span],
+  });
 }
 
 /** What a condition on indices says, as polynomials that are not negative where it is `holds`. */

@@ -11,7 +11,11 @@ export interface Host {
    * What a data source holds, read from its header. Without it, tasks are checked as far as that goes without data.
    * `file` is the file that names the source.
    */
-  describeData?(kind: string, args: Readonly<Record<string, StaticValue>>, file: string): DataFields | DataRefusal;
+  describeData?(
+    kind: string,
+    args: Readonly<Record<string, StaticValue>>,
+    file: string,
+  ): DataFields | DataRefusal;
 }
 
 export interface DataFields {
@@ -25,4 +29,6 @@ export interface DataFields {
 export type DataRefusal = {
   /** Name of the argument that is to blame. */
   readonly argument?: string;
-} & ({ readonly reason: string; readonly help?: string } | { readonly code: string; readonly fields: Fields });
+} & (
+  { readonly reason: string; readonly help?: string } | { readonly code: string; readonly fields: Fields }
+);

@@ -42,7 +42,14 @@ export function resolve(file: string, host: Host, options: CheckOptions = {}): M
   const modules = new Modules(host, options.library ?? loadLibrary(), reporter);
   const module = modules.load(file);
   for (const m of modules.modules.values()) if (m.whole) resolveNames(m, reporter);
-  return { file, module, sources: modules.sources, problems: reporter.problems, host, differentiate: options.differentiate };
+  return {
+    file,
+    module,
+    sources: modules.sources,
+    problems: reporter.problems,
+    host,
+    differentiate: options.differentiate,
+  };
 }
 
 /**
@@ -68,13 +75,17 @@ function inOrder(problems: readonly Problem[]): readonly Problem[] {
 }
 
 const named = (model: Model, kind: Declaration['kind']): string[] =>
-  (model.module?.syntax.declarations ?? []).flatMap((d) => (d.kind === kind && d.kind !== 'import' ? [d.name.name] : []));
+  (model.module?.syntax.declarations ?? []).flatMap((d) =>
+    d.kind === kind && d.kind !== 'import' ? [d.name.name] : [],
+  );
 
 function missing<T>(model: Model, what: 'model' | 'task', name: string): Elaborated<T> {
   const has = named(model, what);
   const reporter = new Reporter();
   const start = { file: model.file, start: 0, end: 0 };
-  reporter.report('E0212', { name, what, near: suggest(name, has), has }, [{ span: start, text: 'in this file', primary: true }]);
+  reporter.report('E0212', { name, what, near: suggest(name, has), has }, [
+    { span: start, text: 'in this file', primary: true },
+  ]);
   return { graphs: undefined, problems: reporter.problems };
 }
 

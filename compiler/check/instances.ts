@@ -14,7 +14,13 @@ type RunBody = (ctx: Context, body: Body) => Result;
 export const snakeCase = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();
 
 /** The instance that this place makes: the one it made before, when the owner is applied again. */
-export function makeInstance(ctx: Context, decl: Layer | Model, home: Scope, args: readonly Given[], span: Span): Instance | undefined {
+export function makeInstance(
+  ctx: Context,
+  decl: Layer | Model,
+  home: Scope,
+  args: readonly Given[],
+  span: Span,
+): Instance | undefined {
   const { owner } = ctx;
   const key = `${ctx.site}@${span.file}:${span.start}-${span.end}`;
   const before = owner.children.get(key);
@@ -23,7 +29,12 @@ export function makeInstance(ctx: Context, decl: Layer | Model, home: Scope, arg
   const callee = { name: decl.name.name, span };
   const help = 'its sizes are given here; it is applied to a tensor by a second call or a pipe: `x |> …`';
   const matched = matchArguments(ctx, callee, decl.params, args, help);
-  const missing = bindParameters({ ...ctx, scope, memo: undefined, calls: [...ctx.calls, span] }, callee, decl.params, matched);
+  const missing = bindParameters(
+    { ...ctx, scope, memo: undefined, calls: [...ctx.calls, span] },
+    callee,
+    decl.params,
+    matched,
+  );
   if (missing.length > 0) {
     fail(ctx, 'E0403', { callee: callee.name, missing }, at(span, `without ${missing.join(', ')}`));
     return undefined;
@@ -61,25 +72,66 @@ export const portsOf = (decl: { readonly body: Layer['body'] }, role: Port['role
   decl.body.filter((s): s is Port => s.kind === 'port' && s.role === role);
 
 /** Applies an instance: `fc1(x)`. One output is a tensor, several are a record. */
-export function applyWith(runBody: RunBody, ctx: Context, instance: Instance, args: readonly Given[], span: Span): Value {
+export function applyWith(
+  runBody: RunBody,
+  ctx: Context,
+  instance: Instance,
+  args: readonly Given[],
+  span: Span,
+): Value {
   const { decl } = instance;
   const name = decl.name.name;
   if (args.some((a) => a.value.kind === 'poison')) return poison;
   const inputs = portsOf(decl, 'input');
-  const params = inputs.map((p) => ({ doc: p.doc, name: p.name, type: p.type, default: undefined, span: p.span }));
-  const matched = matchArguments(ctx, { name, span }, params, args, `\`${name}\` is already made; its sizes are given where it is made`);
+  const params = inputs.map((p) => ({
+    doc: p.doc,
+    name: p.name,
+    type: p.type,
+    default: undefined,
+    span: p.span,
+  }));
+  const matched = matchArguments(
+    ctx,
+    { name, span },
+    params,
+    args,
+    `\`${name}\` is already made; its sizes are given where it is made`,
+  );
   const missing = params.filter((p) => !matched.has(p.name.name)).map((p) => p.name.name);
-  if (missing.length > 0) return fail(ctx, 'E0403', { callee: name, missing }, at(span, `without the input ${missing.join(', ')}`));
-  return outputsOf(instance, runBody(contextOf(ctx, instance, span), { kind: decl.kind, name, body: decl.body, given: matched, instance }));
+  if (missing.length > 0)
+    return fail(ctx, 'E0403', { callee: name, missing }, at(span, `without the input ${missing.join(', ')}`));
+  return outputsOf(
+    instance,
+    runBody(contextOf(ctx, instance, span), {
+      kind: decl.kind,
+      name,
+      body: decl.body,
+      given: matched,
+      instance,
+    }),
+  );
 }
 
 function contextOf(ctx: Context, instance: Instance, span: Span): Context {
-  return { ...ctx, scope: new Scope(instance.args, 'dims'), owner: instance, site: '', copy: '', naming: undefined, memo: undefined, calls: [...ctx.calls, span] };
+  return {
+    ...ctx,
+    scope: new Scope(instance.args, 'dims'),
+    owner: instance,
+    site: '',
+    copy: '',
+    naming: undefined,
+    memo: undefined,
+    calls: [...ctx.calls, span],
+  };
 }
 
 function outputsOf(instance: Instance, { outputs }: Result): Value {
   const [first] = outputs.values();
-  return outputs.size === 1 && first ? first : outputs.size === 0 ? poison : { kind: 'record', of: instance.decl.name.name, fields: outputs };
+  return outputs.size === 1 && first
+    ? first
+    : outputs.size === 0
+      ? poison
+      : { kind: 'record', of: instance.decl.name.name, fields: outputs };
 }
 
 export interface OpenModel {
@@ -92,10 +144,20 @@ export function applyOpenWith(runBody: RunBody, ctx: Context, instance: Instance
   const { decl } = instance;
   const scope = new Scope(instance.args, 'dims');
   const inner: Context = { ...contextOf(ctx, instance, decl.name.span), scope, calls: ctx.calls };
-  return withinRange<OpenModel | undefined>(ctx, decl.name.span, () => openInputs(runBody, inner, scope, instance), () => undefined);
+  return withinRange<OpenModel | undefined>(
+    ctx,
+    decl.name.span,
+    () => openInputs(runBody, inner, scope, instance),
+    () => undefined,
+  );
 }
 
-function openInputs(runBody: RunBody, inner: Context, scope: Scope, instance: Instance): OpenModel | undefined {
+function openInputs(
+  runBody: RunBody,
+  inner: Context,
+  scope: Scope,
+  instance: Instance,
+): OpenModel | undefined {
   const { decl } = instance;
   const { session } = inner;
   const inputs = new Map<string, TensorValue>();
@@ -113,6 +175,12 @@ function openInputs(runBody: RunBody, inner: Context, scope: Scope, instance: In
     inputs.set(port.name.name, value);
     given.set(port.name.name, { name: port.name, value, span: port.name.span });
   }
-  const { outputs } = runBody(inner, { kind: decl.kind, name: decl.name.name, body: decl.body, given, instance });
+  const { outputs } = runBody(inner, {
+    kind: decl.kind,
+    name: decl.name.name,
+    body: decl.body,
+    given,
+    instance,
+  });
   return { inputs, outputs };
 }

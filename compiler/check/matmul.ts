@@ -20,15 +20,32 @@ export function matmul(ctx: Context, left: Value, right: Value, place: Place): V
   const pair = [left, right].map((v) => toTensor(ctx, v));
   for (const [i, t] of pair.entries()) {
     const v = i === 0 ? left : right;
-    if (!t) return fail(ctx, 'E0402', { what: 'an operand of `@`', expected: 'a tensor', found: describe(v), help: undefined }, at(place.operands[i]!, describe(v)));
-    if (restOf(t).length === 0) return fail(ctx, 'E0302', { what: 'an operand of `@`', expected: 'at least 1 dimension', found: [] }, at(place.operands[i]!, 'a scalar'));
+    if (!t)
+      return fail(
+        ctx,
+        'E0402',
+        { what: 'an operand of `@`', expected: 'a tensor', found: describe(v), help: undefined },
+        at(place.operands[i]!, describe(v)),
+      );
+    if (restOf(t).length === 0)
+      return fail(
+        ctx,
+        'E0302',
+        { what: 'an operand of `@`', expected: 'at least 1 dimension', found: [] },
+        at(place.operands[i]!, 'a scalar'),
+      );
   }
   const [a, b] = [pair[0]!, pair[1]!];
   const [k, l] = [restOf(a).at(-1)!, restOf(b).at(restOf(b).length === 1 ? 0 : -2)!];
   if (!equal(k, l)) return contractionProblem(ctx, a, b, k, l, place);
   if (a.node.dtype !== b.node.dtype || a.node.dtype === 'bool') {
     const dtypes = [a.node.dtype, b.node.dtype];
-    return fail(ctx, 'E0316', { op: '@', dtypes, help: 'convert: `f32(…)`' }, at(place.op, dtypes.join(' and ')));
+    return fail(
+      ctx,
+      'E0316',
+      { op: '@', dtypes, help: 'convert: `f32(…)`' },
+      at(place.op, dtypes.join(' and ')),
+    );
   }
   return contract(ctx, a, b, place);
 }
@@ -42,7 +59,14 @@ function contract(ctx: Context, a: TensorValue, b: TensorValue, place: Place): V
   const [ba, bb] = [ra.slice(0, -1 - m.length), rb.slice(0, -1 - n.length)];
   const batch = broadcastShape([ba, bb]);
   if (!batch) {
-    return fail(ctx, 'E0314', { op: '@', left: showAll(ra), right: showAll(rb) }, at(place.op, 'the leading dimensions do not fit'), also(place.operands[0]!, `[${showAll(ra).join(', ')}]`), also(place.operands[1]!, `[${showAll(rb).join(', ')}]`));
+    return fail(
+      ctx,
+      'E0314',
+      { op: '@', left: showAll(ra), right: showAll(rb) },
+      at(place.op, 'the leading dimensions do not fit'),
+      also(place.operands[0]!, `[${showAll(ra).join(', ')}]`),
+      also(place.operands[1]!, `[${showAll(rb).join(', ')}]`),
+    );
   }
   const iters = union(a.iters, b.iters);
   const shape = [...extents(iters), ...batch, ...m, ...n, k];
@@ -59,7 +83,14 @@ function contract(ctx: Context, a: TensorValue, b: TensorValue, place: Place): V
 }
 
 /** Shows where each of the two dimensions was declared, when its tensor has a declaration. */
-function contractionProblem(ctx: Context, a: TensorValue, b: TensorValue, k: Poly, l: Poly, place: Place): Value {
+function contractionProblem(
+  ctx: Context,
+  a: TensorValue,
+  b: TensorValue,
+  k: Poly,
+  l: Poly,
+  place: Place,
+): Value {
   const labels: Label[] = [at(place.op, `${show(k)} is not ${show(l)}`)];
   const origins = [
     { t: a, from: -1, dim: k, operand: place.operands[0]! },
@@ -67,10 +98,18 @@ function contractionProblem(ctx: Context, a: TensorValue, b: TensorValue, k: Pol
   ];
   for (const { t, from, dim, operand } of origins) {
     const declared = ctx.session.declared.get(t.node)?.dims.at(from);
-    labels.push(declared ? also(declared.span, `${show(dim)}, declared here`) : also(operand, `[${showAll(restOf(t)).join(', ')}]`));
+    labels.push(
+      declared
+        ? also(declared.span, `${show(dim)}, declared here`)
+        : also(operand, `[${showAll(restOf(t)).join(', ')}]`),
+    );
   }
   const leaf = b.node.op === 'leaf' && b.node.role === 'param';
   const help = leaf ? 'let the weight follow its input: name the dimension in both types' : undefined;
-  return fail(ctx, 'E0301', { what: 'the operands of `@` disagree on the contracted dimension', left: show(k), right: show(l), help }, ...labels);
+  return fail(
+    ctx,
+    'E0301',
+    { what: 'the operands of `@` disagree on the contracted dimension', left: show(k), right: show(l), help },
+    ...labels,
+  );
 }
-

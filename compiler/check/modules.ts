@@ -36,7 +36,9 @@ export function loadLibrary(files: Readonly<Record<string, string>> = stdlib): L
     const source = { path: `${libraryPrefix}${name}`, text };
     sources.set(source.path, source);
     const { syntax, problems } = parse(source);
-    for (const d of syntax.declarations) if (d.kind !== 'import') scope.define(d.name.name, valueOf(d, scope), d.name.span, 'a declaration of the library');
+    for (const d of syntax.declarations)
+      if (d.kind !== 'import')
+        scope.define(d.name.name, valueOf(d, scope), d.name.span, 'a declaration of the library');
     return { path: source.path, syntax, scope, whole: problems.length === 0 };
   });
   return { scope, files: modules, sources };
@@ -71,18 +73,29 @@ export class Modules {
     this.sources.set(path, source);
     const { syntax, problems } = parse(source);
     problems.forEach((p: Problem) => this.reporter.add(p));
-    const module: Module = { path, syntax, scope: new Scope(this.library.scope), whole: problems.length === 0 };
+    const module: Module = {
+      path,
+      syntax,
+      scope: new Scope(this.library.scope),
+      whole: problems.length === 0,
+    };
     this.modules.set(path, module);
     this.loading.push(path);
     for (const d of syntax.declarations) if (d.kind === 'import') this.import(module, d);
     this.loading.pop();
-    for (const d of syntax.declarations) if (d.kind !== 'import') this.declare(module, d.name.name, valueOf(d, module.scope), d.name.span, 'a declaration');
+    for (const d of syntax.declarations)
+      if (d.kind !== 'import')
+        this.declare(module, d.name.name, valueOf(d, module.scope), d.name.span, 'a declaration');
     return module;
   }
 
   private declare(module: Module, name: string, value: Value, span: Span, what: string): void {
     const before = module.scope.names.get(name);
-    if (before?.span) this.reporter.report('E0202', { name }, [at(span, 'defined again here'), also(before.span, 'first defined here')]);
+    if (before?.span)
+      this.reporter.report('E0202', { name }, [
+        at(span, 'defined again here'),
+        also(before.span, 'first defined here'),
+      ]);
     else module.scope.define(name, value, span, what);
   }
 
@@ -90,7 +103,9 @@ export class Modules {
     const path = this.host.resolve(module.path, d.from.value);
     const cycle = this.loading.indexOf(path);
     if (cycle >= 0) {
-      this.reporter.report('E0204', { chain: [...this.loading.slice(cycle), path] }, [at(d.from.span, 'imported here, while it is importing')]);
+      this.reporter.report('E0204', { chain: [...this.loading.slice(cycle), path] }, [
+        at(d.from.span, 'imported here, while it is importing'),
+      ]);
       return this.importNothing(module, d);
     }
     const from = this.load(path);
@@ -102,7 +117,12 @@ export class Modules {
     for (const { name, alias } of d.names) {
       const found = has.includes(name.name) ? from.scope.names.get(name.name) : undefined;
       // A file that could not be parsed may have held the name.
-      if (!found && from.whole) this.reporter.report('E0205', { name: name.name, file: d.from.value, near: suggest(name.name, has) }, [at(name.span, 'not declared there')]);
+      if (!found && from.whole)
+        this.reporter.report(
+          'E0205',
+          { name: name.name, file: d.from.value, near: suggest(name.name, has) },
+          [at(name.span, 'not declared there')],
+        );
       this.declare(module, alias.name, found?.value ?? poison, alias.span, 'an import');
     }
   }

@@ -2,11 +2,26 @@
  * Resolves the names of every declaration before anything is evaluated, so that a mistake in a declaration that
  * nothing uses is found too, and says which statements may stand where.
  */
-import type { Declaration, DimExpr, Equation, Expr, Fit, Evaluate, Import, Parameter, Port, Slice, Spread, Statement, Task, TypeExpr } from '../../grammar/syntax.ts';
+import type {
+  Declaration,
+  DimExpr,
+  Equation,
+  Expr,
+  Fit,
+  Evaluate,
+  Import,
+  Parameter,
+  Port,
+  Slice,
+  Spread,
+  Statement,
+  Task,
+  TypeExpr,
+} from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import { suggest } from '../diagnostics/suggest.ts';
 import type { Module } from './modules.ts';
-import { childrenOf } from './ranges.ts';
+import { childrenOf } from './indices.ts';
 import { at, also } from './report.ts';
 import type { Reporter } from './reporter.ts';
 
@@ -53,7 +68,8 @@ const dtypes = ['f32', 'i32', 'u32', 'bool'];
 
 /** Reports names that mean nothing, are used too early, and statements out of place. */
 export function resolveNames(module: Module, reporter: Reporter): void {
-  for (const d of module.syntax.declarations) if (d.kind !== 'import') new Resolver(module, reporter, d).run();
+  for (const d of module.syntax.declarations)
+    if (d.kind !== 'import') new Resolver(module, reporter, d).run();
 }
 
 /** Names of one place inside the declaration: those of the declaration and of the enclosing indices. */
@@ -81,7 +97,11 @@ class Resolver {
   run(): void {
     const { decl } = this;
     for (const t of typesIn(decl)) this.type(t);
-    const names: Names = { defined: new Set(), all: new Set([...decl.params.map((p) => p.name.name), ...definedIn(decl.body)]), open: false };
+    const names: Names = {
+      defined: new Set(),
+      all: new Set([...decl.params.map((p) => p.name.name), ...definedIn(decl.body)]),
+      open: false,
+    };
     this.parameters(decl.params, names);
     this.body(decl.body, names, decl.kind);
   }
@@ -91,7 +111,11 @@ class Resolver {
     for (const p of params) {
       if (p.default) this.expr(p.default, names);
       const before = seen.get(p.name.name);
-      if (before) this.reporter.report('E0202', { name: p.name.name }, [at(p.name.span, 'again here'), also(before, 'first here')]);
+      if (before)
+        this.reporter.report('E0202', { name: p.name.name }, [
+          at(p.name.span, 'again here'),
+          also(before, 'first here'),
+        ]);
       seen.set(p.name.name, p.name.span);
       names.defined.add(p.name.name);
     }
@@ -102,11 +126,17 @@ class Resolver {
   private type(t: TypeExpr): void {
     switch (t.kind) {
       case 'tensor':
-        if (!dtypes.includes(t.dtype.name)) this.reporter.report('E0319', { name: t.dtype.name, near: suggest(t.dtype.name, dtypes) }, [at(t.dtype.span, 'not a dtype')]);
+        if (!dtypes.includes(t.dtype.name))
+          this.reporter.report('E0319', { name: t.dtype.name, near: suggest(t.dtype.name, dtypes) }, [
+            at(t.dtype.span, 'not a dtype'),
+          ]);
         for (const d of t.dims) for (const name of namesInDim(d)) this.dims.add(name);
         return;
       case 'named':
-        if (!typeNames.includes(t.name.name)) this.reporter.report('E0201', { name: t.name.name, near: suggest(t.name.name, typeNames) }, [at(t.name.span, 'not a type')]);
+        if (!typeNames.includes(t.name.name))
+          this.reporter.report('E0201', { name: t.name.name, near: suggest(t.name.name, typeNames) }, [
+            at(t.name.span, 'not a type'),
+          ]);
         return;
       case 'listOf':
         return this.type(t.element);
@@ -131,7 +161,10 @@ class Resolver {
   private misplaced(s: Statement, place: Place): void {
     const homes = (Object.keys(allowed) as Place[]).filter((p) => allowed[p].includes(s.kind));
     const what = s.kind === 'port' ? `\`${s.role}\`` : statementNames[s.kind];
-    const help = s.kind === 'action' && place !== 'task' ? undefined : `it stands in ${homes.map((p) => places[p]).join(' or ')}`;
+    const help =
+      s.kind === 'action' && place !== 'task'
+        ? undefined
+        : `it stands in ${homes.map((p) => places[p]).join(' or ')}`;
     this.reporter.report('E0207', { what, where: places[place], help }, [at(s.span, 'here')]);
   }
 
@@ -176,7 +209,9 @@ class Resolver {
   }
 
   private equation(s: Equation, names: Names): void {
-    const indices = (s.subscripts ?? []).flatMap((x) => (x.kind === 'name' ? [x.name] : x.kind === 'spread' ? [x.name.name] : []));
+    const indices = (s.subscripts ?? []).flatMap((x) =>
+      x.kind === 'name' ? [x.name] : x.kind === 'spread' ? [x.name.name] : [],
+    );
     this.expr(s.value, { ...names, defined: new Set([...names.defined, ...indices]) });
     if (s.when) this.expr(s.when, names);
     names.defined.add(s.prime ? `${s.target.name}'` : s.target.name);
@@ -221,7 +256,11 @@ class Resolver {
 
 /** Types of a declaration's parameters, result and ports. */
 function typesIn(decl: Named): readonly TypeExpr[] {
-  const types = [...decl.params.map((p) => p.type), decl.kind === 'fn' ? decl.result : undefined, ...portTypes(decl.body)];
+  const types = [
+    ...decl.params.map((p) => p.type),
+    decl.kind === 'fn' ? decl.result : undefined,
+    ...portTypes(decl.body),
+  ];
   return types.filter((t) => t !== undefined);
 }
 
@@ -261,7 +300,10 @@ function definedIn(body: readonly Statement[]): readonly string[] {
 
 /** Names of the fields of a data source, which are those of its arguments; nothing when the text does not show them. */
 function fieldsOf(module: Module, decl: Named, on: Expr): readonly string[] | undefined {
-  const made = on.kind === 'name' ? (decl as Task).body.find((s) => s.kind === 'equation' && s.target.name === on.name) : undefined;
+  const made =
+    on.kind === 'name'
+      ? (decl as Task).body.find((s) => s.kind === 'equation' && s.target.name === on.name)
+      : undefined;
   const call = on.kind === 'call' ? on : made?.kind === 'equation' ? made.value : undefined;
   if (call?.kind !== 'call' || call.callee.kind !== 'name' || call.args.length === 0) return undefined;
   if (module.scope.lookup(call.callee.name)?.value.kind !== 'builtin') return undefined;

@@ -16,9 +16,21 @@ export interface Update {
 }
 
 /** New values of a parameter and of its slots, from its gradient. */
-export function optimize(outer: Context, optimizer: OptimizerValue, parameter: TensorEntry, gradient: Node, span: Span): readonly Update[] {
+export function optimize(
+  outer: Context,
+  optimizer: OptimizerValue,
+  parameter: TensorEntry,
+  gradient: Node,
+  span: Span,
+): readonly Update[] {
   const { decl } = optimizer;
-  const ctx: Context = { ...outer, scope: scheduled(outer, optimizer, span), calls: [...outer.calls, span], memo: undefined, naming: undefined };
+  const ctx: Context = {
+    ...outer,
+    scope: scheduled(outer, optimizer, span),
+    calls: [...outer.calls, span],
+    memo: undefined,
+    naming: undefined,
+  };
   const [weight, slope] = portsOf(decl, 'input').map((p) => p.name);
   const given = new Map<string, Given>();
   if (weight) given.set(weight.name, { name: weight, value: tensor(parameter.leaf), span: weight.span });
@@ -32,7 +44,12 @@ export function optimize(outer: Context, optimizer: OptimizerValue, parameter: T
     if (leaf && value.kind === 'tensor') updates.push({ leaf, value: value.node });
   }
   if (!weight || !next.has(weight.name)) {
-    fail(ctx, 'E0508', { name: decl.name.name, parameter: weight?.name ?? 'w' }, at(decl.name.span, 'never says how the parameter changes'));
+    fail(
+      ctx,
+      'E0508',
+      { name: decl.name.name, parameter: weight?.name ?? 'w' },
+      at(decl.name.span, 'never says how the parameter changes'),
+    );
   }
   return updates;
 }
@@ -43,9 +60,15 @@ function scheduled(ctx: Context, optimizer: OptimizerValue, span: Span): Scope {
   for (const p of optimizer.decl.params) {
     const binding = optimizer.scope.names.get(p.name.name);
     const isSchedule = p.type?.kind === 'named' && p.type.name.name === 'schedule';
-    if (!binding || !isSchedule || (binding.value.kind !== 'fn' && binding.value.kind !== 'builtin')) continue;
+    if (!binding || !isSchedule || (binding.value.kind !== 'fn' && binding.value.kind !== 'builtin'))
+      continue;
     const step = tensor(ctx.session.graph.leaf('clock', 'step', 'i32', []));
-    scope.define(p.name.name, ctx.session.run.call(ctx, binding.value, [{ name: undefined, value: step, span }], span), binding.span, 'an argument');
+    scope.define(
+      p.name.name,
+      ctx.session.run.call(ctx, binding.value, [{ name: undefined, value: step, span }], span),
+      binding.span,
+      'an argument',
+    );
   }
   return scope;
 }
@@ -60,10 +83,19 @@ function slot(ctx: Context, p: Port, parameter: TensorEntry, slots: Map<string, 
     slots.set(p.name.name, known);
     return tensor(known.leaf);
   }
-  const initial = p.init ? initialNode(ctx, p.init, path, parameter.dtype, shape, p.name.span) : ctx.session.graph.full(0, parameter.dtype, shape);
+  const initial = p.init
+    ? initialNode(ctx, p.init, path, parameter.dtype, shape, p.name.span)
+    : ctx.session.graph.full(0, parameter.dtype, shape);
   if (!initial) return poison;
   if (condition?.kind === 'bool' && !condition.value) return tensor(initial);
-  const entry = makeEntry(ctx, { path, role: 'slot', dtype: parameter.dtype, shape: parameter.shape, initial, span: p.name.span });
+  const entry = makeEntry(ctx, {
+    path,
+    role: 'slot',
+    dtype: parameter.dtype,
+    shape: parameter.shape,
+    initial,
+    span: p.name.span,
+  });
   slots.set(p.name.name, entry);
   return tensor(entry.leaf);
 }

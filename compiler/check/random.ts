@@ -46,7 +46,12 @@ class Words {
  * f32 tensor, uniform on [0, 1), multiples of 2^-24. Depends on the clock `seed`, on `stream`, and with `everyStep` on
  * the clock `step`.
  */
-export function randomUniform(graph: Graph, shape: readonly Poly[], stream: string, everyStep: boolean): Node {
+export function randomUniform(
+  graph: Graph,
+  shape: readonly Poly[],
+  stream: string,
+  everyStep: boolean,
+): Node {
   const scalar = new Words(graph, []);
   const clock = (name: string): Node => graph.map('cast', [graph.leaf('clock', name, 'i32', [])], 'u32');
   const name = hashName(stream);

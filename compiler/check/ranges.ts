@@ -3,18 +3,40 @@
  * subscript says something about the indices in it: `x[i]` that `i` runs over the whole dimension,
  * `x[i*stride + r]` how far `i` can go when `r` is known. Stated ranges come first, then whole dimensions, then the rest.
  */
-import type { Expr, Ident, Index, IndexBinder, Reduction, Slice, Spread, Subscript } from '../../grammar/syntax.ts';
+import type {
+  Expr,
+  Ident,
+  Index,
+  IndexBinder,
+  Reduction,
+  Slice,
+  Spread,
+  Subscript,
+} from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { Poly } from '../shape/poly.ts';
-import { add, asConstant, asSymbol, constant, equal, floorDivide, isNonNegative, linearIn, multiply, negate, one, subtract, symbol, symbolsOf } from '../shape/poly.ts';
+import {
+  add,
+  asConstant,
+  asSymbol,
+  constant,
+  equal,
+  floorDivide,
+  isNonNegative,
+  linearIn,
+  multiply,
+  negate,
+  one,
+  subtract,
+  symbol,
+  symbolsOf,
+} from '../shape/poly.ts';
 import { describe } from './describe.ts';
+import { define, extreme, indexBinding, mentionsIndex, childrenOf, newIter, scopeOf } from './indices.ts';
 import { also, at, fail } from './report.ts';
 import { itersIn, show } from './tensor.ts';
 import type { Bound, Context, Iter, Memo, Value } from './values.ts';
 import { int, restOf, Scope } from './values.ts';
-
-/** What the names of indices are bound as; tells an index from a dimension of the same name. */
-export const indexBinding = 'an index';
 
 /** A subscript as a constraint on the indices in it: `0 <= poly < size`. */
 interface Constraint {
@@ -31,62 +53,6 @@ interface Access {
 }
 
 /** `order` when the index was written before others that exist already. */
-export function newIter(ctx: Context, name: Ident, order?: number): Iter {
-  const id = ctx.session.iters.size;
-  const iter: Iter = { id, order: order ?? id, name: name.name, symbol: `${name.name}·${id}`, span: name.span, extent: undefined, because: undefined };
-  ctx.session.iters.set(iter.symbol, iter);
-  return iter;
-}
-
-/** A scope in which the names stand for their indices. */
-export function scopeOf(parent: Scope, bounds: readonly Bound[]): Scope {
-  const scope = new Scope(parent);
-  for (const b of bounds) define(scope, b);
-  return scope;
-}
-
-function define(scope: Scope, b: Bound): void {
-  const values = b.iters.map((i) => int(b.start ? add(symbol(i.symbol), b.start) : symbol(i.symbol)));
-  scope.define(b.name, b.spread ? { kind: 'list', items: values } : (values[0] ?? int(one)), undefined, indexBinding);
-}
-
-/** The expressions directly inside one. */
-export function childrenOf(e: Expr | Spread | Slice): readonly (Expr | Spread | Slice)[] {
-  switch (e.kind) {
-    case 'unary':
-      return [e.operand];
-    case 'binary':
-    case 'pipe':
-      return [e.left, e.right];
-    case 'conditional':
-      return [e.condition, e.then, e.else];
-    case 'call':
-      return [e.callee, ...e.args.map((a) => a.value)];
-    case 'index':
-      return [e.base, ...e.subscripts];
-    case 'field':
-      return [e.base];
-    case 'reduction':
-      return [...e.indices.flatMap((i) => i.range ?? []), e.body];
-    case 'list':
-    case 'tuple':
-      return e.items;
-    case 'from':
-      return [e.value, e.source];
-    case 'slice':
-      return [e.start, e.stop, e.step].filter((x) => x !== undefined);
-    default:
-      return [];
-  }
-}
-
-/** Whether the text names an index that is bound outside of it. */
-export function mentionsIndex(scope: Scope, e: Expr | Spread | Slice): boolean {
-  if (e.kind === 'name') return scope.lookup(e.name)?.what === indexBinding;
-  if (e.kind === 'spread') return scope.lookup(e.name.name)?.what === indexBinding;
-  return childrenOf(e).some((c) => mentionsIndex(scope, c));
-}
-
 class Inference {
   readonly memo: Memo = { bases: new Map(), reductions: new Map(), proved: new Set() };
   private readonly accesses: Access[] = [];
@@ -138,11 +104,25 @@ class Inference {
     const read = (e: Expr): Poly | undefined => {
       const v = this.ctx.session.run.evaluate({ ...this.ctx, scope: outer, memo: undefined }, e);
       if (v.kind === 'int' && itersIn(this.ctx.session, v.poly).length === 0) return v.poly;
-      if (v.kind !== 'poison') fail(this.ctx, 'E0402', { what: `the range of \`${iter.name}\``, expected: 'a whole number that is known while compiling', found: describe(v), help: undefined }, at(e.span, describe(v)));
+      if (v.kind !== 'poison')
+        fail(
+          this.ctx,
+          'E0402',
+          {
+            what: `the range of \`${iter.name}\``,
+            expected: 'a whole number that is known while compiling',
+            found: describe(v),
+            help: undefined,
+          },
+          at(e.span, describe(v)),
+        );
       this.failed = true;
       return undefined;
     };
-    const [start, stop] = range.kind === 'slice' ? [range.start ? read(range.start) : constant(0), range.stop && read(range.stop)] : [constant(0), read(range)];
+    const [start, stop] =
+      range.kind === 'slice'
+        ? [range.start ? read(range.start) : constant(0), range.stop && read(range.stop)]
+        : [constant(0), read(range)];
     if (!start || !stop) {
       this.failed = true;
       return;
@@ -177,7 +157,8 @@ class Inference {
       if (a.base.kind === 'tensor') this.resolveSpreads(a.expr.subscripts, a.scope, restOf(a.base).length);
     }
     for (const a of this.accesses) {
-      if (a.base.kind === 'tensor') this.constrainSubscripts(a.expr.subscripts, a.scope, restOf(a.base), undefined);
+      if (a.base.kind === 'tensor')
+        this.constrainSubscripts(a.expr.subscripts, a.scope, restOf(a.base), undefined);
     }
     this.solvePlain();
     this.solveAffine();
@@ -185,7 +166,13 @@ class Inference {
       const open = !known || bound.iters.some((i) => !i.extent);
       if (!open) continue;
       const silent = this.failed || this.accesses.some((a) => a.base.kind === 'poison');
-      if (!silent) fail(this.ctx, 'E0307', { index: `${bound.spread ? '...' : ''}${name.name}` }, at(name.span, 'its range is not known'));
+      if (!silent)
+        fail(
+          this.ctx,
+          'E0307',
+          { index: `${bound.spread ? '...' : ''}${name.name}` },
+          at(name.span, 'its range is not known'),
+        );
       this.failed = true;
     }
     return !this.failed;
@@ -202,7 +189,9 @@ class Inference {
       else if (this.openSpread(s, scope) !== entry) taken += lengthOf(scope, s);
     }
     const count = Math.max(0, rank - taken);
-    entry.bound.iters = Array.from({ length: count }, (_, i) => newIter(this.ctx, entry.name, entry.order + (i + 1) / 2 ** 20));
+    entry.bound.iters = Array.from({ length: count }, (_, i) =>
+      newIter(this.ctx, entry.name, entry.order + (i + 1) / 2 ** 20),
+    );
     entry.known = true;
     define(entry.scope, entry.bound);
   }
@@ -212,7 +201,12 @@ class Inference {
     return this.bounds.find((b) => !b.known && b.scope.names.get(b.bound.name) === binding);
   }
 
-  private constrainSubscripts(subscripts: readonly Subscript[], scope: Scope, shape: readonly Poly[], declared: Span | undefined): void {
+  private constrainSubscripts(
+    subscripts: readonly Subscript[],
+    scope: Scope,
+    shape: readonly Poly[],
+    declared: Span | undefined,
+  ): void {
     let dim = 0;
     for (const s of subscripts) {
       if (s.kind === 'spread') {
@@ -220,7 +214,13 @@ class Inference {
         if (value?.what !== indexBinding || value.value.kind !== 'list') return;
         for (const v of value.value.items) {
           const size = shape[dim++];
-          if (size && v.kind === 'int') this.constraints.push({ poly: v.poly, size, span: declared ?? s.span, text: `...${s.name.name}` });
+          if (size && v.kind === 'int')
+            this.constraints.push({
+              poly: v.poly,
+              size,
+              span: declared ?? s.span,
+              text: `...${s.name.name}`,
+            });
         }
       } else {
         const size = shape[dim++];
@@ -240,7 +240,13 @@ class Inference {
   private setExtent(iter: Iter, extent: Poly, span: Span, text: string): void {
     const n = asConstant(extent);
     if (n !== undefined && n < 1) {
-      fail(this.ctx, 'E0310', { index: iter.name, size: String(n) }, at(span, `room for ${n}`), also(iter.span, `\`${iter.name}\` is this index`));
+      fail(
+        this.ctx,
+        'E0310',
+        { index: iter.name, size: String(n) },
+        at(span, `room for ${n}`),
+        also(iter.span, `\`${iter.name}\` is this index`),
+      );
       this.failed = true;
     }
     iter.extent = extent;
@@ -257,7 +263,13 @@ class Inference {
         const before = iter.because;
         // An index of an enclosing equation has its range from there; whether it fits is proved when it is used.
         if (!before || !this.owns(iter)) continue;
-        fail(this.ctx, 'E0308', { index: iter.name, left: show(c.size), right: before.text }, at(c.span, `${iter.name} runs over ${show(c.size)} here`), also(before.span, `and over ${before.text} here`));
+        fail(
+          this.ctx,
+          'E0308',
+          { index: iter.name, left: show(c.size), right: before.text },
+          at(c.span, `${iter.name} runs over ${show(c.size)} here`),
+          also(before.span, `and over ${before.text} here`),
+        );
         this.failed = true;
       }
     }
@@ -268,7 +280,7 @@ class Inference {
   }
 
   private solveAffine(): void {
-    for (let progress = true; progress; ) {
+    for (let progress = true; progress;) {
       progress = false;
       for (const c of this.constraints) {
         const open = itersIn(this.ctx.session, c.poly).filter((i) => !i.extent);
@@ -317,26 +329,16 @@ function isArithmetic(e: Expr, scope: Scope): boolean {
     case 'unary':
       return e.op === '-' && isArithmetic(e.operand, scope);
     case 'binary':
-      return ['+', '-', '*', 'div', '%'].includes(e.op) && isArithmetic(e.left, scope) && isArithmetic(e.right, scope);
+      return (
+        ['+', '-', '*', 'div', '%'].includes(e.op) &&
+        isArithmetic(e.left, scope) &&
+        isArithmetic(e.right, scope)
+      );
     case 'index':
       return e.base.kind === 'name' && scope.lookup(e.base.name)?.value.kind === 'list';
     default:
       return false;
   }
-}
-
-/** The least or greatest value of a polynomial that is linear in indices of known range. */
-export function extreme(ctx: Context, p: Poly, which: 'least' | 'most'): Poly | undefined {
-  let q = p;
-  for (const iter of itersIn(ctx.session, p)) {
-    const linear = linearIn(q, iter.symbol);
-    if (!linear || !iter.extent) return undefined;
-    const up = isNonNegative(linear.coefficient, new Map());
-    const down = isNonNegative(negate(linear.coefficient), new Map());
-    if (!up && !down) return undefined;
-    q = up === (which === 'most') ? add(linear.rest, multiply(linear.coefficient, subtract(iter.extent, one))) : linear.rest;
-  }
-  return [...symbolsOf(q)].some((s) => ctx.session.iters.has(s)) ? undefined : q;
 }
 
 export interface Left {
@@ -355,7 +357,9 @@ export function inferEquation(
 ): Left | undefined {
   const inference = new Inference(ctx);
   const scope = new Scope(ctx.scope);
-  const bounds = subscripts.map((s) => inference.bind(scope, s.kind === 'spread' ? s.name : { name: s.name, span: s.span }, s.kind === 'spread'));
+  const bounds = subscripts.map((s) =>
+    inference.bind(scope, s.kind === 'spread' ? s.name : { name: s.name, span: s.span }, s.kind === 'spread'),
+  );
   if (declared) inference.constrainShape(subscripts, scope, declared.shape, declared.span);
   inference.walk(value, scope);
   if (!inference.solve()) return undefined;

@@ -5,7 +5,8 @@ import { rangesOf } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
 import { multiply, one, symbol } from '../shape/poly.ts';
 import { describe } from './describe.ts';
-import { inferReduction, newIter, scopeOf } from './ranges.ts';
+import { newIter, scopeOf } from './indices.ts';
+import { inferReduction } from './ranges.ts';
 import { at, fail } from './report.ts';
 import { toTensor } from './arithmetic.ts';
 import { castTo, extentOf, extents, mapTensors, overResult, reduceIters, union, viewOf } from './tensor.ts';
@@ -22,10 +23,27 @@ export function reduction(ctx: Context, r: Reduction): Value {
 }
 
 /** Reduces the indices away. */
-export function reduce(ctx: Context, reducer: Reducer, body: Value, bound: readonly Iter[], span: Span): Value {
+export function reduce(
+  ctx: Context,
+  reducer: Reducer,
+  body: Value,
+  bound: readonly Iter[],
+  span: Span,
+): Value {
   if (body.kind === 'poison') return poison;
   const t = toTensor(ctx, body);
-  if (!t) return fail(ctx, 'E0402', { what: `the body of \`${reducer}\``, expected: 'a number or a tensor', found: describe(body), help: undefined }, at(span, describe(body)));
+  if (!t)
+    return fail(
+      ctx,
+      'E0402',
+      {
+        what: `the body of \`${reducer}\``,
+        expected: 'a number or a tensor',
+        found: describe(body),
+        help: undefined,
+      },
+      at(span, describe(body)),
+    );
   if (bound.length === 0 && reducer !== 'any' && reducer !== 'all') return t;
   const { graph } = ctx.session;
   switch (reducer) {
@@ -36,7 +54,13 @@ export function reduce(ctx: Context, reducer: Reducer, body: Value, bound: reado
       return mean(ctx, castTo(graph, t, 'f32'), bound);
     case 'max':
     case 'min':
-      if (t.node.dtype === 'bool') return fail(ctx, 'E0316', { op: reducer, dtypes: ['bool'], help: 'use `any` or `all`' }, at(span, 'bool'));
+      if (t.node.dtype === 'bool')
+        return fail(
+          ctx,
+          'E0316',
+          { op: reducer, dtypes: ['bool'], help: 'use `any` or `all`' },
+          at(span, 'bool'),
+        );
       return reduceIters(graph, reducer, t, bound);
     case 'argmax':
     case 'argmin':
@@ -54,13 +78,35 @@ function mean(ctx: Context, t: TensorValue, bound: readonly Iter[]): TensorValue
 }
 
 /** The first position of the extreme value: the least index at which the value equals it. */
-function argOf(ctx: Context, reducer: 'argmax' | 'argmin', t: TensorValue, bound: readonly Iter[], span: Span): Value {
+function argOf(
+  ctx: Context,
+  reducer: 'argmax' | 'argmin',
+  t: TensorValue,
+  bound: readonly Iter[],
+  span: Span,
+): Value {
   const { graph } = ctx.session;
   const [iter] = bound;
   if (!iter || bound.length > 1) {
-    return fail(ctx, 'E0402', { what: `\`${reducer}\``, expected: 'given one index', found: `${bound.length} indices`, help: 'reshape the tensor first' }, at(span, 'several indices'));
+    return fail(
+      ctx,
+      'E0402',
+      {
+        what: `\`${reducer}\``,
+        expected: 'given one index',
+        found: `${bound.length} indices`,
+        help: 'reshape the tensor first',
+      },
+      at(span, 'several indices'),
+    );
   }
-  if (t.node.dtype === 'bool') return fail(ctx, 'E0316', { op: reducer, dtypes: ['bool'], help: 'convert it: `i32(…)`' }, at(span, 'bool'));
+  if (t.node.dtype === 'bool')
+    return fail(
+      ctx,
+      'E0316',
+      { op: reducer, dtypes: ['bool'], help: 'convert it: `i32(…)`' },
+      at(span, 'bool'),
+    );
   const extreme = reduceIters(graph, reducer === 'argmax' ? 'max' : 'min', t, bound);
   const here = toTensor(ctx, int(symbol(iter.symbol)))!;
   const beyond = toTensor(ctx, int(extentOf(iter)), 'i32')!;
@@ -68,15 +114,33 @@ function argOf(ctx: Context, reducer: 'argmax' | 'argmin', t: TensorValue, bound
   return reduceIters(graph, 'min', candidates, bound);
 }
 
-function truth(ctx: Context, reducer: 'any' | 'all', t: TensorValue, bound: readonly Iter[], span: Span): Value {
+function truth(
+  ctx: Context,
+  reducer: 'any' | 'all',
+  t: TensorValue,
+  bound: readonly Iter[],
+  span: Span,
+): Value {
   const { graph } = ctx.session;
-  if (t.node.dtype !== 'bool') return fail(ctx, 'E0316', { op: reducer, dtypes: [t.node.dtype], help: 'compare first: `x > 0`' }, at(span, t.node.dtype));
+  if (t.node.dtype !== 'bool')
+    return fail(
+      ctx,
+      'E0316',
+      { op: reducer, dtypes: [t.node.dtype], help: 'compare first: `x > 0`' },
+      at(span, t.node.dtype),
+    );
   const counted = reduceIters(graph, reducer === 'any' ? 'max' : 'min', castTo(graph, t, 'i32'), bound);
   return mapTensors(graph, 'lt', [tensor(graph.constant(0, 'i32')), counted]);
 }
 
 /** Reduces the dimensions `axes` (places in the tensor's own shape) away. */
-export function reduceAxes(ctx: Context, reducer: Reducer, t: TensorValue, axes: readonly number[], span: Span): Value {
+export function reduceAxes(
+  ctx: Context,
+  reducer: Reducer,
+  t: TensorValue,
+  axes: readonly number[],
+  span: Span,
+): Value {
   const rest = restOf(t);
   const made = axes.map((a): Iter => {
     const iter = newIter(ctx, { name: `axis ${a}`, span });
@@ -102,7 +166,15 @@ function iterate(ctx: Context, t: TensorValue, axes: readonly number[], made: re
     }),
   ];
   // A dimension of size 1 has the one index 0, so that equal views have equal keys.
-  return tensor(viewOf(ctx.session.graph, t.node, shape, index.map((p) => single(p, shape))), iters);
+  return tensor(
+    viewOf(
+      ctx.session.graph,
+      t.node,
+      shape,
+      index.map((p) => single(p, shape)),
+    ),
+    iters,
+  );
 }
 
 function single(p: Poly, shape: readonly Poly[]): Poly {

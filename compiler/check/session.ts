@@ -58,4 +58,3 @@ export function createContext(session: Session, scope: Scope, owner: Owner, trai
     draws: new Map(),
   };
 }
-

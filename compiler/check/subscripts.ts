@@ -5,11 +5,32 @@ import { toTensor } from './arithmetic.ts';
 import type { Condition, Node } from '../ir/graph.ts';
 import { dataIndex, indexAt, rangesOf, resultIndex } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
-import { add, asConstant, constant, floorDivide, isNonNegative, multiply, one, subtract, zero } from '../shape/poly.ts';
+import {
+  add,
+  asConstant,
+  constant,
+  floorDivide,
+  isNonNegative,
+  multiply,
+  one,
+  subtract,
+  zero,
+} from '../shape/poly.ts';
 import { describe } from './describe.ts';
-import { extreme, indexBinding } from './ranges.ts';
+import { extreme, indexBinding } from './indices.ts';
 import { also, at, fail } from './report.ts';
-import { castTo, extents, itersIn, overResult, rangesOfIters, show, showAll, spreadTo, union, viewOf } from './tensor.ts';
+import {
+  castTo,
+  extents,
+  itersIn,
+  overResult,
+  rangesOfIters,
+  show,
+  showAll,
+  spreadTo,
+  union,
+  viewOf,
+} from './tensor.ts';
 import type { Context, ListValue, TensorValue, Value } from './values.ts';
 import { poison, restOf, tensor } from './values.ts';
 
@@ -25,7 +46,12 @@ export function index(ctx: Context, expr: Index): Value {
   if (base.kind === 'list') return element(ctx, base, expr);
   const found = base.kind === 'record' ? toTensor(ctx, base) : base;
   if (found?.kind !== 'tensor') {
-    return fail(ctx, 'E0402', { what: 'what has subscripts', expected: 'a tensor or a list', found: describe(base), help: undefined }, at(expr.base.span, describe(base)));
+    return fail(
+      ctx,
+      'E0402',
+      { what: 'what has subscripts', expected: 'a tensor or a list', found: describe(base), help: undefined },
+      at(expr.base.span, describe(base)),
+    );
   }
   const items = itemsOf(ctx, found, expr);
   return items ? viewBy(ctx, found, items) : poison;
@@ -36,11 +62,23 @@ function element(ctx: Context, list: ListValue, expr: Index): Value {
   const [s, more] = expr.subscripts;
   const n = list.items.length;
   if (!s || more || s.kind === 'spread') {
-    return fail(ctx, 'E0402', { what: 'the subscript of a list', expected: 'one position', found: `${expr.subscripts.length} subscripts`, help: undefined }, at(expr.span, 'a list'));
+    return fail(
+      ctx,
+      'E0402',
+      {
+        what: 'the subscript of a list',
+        expected: 'one position',
+        found: `${expr.subscripts.length} subscripts`,
+        help: undefined,
+      },
+      at(expr.span, 'a list'),
+    );
   }
   if (s.kind === 'slice') {
     const [start, stop] = [s.start && position(ctx, s.start), s.stop && position(ctx, s.stop)];
-    return s.step ? fail(ctx, 'E0412', { what: 'a list slice with a step', help: undefined }, at(s.step.span, 'step')) : { kind: 'list', items: list.items.slice(start, stop) };
+    return s.step
+      ? fail(ctx, 'E0412', { what: 'a list slice with a step', help: undefined }, at(s.step.span, 'step'))
+      : { kind: 'list', items: list.items.slice(start, stop) };
   }
   const i = position(ctx, s);
   if (i === undefined) return poison;
@@ -51,7 +89,8 @@ function element(ctx: Context, list: ListValue, expr: Index): Value {
 function position(ctx: Context, e: Expr): number | undefined {
   const v = ctx.session.run.evaluate(ctx, e);
   const n = v.kind === 'int' ? asConstant(v.poly) : undefined;
-  if (n === undefined && v.kind !== 'poison') fail(ctx, 'E0401', { what: 'a position in a list', help: undefined }, at(e.span, describe(v)));
+  if (n === undefined && v.kind !== 'poison')
+    fail(ctx, 'E0401', { what: 'a position in a list', help: undefined }, at(e.span, describe(v)));
   return n;
 }
 
@@ -66,7 +105,13 @@ function itemsOf(ctx: Context, base: TensorValue, expr: Index): Item[] | undefin
     parts.push(...expanded);
   }
   if (parts.length > rest.length) {
-    fail(ctx, 'E0311', { given: parts.length, rank: rest.length, dims: showAll(rest) }, at(expr.span, `${parts.length} subscripts`), also(expr.base.span, `[${showAll(rest).join(', ')}]`));
+    fail(
+      ctx,
+      'E0311',
+      { given: parts.length, rank: rest.length, dims: showAll(rest) },
+      at(expr.span, `${parts.length} subscripts`),
+      also(expr.base.span, `[${showAll(rest).join(', ')}]`),
+    );
     return undefined;
   }
   const items = rest.map((size, i) => {
@@ -107,7 +152,17 @@ function pointOf(ctx: Context, given: Value, size: Poly, span: Span): Item | und
     return guard && { kind: 'point', poly: p, guard };
   }
   if (value.kind !== 'tensor') {
-    fail(ctx, 'E0402', { what: 'a subscript', expected: 'a whole number, an index or an i32 tensor', found: describe(value), help: undefined }, at(span, describe(value)));
+    fail(
+      ctx,
+      'E0402',
+      {
+        what: 'a subscript',
+        expected: 'a whole number, an index or an i32 tensor',
+        found: describe(value),
+        help: undefined,
+      },
+      at(span, describe(value)),
+    );
     return undefined;
   }
   const { dtype } = value.node;
@@ -133,7 +188,12 @@ function bounds(ctx: Context, p: Poly, size: Poly, span: Span): Condition[] | un
     if (!ctx.assumed.some((a) => isNonNegative(subtract(q, a), ranges))) {
       const ends = (['least', 'most'] as const).map((which) => extreme(ctx, p, which));
       const [least, most] = ends.map((e) => (e ? show(e) : 'unknown'));
-      fail(ctx, 'E0309', { subscript: show(p), size: show(size), least: least!, most: most! }, at(span, `from ${least} to ${most}, in a dimension of ${show(size)}`));
+      fail(
+        ctx,
+        'E0309',
+        { subscript: show(p), size: show(size), least: least!, most: most! },
+        at(span, `from ${least} to ${most}, in a dimension of ${show(size)}`),
+      );
       return undefined;
     }
     guard.push({ kind: 'ge', value: q });
@@ -149,17 +209,25 @@ function sliceOf(ctx: Context, s: Slice, size: Poly): Item | undefined {
       const n = asConstant(v.poly);
       return n !== undefined && n < 0 && e !== s.step ? add(size, n) : v.poly;
     }
-    if (v.kind !== 'poison') fail(ctx, 'E0401', { what: 'the end of a slice', help: undefined }, at(e.span, describe(v)));
+    if (v.kind !== 'poison')
+      fail(ctx, 'E0401', { what: 'the end of a slice', help: undefined }, at(e.span, describe(v)));
     return undefined;
   };
   const [start, stop, step] = [read(s.start, zero), read(s.stop, size), read(s.step, one)];
   if (!start || !stop || !step) return undefined;
   const ranges = rangesOfIters(itersIn(ctx.session, start, stop, size));
-  const inside = [start, subtract(subtract(stop, start), one), subtract(size, stop)].every((p) => isNonNegative(p, ranges));
+  const inside = [start, subtract(subtract(stop, start), one), subtract(size, stop)].every((p) =>
+    isNonNegative(p, ranges),
+  );
   if (!inside || !isNonNegative(subtract(step, one), ranges)) {
     const least = show(start);
     const most = show(subtract(stop, one));
-    fail(ctx, 'E0309', { subscript: `${show(start)}:${show(stop)}`, size: show(size), least, most }, at(s.span, `from ${least} to ${most}, in a dimension of ${show(size)}`));
+    fail(
+      ctx,
+      'E0309',
+      { subscript: `${show(start)}:${show(stop)}`, size: show(size), least, most },
+      at(s.span, `from ${least} to ${most}, in a dimension of ${show(size)}`),
+    );
     return undefined;
   }
   return { kind: 'slice', start, step, size: floorDivide(add(subtract(stop, start), step, -1), step) };
@@ -168,12 +236,23 @@ function sliceOf(ctx: Context, s: Slice, size: Poly): Item | undefined {
 // ---------------------------------------------------------------- the view
 
 /** Dimensions that a data subscript gives to the result: those of its tensor. */
-const kept = (item: Item): readonly Poly[] => (item.kind === 'slice' ? [item.size] : item.kind === 'data' ? restOf(item.tensor) : []);
+const kept = (item: Item): readonly Poly[] =>
+  item.kind === 'slice' ? [item.size] : item.kind === 'data' ? restOf(item.tensor) : [];
 
 function viewBy(ctx: Context, base: TensorValue, items: readonly Item[]): TensorValue {
   const { graph } = ctx.session;
-  const polys = items.flatMap((i) => (i.kind === 'point' ? [i.poly, ...i.guard.map((g) => g.value)] : i.kind === 'slice' ? [i.start, i.step, i.size] : []));
-  const iters = union(base.iters, itersIn(ctx.session, ...polys), ...items.map((i) => (i.kind === 'data' ? i.tensor.iters : [])));
+  const polys = items.flatMap((i) =>
+    i.kind === 'point'
+      ? [i.poly, ...i.guard.map((g) => g.value)]
+      : i.kind === 'slice'
+        ? [i.start, i.step, i.size]
+        : [],
+  );
+  const iters = union(
+    base.iters,
+    itersIn(ctx.session, ...polys),
+    ...items.map((i) => (i.kind === 'data' ? i.tensor.iters : [])),
+  );
   const shape = [...extents(iters), ...items.flatMap(kept)];
   const ranges = rangesOf(shape);
   const data: Node[] = [];
@@ -191,17 +270,40 @@ function viewBy(ctx: Context, base: TensorValue, items: readonly Item[]): Tensor
     return dataIndex(data.length - 1);
   });
   const lead = base.iters.map((i) => indexAt(iters.indexOf(i), shape));
-  const guard = items.flatMap((i) => (i.kind === 'point' ? i.guard.map((g): Condition => ({ kind: g.kind, value: over(g.value) })) : []));
+  const guard = items.flatMap((i) =>
+    i.kind === 'point' ? i.guard.map((g): Condition => ({ kind: g.kind, value: over(g.value) })) : [],
+  );
   return tensor(viewOf(graph, base.node, shape, [...lead, ...expressions], { guard, data }), iters);
 }
 
 /** A data subscript at every element of the result; its own dimensions are those from `first` on. */
-function placed(ctx: Context, t: TensorValue, iters: TensorValue['iters'], shape: readonly Poly[], first: number): Node {
-  const index = [...t.iters.map((i) => indexAt(iters.indexOf(i), shape)), ...restOf(t).map((_, k) => indexAt(first + k, shape))];
-  return restOf(t).length === 0 ? spreadOver(ctx, t, iters, shape) : viewOf(ctx.session.graph, t.node, shape, index);
+function placed(
+  ctx: Context,
+  t: TensorValue,
+  iters: TensorValue['iters'],
+  shape: readonly Poly[],
+  first: number,
+): Node {
+  const index = [
+    ...t.iters.map((i) => indexAt(iters.indexOf(i), shape)),
+    ...restOf(t).map((_, k) => indexAt(first + k, shape)),
+  ];
+  return restOf(t).length === 0
+    ? spreadOver(ctx, t, iters, shape)
+    : viewOf(ctx.session.graph, t.node, shape, index);
 }
 
-const spreadOver = (ctx: Context, t: TensorValue, iters: TensorValue['iters'], shape: readonly Poly[]): Node => {
+const spreadOver = (
+  ctx: Context,
+  t: TensorValue,
+  iters: TensorValue['iters'],
+  shape: readonly Poly[],
+): Node => {
   const lead = spreadTo(ctx.session.graph, t, iters, []);
-  return viewOf(ctx.session.graph, lead, shape, lead.shape.map((_, i) => indexAt(i, shape)));
+  return viewOf(
+    ctx.session.graph,
+    lead,
+    shape,
+    lead.shape.map((_, i) => indexAt(i, shape)),
+  );
 };

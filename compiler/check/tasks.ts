@@ -28,7 +28,10 @@ interface Trained {
   readonly metrics: readonly string[];
 }
 
-const whole = (least: number) => (n: number): boolean => Number.isInteger(n) && n >= least;
+const whole =
+  (least: number) =>
+  (n: number): boolean =>
+    Number.isInteger(n) && n >= least;
 
 export class TaskRun {
   readonly models: Used[] = [];
@@ -56,7 +59,16 @@ export class TaskRun {
       case 'action':
         return this.action(ctx, s);
       default:
-        fail(ctx, 'E0207', { what: 'this statement', where: 'a task', help: 'a task has equations, `fit`, `evaluate` and `save`' }, at(s.span, 'here'));
+        fail(
+          ctx,
+          'E0207',
+          {
+            what: 'this statement',
+            where: 'a task',
+            help: 'a task has equations, `fit`, `evaluate` and `save`',
+          },
+          at(s.span, 'here'),
+        );
     }
   }
 
@@ -66,29 +78,62 @@ export class TaskRun {
     const { name, span } = e.target;
     const before = ctx.scope.names.get(name);
     if (before) {
-      fail(ctx, 'E0202', { name }, at(span, 'defined again here'), ...(before.span ? [also(before.span, 'first defined here')] : []));
+      fail(
+        ctx,
+        'E0202',
+        { name },
+        at(span, 'defined again here'),
+        ...(before.span ? [also(before.span, 'first defined here')] : []),
+      );
       return;
     }
     const from = e.value.kind === 'from' ? this.weights(ctx, e.value.source) : undefined;
     const made = e.value.kind === 'from' ? e.value.value : e.value;
     const value = this.bound(ctx, e, made);
     ctx.scope.define(name, value, span, 'an equation');
-    if (value.kind === 'instance' && value.instance.decl.kind === 'model' && !this.models.some((m) => m.instance === value.instance)) {
+    if (
+      value.kind === 'instance' &&
+      value.instance.decl.kind === 'model' &&
+      !this.models.some((m) => m.instance === value.instance)
+    ) {
       this.models.push({ name, instance: value.instance, from });
     }
   }
 
   private bound(ctx: Context, e: Equation, made: Expr): Value {
-    if (e.subscripts || e.prime || e.when) return fail(ctx, 'E0412', { what: 'tensor code outside of a `fit`', help: 'put it into the body of a `fit` or `evaluate`' }, at(e.span, 'here'));
+    if (e.subscripts || e.prime || e.when)
+      return fail(
+        ctx,
+        'E0412',
+        { what: 'tensor code outside of a `fit`', help: 'put it into the body of a `fit` or `evaluate`' },
+        at(e.span, 'here'),
+      );
     const value = ctx.session.run.evaluate({ ...ctx, naming: e.target.name }, made);
-    if (value.kind === 'tensor') return fail(ctx, 'E0412', { what: 'tensor code outside of a `fit`', help: 'put it into the body of a `fit` or `evaluate`' }, at(e.value.span, describe(value)));
+    if (value.kind === 'tensor')
+      return fail(
+        ctx,
+        'E0412',
+        { what: 'tensor code outside of a `fit`', help: 'put it into the body of a `fit` or `evaluate`' },
+        at(e.value.span, describe(value)),
+      );
     return value;
   }
 
   private weights(ctx: Context, source: Expr): string | undefined {
     const v = ctx.session.run.evaluate(ctx, source);
     if (v.kind === 'string') return v.value;
-    if (v.kind !== 'poison') fail(ctx, 'E0402', { what: 'what follows `from`', expected: 'the path of a safetensors file', found: describe(v), help: undefined }, at(source.span, describe(v)));
+    if (v.kind !== 'poison')
+      fail(
+        ctx,
+        'E0402',
+        {
+          what: 'what follows `from`',
+          expected: 'the path of a safetensors file',
+          found: describe(v),
+          help: undefined,
+        },
+        at(source.span, describe(v)),
+      );
     return undefined;
   }
 
@@ -108,20 +153,51 @@ export class TaskRun {
       epochs: options.number('epochs', 1, 'a whole number of at least 1', whole(1)),
       batch: options.number('batch', 32, 'a whole number of at least 1', whole(1)),
       valid: options.number('valid', 0, 'a part of the examples, from 0 to below 1', (n) => n >= 0 && n < 1),
-      seed: options.number('seed', 0, 'a whole number from 0 to 2147483647', (n) => whole(0)(n) && n <= 0x7fffffff),
+      seed: options.number(
+        'seed',
+        0,
+        'a whole number from 0 to 2147483647',
+        (n) => whole(0)(n) && n <= 0x7fffffff,
+      ),
       shuffle: options.flag('shuffle', true),
     };
     if (!source) return;
     const train = fitBody({ ...ctx, training: true }, source.info, s.body);
     const measure = fitBody({ ...ctx, training: false }, source.info, s.body);
+    if (train.earlyStopping?.monitor.startsWith('valid.') && settings.valid === 0) {
+      const expected = `above 0, as \`early_stopping\` watches \`${train.earlyStopping.monitor}\``;
+      fail(
+        ctx,
+        'E0505',
+        { option: 'valid', expected, found: '0' },
+        at({ ...s.span, end: s.on.span.end }, 'keeps nothing for validation'),
+      );
+    }
     const minimizes = s.body.some((x) => x.kind === 'minimize');
-    if (!minimizes) fail(ctx, 'E0503', { what: 'this `fit` has no `minimize`' }, at({ ...s.span, end: s.on.span.end }, 'trains nothing'));
+    if (!minimizes)
+      fail(
+        ctx,
+        'E0503',
+        { what: 'this `fit` has no `minimize`' },
+        at({ ...s.span, end: s.on.span.end }, 'trains nothing'),
+      );
     const updates = trainingUpdates({ ...ctx, training: true }, train);
     const metrics = train.quantities.map((q) => q.name);
     const names = { train: this.free('train'), evaluate: this.free('evaluate') };
-    this.compute(ctx, names.train, outputsOf(train), [...updates, ...train.states, ...runningSums(ctx, train.quantities, s.span)]);
+    this.compute(ctx, names.train, outputsOf(train), [
+      ...updates,
+      ...train.states,
+      ...runningSums(ctx, train.quantities, s.span),
+    ]);
     this.compute(ctx, names.evaluate, [], runningSums(ctx, measure.quantities, s.span));
-    this.steps.push({ kind: 'fit', data: source.info.name, ...settings, ...names, metrics, earlyStopping: train.earlyStopping });
+    this.steps.push({
+      kind: 'fit',
+      data: source.info.name,
+      ...settings,
+      ...names,
+      metrics,
+      earlyStopping: train.earlyStopping,
+    });
     this.last = { fit: s, info: source.info, batch: settings.batch, evaluate: names.evaluate, metrics };
   }
 
@@ -131,7 +207,12 @@ export class TaskRun {
     return n === 1 ? name : `${name}${n}`;
   }
 
-  private compute(ctx: Context, name: string, outputs: Computation['outputs'], updates: readonly Update[]): void {
+  private compute(
+    ctx: Context,
+    name: string,
+    outputs: Computation['outputs'],
+    updates: readonly Update[],
+  ): void {
     // Of two updates of one state the later wins, as in the text.
     const last = new Map(updates.map((u) => [u.leaf, u]));
     this.computations.set(name, { name, graph: ctx.session.graph, outputs, updates: [...last.values()] });
@@ -145,29 +226,64 @@ export class TaskRun {
     const batch = options.number('batch', this.last?.batch ?? 32, 'a whole number of at least 1', whole(1));
     if (!s.body && !this.last) {
       // After a `fit` that went wrong nothing more is said.
-      if (this.steps.length === 0 && ctx.session.reporter.problems.length === 0) fail(ctx, 'E0506', {}, at(s.span, 'evaluates nothing'));
+      if (this.steps.length === 0 && ctx.session.reporter.problems.length === 0)
+        fail(ctx, 'E0506', {}, at(s.span, 'evaluates nothing'));
       return;
     }
     if (!source) return;
     if (s.body) return this.measure(ctx, s, s.body, source.info, batch);
     const { last } = this;
     if (!last || !this.sameFields(ctx, last, source, s)) return;
-    this.steps.push({ kind: 'evaluate', data: source.info.name, batch, evaluate: last.evaluate, metrics: last.metrics });
+    this.steps.push({
+      kind: 'evaluate',
+      data: source.info.name,
+      batch,
+      evaluate: last.evaluate,
+      metrics: last.metrics,
+    });
   }
 
-  private measure(ctx: Context, s: Evaluate, body: readonly Statement[], info: DataInfo, batch: number): void {
+  private measure(
+    ctx: Context,
+    s: Evaluate,
+    body: readonly Statement[],
+    info: DataInfo,
+    batch: number,
+  ): void {
     const step = fitBody({ ...ctx, training: false }, info, body);
     const name = this.free('evaluate');
     this.compute(ctx, name, [], runningSums(ctx, step.quantities, s.span));
-    this.steps.push({ kind: 'evaluate', data: info.name, batch, evaluate: name, metrics: step.quantities.map((q) => q.name) });
+    this.steps.push({
+      kind: 'evaluate',
+      data: info.name,
+      batch,
+      evaluate: name,
+      metrics: step.quantities.map((q) => q.name),
+    });
   }
 
-  private sameFields(ctx: Context, last: Trained, source: { readonly info: DataInfo; readonly span: Span }, s: Evaluate): boolean {
+  private sameFields(
+    ctx: Context,
+    last: Trained,
+    source: { readonly info: DataInfo; readonly span: Span },
+    s: Evaluate,
+  ): boolean {
     for (const [field, wanted] of Object.entries(last.info.fields)) {
       const found = source.info.fields[field];
       if (found && shown(found) === shown(wanted)) continue;
-      const fields = { field, expected: shown(wanted), found: found ? shown(found) : 'missing', data: source.info.name };
-      fail(ctx, 'E0507', fields, at(s.on.span, `${field}: ${fields.found}`), also(last.fit.on.span, `${field}: ${fields.expected}`));
+      const fields = {
+        field,
+        expected: shown(wanted),
+        found: found ? shown(found) : 'missing',
+        data: source.info.name,
+      };
+      fail(
+        ctx,
+        'E0507',
+        fields,
+        at(s.on.span, `${field}: ${fields.found}`),
+        also(last.fit.on.span, `${field}: ${fields.expected}`),
+      );
       return false;
     }
     return true;
@@ -179,15 +295,30 @@ export class TaskRun {
   private action(ctx: Context, s: Extract<Statement, { kind: 'action' }>): void {
     const { callee, args } = s.call;
     if (callee.kind !== 'name' || callee.name !== 'save') {
-      fail(ctx, 'E0207', { what: 'this call', where: 'a task', help: 'a task has equations, `fit`, `evaluate` and `save(model, "file.safetensors")`' }, at(s.span, 'here'));
+      fail(
+        ctx,
+        'E0207',
+        {
+          what: 'this call',
+          where: 'a task',
+          help: 'a task has equations, `fit`, `evaluate` and `save(model, "file.safetensors")`',
+        },
+        at(s.span, 'here'),
+      );
       return;
     }
     const [model, path] = args.map((a) => ctx.session.run.evaluate(ctx, a.value));
-    const used = model?.kind === 'instance' ? this.models.find((m) => m.instance === model.instance) : undefined;
+    const used =
+      model?.kind === 'instance' ? this.models.find((m) => m.instance === model.instance) : undefined;
     if (!used || path?.kind !== 'string') {
       if ((model ?? poison).kind === 'poison' && args.length > 0) return;
       const [found, span] = used ? [path, args[1]?.span] : [model, args[0]?.span];
-      const fields = { what: used ? 'the file' : 'what is saved', expected: used ? 'a path' : 'a model of the task', found: found ? describe(found) : 'nothing', help: '`save(net, "net.safetensors")`' };
+      const fields = {
+        what: used ? 'the file' : 'what is saved',
+        expected: used ? 'a path' : 'a model of the task',
+        found: found ? describe(found) : 'nothing',
+        help: '`save(net, "net.safetensors")`',
+      };
       fail(ctx, 'E0402', fields, at(span ?? s.span, fields.found));
       return;
     }
@@ -197,4 +328,5 @@ export class TaskRun {
 
 const shown = (f: DataField): string => `${f.dtype}[${f.shape.join(', ')}]`;
 
-const outputsOf = (step: Step): readonly { readonly name: string; readonly node: Node }[] => step.quantities.map((q) => ({ name: q.name, node: q.node }));
+const outputsOf = (step: Step): readonly { readonly name: string; readonly node: Node }[] =>
+  step.quantities.map((q) => ({ name: q.name, node: q.node }));

@@ -57,12 +57,21 @@ export function viewOf(
   x: Node,
   shape: readonly Poly[],
   index: readonly Poly[],
-  options: { readonly guard?: readonly Condition[]; readonly fill?: number; readonly data?: readonly Node[] } = {},
+  options: {
+    readonly guard?: readonly Condition[];
+    readonly fill?: number;
+    readonly data?: readonly Node[];
+  } = {},
 ): Node {
   const plain = (options.guard ?? []).length === 0 && (options.data ?? []).length === 0;
-  if (!plain || x.inputs.length > 1 || (x.op !== 'view' && x.op !== 'index')) return graph.view(x, shape, index, options);
+  if (!plain || x.inputs.length > 1 || (x.op !== 'view' && x.op !== 'index'))
+    return graph.view(x, shape, index, options);
   const ranges = rangesOf(shape);
-  const through = (p: Poly): Poly => simplify(substitute(p, (name) => (name.startsWith('$') ? index[Number(name.slice(1))] : undefined)), ranges);
+  const through = (p: Poly): Poly =>
+    simplify(
+      substitute(p, (name) => (name.startsWith('$') ? index[Number(name.slice(1))] : undefined)),
+      ranges,
+    );
   if (x.op === 'index') return graph.index(through(x.value), shape);
   const [inner] = x.inputs;
   if (!inner) return x;
@@ -77,8 +86,15 @@ export function spreadTo(graph: Graph, t: TensorValue, iters: readonly Iter[], r
   const shape = [...extents(iters), ...rest];
   const own = restOf(t);
   const index = [
-    ...t.iters.map((i) => indexAt(iters.findIndex((j) => j.id === i.id), shape)),
-    ...own.map((d, i) => (asConstant(d) === 1 ? indexAt(0, [d]) : indexAt(shape.length - own.length + i, shape))),
+    ...t.iters.map((i) =>
+      indexAt(
+        iters.findIndex((j) => j.id === i.id),
+        shape,
+      ),
+    ),
+    ...own.map((d, i) =>
+      asConstant(d) === 1 ? indexAt(0, [d]) : indexAt(shape.length - own.length + i, shape),
+    ),
   ];
   return viewOf(graph, t.node, shape, index);
 }
@@ -105,7 +121,13 @@ export function mapTensors(graph: Graph, fn: ScalarOp, operands: readonly Tensor
   const iters = union(...operands.map((t) => t.iters));
   const rest = broadcastShape(operands.map(restOf));
   if (!rest) throw new Error(`${fn}: shapes do not fit`);
-  return tensor(graph.map(fn, operands.map((t) => spreadTo(graph, t, iters, rest))), iters);
+  return tensor(
+    graph.map(
+      fn,
+      operands.map((t) => spreadTo(graph, t, iters, rest)),
+    ),
+    iters,
+  );
 }
 
 export const castTo = (graph: Graph, t: TensorValue, dtype: DType): TensorValue =>
@@ -142,11 +164,21 @@ export function moveLast(graph: Graph, t: TensorValue, axes: readonly number[]):
 /** result[$0, …] = x with dimension `order[i]` of `x` at place i. */
 export function permuted(graph: Graph, x: Node, order: readonly number[]): Node {
   const shape = order.map((a) => x.shape[a]!);
-  return viewOf(graph, x, shape, x.shape.map((_, a) => indexAt(order.indexOf(a), shape)));
+  return viewOf(
+    graph,
+    x,
+    shape,
+    x.shape.map((_, a) => indexAt(order.indexOf(a), shape)),
+  );
 }
 
 /** Reduces away the indices `bound`, of which the tensor may lack some (it is then repeated over them). */
-export function reduceIters(graph: Graph, fn: 'sum' | 'prod' | 'max' | 'min', t: TensorValue, bound: readonly Iter[]): TensorValue {
+export function reduceIters(
+  graph: Graph,
+  fn: 'sum' | 'prod' | 'max' | 'min',
+  t: TensorValue,
+  bound: readonly Iter[],
+): TensorValue {
   const all = union(t.iters, bound);
   const rest = restOf(t);
   const full = tensor(spreadTo(graph, t, all, rest), all);
@@ -158,4 +190,6 @@ export function reduceIters(graph: Graph, fn: 'sum' | 'prod' | 'max' | 'min', t:
 
 /** Whether two tensors have one shape and the same indices. */
 export const alike = (a: TensorValue, b: TensorValue): boolean =>
-  a.iters.length === b.iters.length && a.iters.every((i, k) => i === b.iters[k]) && sameShape(a.node.shape, b.node.shape);
+  a.iters.length === b.iters.length &&
+  a.iters.every((i, k) => i === b.iters[k]) &&
+  sameShape(a.node.shape, b.node.shape);

@@ -1,7 +1,6 @@
 /** The body of a `fit`: losses, metrics, gradients and updates. */
 import type { Expr, Fit, Metric, Minimize, Statement } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
-import { suggest } from '../diagnostics/suggest.ts';
 import type { Leaf, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import type { DataInfo, EarlyStopping } from '../plan.ts';
@@ -10,6 +9,7 @@ import { numberOf, toTensor } from './arithmetic.ts';
 import { runBody } from './body.ts';
 import { batchSize, fieldTensors } from './data.ts';
 import { describe } from './describe.ts';
+import { earlyStopping } from './early-stopping.ts';
 import type { Update } from './optimizers.ts';
 import { optimize } from './optimizers.ts';
 import { also, at, fail } from './report.ts';
@@ -44,12 +44,21 @@ export interface Step {
 /** Elaborates the body once, for `ctx.training` or not. */
 export function fitBody(ctx: Context, info: DataInfo, body: readonly Statement[]): Step {
   const scope = new Scope(ctx.scope);
-  for (const [name, value] of fieldTensors(ctx, info)) scope.define(name, value, undefined, 'a field of the data');
+  for (const [name, value] of fieldTensors(ctx, info))
+    scope.define(name, value, undefined, 'a field of the data');
   const inner: Context = { ...ctx, scope, updates: new Map(), draws: new Map() };
   const reader = new BodyReader();
   runBody(inner, { kind: 'fit', name: 'fit', body, given: new Map(), other: (c, s) => reader.read(c, s) });
-  const quantities = [...reader.losses.map((l) => ({ name: l.name, node: l.node, span: l.statement.loss.span })), ...reader.metrics];
-  return { quantities, losses: reader.losses, earlyStopping: reader.watch(ctx, quantities), states: [...inner.updates.values()] };
+  const quantities = [
+    ...reader.losses.map((l) => ({ name: l.name, node: l.node, span: l.statement.loss.span })),
+    ...reader.metrics,
+  ];
+  return {
+    quantities,
+    losses: reader.losses,
+    earlyStopping: reader.watch(ctx, quantities),
+    states: [...inner.updates.values()],
+  };
 }
 
 class BodyReader {
@@ -70,9 +79,11 @@ class BodyReader {
     const optimizer = ctx.session.run.evaluate(ctx, s.with);
     if (s.every) fail(ctx, 'E0412', { what: '`every`', help: undefined }, at(s.every.span, 'here'));
     let chosen = optimizer;
-    if (optimizer.kind === 'declaration' && optimizer.decl.kind === 'optimizer') chosen = ctx.session.run.call(ctx, optimizer, [], s.with.span);
+    if (optimizer.kind === 'declaration' && optimizer.decl.kind === 'optimizer')
+      chosen = ctx.session.run.call(ctx, optimizer, [], s.with.span);
     if (chosen.kind !== 'optimizer') {
-      if (chosen.kind !== 'poison') fail(ctx, 'E0510', { found: describe(chosen) }, at(s.with.span, describe(chosen)));
+      if (chosen.kind !== 'poison')
+        fail(ctx, 'E0510', { found: describe(chosen) }, at(s.with.span, describe(chosen)));
       return;
     }
     const over = s.over && overPaths(ctx, s.over);
@@ -89,14 +100,25 @@ class BodyReader {
   }
 
   private isTaken(ctx: Context, name: string, span: Span): boolean {
-    const before = [...this.metrics, ...this.losses.map((l) => ({ name: l.name, span: l.statement.loss.span }))].find((q) => q.name === name);
-    if (before || name === 'count') fail(ctx, 'E0504', { name }, at(span, 'this name is taken'), ...(before ? [also(before.span, 'first used here')] : []));
+    const before = [
+      ...this.metrics,
+      ...this.losses.map((l) => ({ name: l.name, span: l.statement.loss.span })),
+    ].find((q) => q.name === name);
+    if (before || name === 'count')
+      fail(
+        ctx,
+        'E0504',
+        { name },
+        at(span, 'this name is taken'),
+        ...(before ? [also(before.span, 'first used here')] : []),
+      );
     return before !== undefined || name === 'count';
   }
 
   private metric(ctx: Context, s: Metric): void {
     const node = this.number(ctx, s.value, `the metric \`${s.name.name}\``);
-    if (!this.isTaken(ctx, s.name.name, s.name.span) && node) this.metrics.push({ name: s.name.name, node, span: s.name.span });
+    if (!this.isTaken(ctx, s.name.name, s.name.span) && node)
+      this.metrics.push({ name: s.name.name, node, span: s.name.span });
   }
 
   /** One f32 number. */
@@ -115,39 +137,23 @@ class BodyReader {
       this.stopping = { ctx, statement: s };
       return;
     }
-    fail(ctx, 'E0207', { what: 'this call', where: 'a `fit`', help: 'here stand equations, `minimize`, `metric` and `early_stopping(…)`' }, at(s.span, 'here'));
+    fail(
+      ctx,
+      'E0207',
+      {
+        what: 'this call',
+        where: 'a `fit`',
+        help: 'here stand equations, `minimize`, `metric` and `early_stopping(…)`',
+      },
+      at(s.span, 'here'),
+    );
   }
 
-  /** `early_stopping(valid.loss, patience: 3, min_delta: 0.001, mode: "min")` */
-  watch(outer: Context, quantities: readonly Quantity[]): EarlyStopping | undefined {
+  watch(ctx: Context, quantities: readonly Quantity[]): EarlyStopping | undefined {
     if (!this.stopping) return undefined;
-    const { ctx, statement } = this.stopping;
-    const [watched, ...more] = statement.call.args;
-    const args = new Args(
-      ctx,
-      { name: 'early_stopping', args: more.map((a) => ({ name: a.name, value: outer.session.run.evaluate(ctx, a.value), span: a.value.span })), span: statement.span },
-      ['patience?', 'min_delta?', 'mode?'],
-    );
-    const e = watched?.value;
-    const written = e?.kind === 'field' && e.base.kind === 'name' ? `${e.base.name}.${e.name.name}` : e?.kind === 'name' ? `valid.${e.name}` : '';
-    const has = ['valid', 'train'].flatMap((set) => quantities.map((q) => `${set}.${q.name}`));
-    if (!has.includes(written)) {
-      fail(ctx, 'E0509', { monitor: written || '…', near: suggest(written, has), has }, at(e?.span ?? statement.span, 'not measured'));
-      return undefined;
-    }
-    const patience = args.value('patience') ? args.integer('patience') : 3;
-    const delta = args.value('min_delta');
-    const minDelta = delta ? numberOf(delta) : 0;
-    const mode = args.value('mode');
-    if (patience === undefined || minDelta === undefined || !args.good) return undefined;
-    if (patience < 1) fail(ctx, 'E0505', { option: 'patience', expected: 'at least 1', found: String(patience) }, at(args.span('patience'), String(patience)));
-    if (mode && !(mode.kind === 'string' && (mode.value === 'min' || mode.value === 'max'))) {
-      fail(ctx, 'E0505', { option: 'mode', expected: '"min" or "max"', found: describe(mode) }, at(args.span('mode'), describe(mode)));
-    }
-    const given = mode?.kind === 'string' ? mode.value : undefined;
     const losses = this.losses.map((l) => l.name);
-    const least = losses.includes(written.split('.')[1] ?? '') || /loss|error/.test(written);
-    return { monitor: written, patience, minDelta, mode: given === 'max' || (given === undefined && !least) ? 'max' : 'min' };
+    const names = quantities.map((q) => q.name);
+    return earlyStopping({ ...ctx, scope: this.stopping.ctx.scope }, this.stopping.statement, names, losses);
   }
 }
 
@@ -159,7 +165,18 @@ function overPaths(ctx: Context, over: readonly Expr[]): ReadonlySet<string> | u
     if (v.kind === 'instance') for (const p of pathsOf(v.instance)) paths.add(p);
     else if (v.kind === 'tensor' && v.node.op === 'leaf' && v.node.role === 'param') paths.add(v.node.name);
     else {
-      if (v.kind !== 'poison') fail(ctx, 'E0402', { what: 'what `over` names', expected: 'a model, a layer or a parameter', found: describe(v), help: undefined }, at(e.span, describe(v)));
+      if (v.kind !== 'poison')
+        fail(
+          ctx,
+          'E0402',
+          {
+            what: 'what `over` names',
+            expected: 'a model, a layer or a parameter',
+            found: describe(v),
+            help: undefined,
+          },
+          at(e.span, describe(v)),
+        );
       return undefined;
     }
   }
@@ -182,28 +199,48 @@ export function trainingUpdates(ctx: Context, step: Step): readonly Update[] {
     const { span } = loss.statement.loss;
     const entries = parametersOf(ctx, loss);
     if (entries.length === 0) {
-      const what = loss.over ? 'the loss is computed from none of the parameters that `over` names' : 'the loss is computed from no parameter';
+      const what = loss.over
+        ? 'the loss is computed from none of the parameters that `over` names'
+        : 'the loss is computed from no parameter';
       fail(ctx, 'E0503', { what }, at(span, 'this loss'));
       continue;
     }
     const twice = entries.find((e) => trained.has(e.path));
     if (twice) {
-      fail(ctx, 'E0513', { name: twice.path, times: 2 }, at(loss.statement.span, 'trained again here'), also(trained.get(twice.path)!, 'trained here'));
+      fail(
+        ctx,
+        'E0513',
+        { name: twice.path, times: 2 },
+        at(loss.statement.span, 'trained again here'),
+        also(trained.get(twice.path)!, 'trained here'),
+      );
       continue;
     }
     for (const e of entries) trained.set(e.path, loss.statement.span);
     if (!session.differentiate) continue;
-    const { gradients, problems } = session.differentiate(session.graph, loss.node, entries.map((e) => e.leaf));
+    const { gradients, problems } = session.differentiate(
+      session.graph,
+      loss.node,
+      entries.map((e) => e.leaf),
+    );
     const [lost] = problems;
     if (lost) {
       const entry = entries.find((e) => e.leaf === lost.wrt);
       const cut = lost.node && session.graph.originsOf(lost.node).at(-1);
       const stops = cut && cut !== span ? [also(cut, 'it ends here')] : [];
-      fail(ctx, 'E0514', { path: entry?.path ?? '' }, at(span, 'no gradient leaves this loss for it'), ...stops);
+      fail(
+        ctx,
+        'E0514',
+        { path: entry?.path ?? '' },
+        at(span, 'no gradient leaves this loss for it'),
+        ...stops,
+      );
       continue;
     }
     entries.forEach((entry, i) => {
-      const updated = session.graph.from([loss.statement.span], () => optimize(ctx, loss.optimizer, entry, gradients[i]!, loss.statement.with.span));
+      const updated = session.graph.from([loss.statement.span], () =>
+        optimize(ctx, loss.optimizer, entry, gradients[i]!, loss.statement.with.span),
+      );
       updates.push(...updated);
     });
   }
@@ -212,7 +249,9 @@ export function trainingUpdates(ctx: Context, step: Step): readonly Update[] {
 
 function parametersOf(ctx: Context, loss: Loss): readonly TensorEntry[] {
   const reached = new Set(topological([loss.node]));
-  return [...ctx.session.tensors.values()].filter((e) => e.role === 'param' && reached.has(e.leaf) && (loss.over?.has(e.path) ?? true));
+  return [...ctx.session.tensors.values()].filter(
+    (e) => e.role === 'param' && reached.has(e.leaf) && (loss.over?.has(e.path) ?? true),
+  );
 }
 
 // ---------------------------------------------------------------- running sums
@@ -225,7 +264,10 @@ export function runningSums(ctx: Context, quantities: readonly Quantity[], span:
     const leaf = metricLeaf(ctx, name, span);
     return { leaf, value: graph.map('add', [leaf, amount]) };
   };
-  return [...quantities.map((q) => accumulate(q.name, graph.map('mul', [q.node, batch]))), accumulate('count', batch)];
+  return [
+    ...quantities.map((q) => accumulate(q.name, graph.map('mul', [q.node, batch]))),
+    accumulate('count', batch),
+  ];
 }
 
 function metricLeaf(ctx: Context, name: string, span: Span): Leaf {
@@ -242,9 +284,17 @@ export class Options {
   private readonly ctx: Context;
 
   constructor(ctx: Context, name: string, s: Pick<Fit, 'args' | 'span'>, names: readonly string[]) {
-    const given = s.args.map((a) => ({ name: a.name, value: ctx.session.run.evaluate(ctx, a.value), span: a.value.span }));
+    const given = s.args.map((a) => ({
+      name: a.name,
+      value: ctx.session.run.evaluate(ctx, a.value),
+      span: a.value.span,
+    }));
     this.ctx = ctx;
-    this.args = new Args(ctx, { name, args: given, span: s.span }, names.map((n) => `${n}?`));
+    this.args = new Args(
+      ctx,
+      { name, args: given, span: s.span },
+      names.map((n) => `${n}?`),
+    );
   }
 
   number(name: string, otherwise: number, expected: string, fits: (n: number) => boolean): number {
@@ -252,7 +302,12 @@ export class Options {
     if (!v || v.kind === 'poison') return otherwise;
     const n = numberOf(v);
     if (n !== undefined && fits(n)) return n;
-    fail(this.ctx, 'E0505', { option: name, expected, found: n === undefined ? describe(v) : String(n) }, at(this.args.span(name), describe(v)));
+    fail(
+      this.ctx,
+      'E0505',
+      { option: name, expected, found: n === undefined ? describe(v) : String(n) },
+      at(this.args.span(name), describe(v)),
+    );
     return otherwise;
   }
 
@@ -260,8 +315,12 @@ export class Options {
     const v: Value | undefined = this.args.value(name);
     if (!v || v.kind === 'poison') return otherwise;
     if (v.kind === 'bool') return v.value;
-    fail(this.ctx, 'E0505', { option: name, expected: 'true or false', found: describe(v) }, at(this.args.span(name), describe(v)));
+    fail(
+      this.ctx,
+      'E0505',
+      { option: name, expected: 'true or false', found: describe(v) },
+      at(this.args.span(name), describe(v)),
+    );
     return otherwise;
   }
 }
-

@@ -2,7 +2,17 @@
  * What names stand for while a file is evaluated: static values (numbers, strings, lists, functions, layers) and
  * tensors, which are nodes of the graph. Evaluating a body with these is what elaborates it and proves its shapes.
  */
-import type { Argument, Expr, Fn, Layer, Model, Optimizer, Reduction, Task, TensorType } from '../../grammar/syntax.ts';
+import type {
+  Argument,
+  Expr,
+  Fn,
+  Layer,
+  Model,
+  Optimizer,
+  Reduction,
+  Task,
+  TensorType,
+} from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { DType } from '../ir/ops.ts';
 import type { Graph, Leaf, Node } from '../ir/graph.ts';
@@ -228,7 +238,11 @@ export type Differentiate = (
   wrt: readonly Node[],
 ) => {
   readonly gradients: readonly Node[];
-  readonly problems: readonly { readonly kind: 'independent' | 'no-derivative'; readonly wrt: Node; readonly node?: Node }[];
+  readonly problems: readonly {
+    readonly kind: 'independent' | 'no-derivative';
+    readonly wrt: Node;
+    readonly node?: Node;
+  }[];
 };
 
 /** The parts of the evaluator that need each other. */
@@ -262,7 +276,11 @@ export interface Session {
 }
 
 export const int = (poly: Poly): IntValue => ({ kind: 'int', poly });
-export const tensor = (node: Node, iters: readonly Iter[] = []): TensorValue => ({ kind: 'tensor', node, iters });
+export const tensor = (node: Node, iters: readonly Iter[] = []): TensorValue => ({
+  kind: 'tensor',
+  node,
+  iters,
+});
 
 /** The tensor's own dimensions, without those of the indices. */
 export const restOf = (t: TensorValue): readonly Poly[] => t.node.shape.slice(t.iters.length);
@@ -296,27 +314,25 @@ export class Scope {
   }
 
   lookup(name: string): Binding | undefined {
-    for (let scope: Scope | undefined = this; scope; scope = scope.parent) {
-      const found = scope.names.get(name);
-      if (found) return found;
-      const dim = scope.dims?.get(name);
-      if (dim) return { value: valueOfDim(dim), span: dim.span, what: 'a dimension' };
-    }
-    return undefined;
+    const found = this.names.get(name);
+    if (found) return found;
+    const dim = this.dims?.get(name);
+    if (dim) return { value: valueOfDim(dim), span: dim.span, what: 'a dimension' };
+    return this.parent?.lookup(name);
   }
 
   /** The table of dimension names of the enclosing declaration. */
   dimensions(): Map<string, DimBinding> {
-    for (let scope: Scope | undefined = this; scope; scope = scope.parent) if (scope.dims) return scope.dims;
-    throw new Error('no declaration encloses this scope');
+    const found = this.dims ?? this.parent?.dimensions();
+    if (!found) throw new Error('no declaration encloses this scope');
+    return found;
   }
 
   /** All names in sight, innermost first. */
   *visible(): Generator<string> {
-    for (let scope: Scope | undefined = this; scope; scope = scope.parent) {
-      yield* scope.names.keys();
-      if (scope.dims) yield* scope.dims.keys();
-    }
+    yield* this.names.keys();
+    if (this.dims) yield* this.dims.keys();
+    if (this.parent) yield* this.parent.visible();
   }
 }
 

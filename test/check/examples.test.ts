@@ -8,7 +8,9 @@ import { hostOf, library, modelOf, shown } from './support.ts';
 
 it('the library has no mistakes', () => {
   expect(library.files.filter((f) => !f.whole).map((f) => f.path)).toEqual([]);
-  const files = Object.fromEntries([...library.sources].map(([path, s]) => [path.replace('nnet:', ''), s.text]));
+  const files = Object.fromEntries(
+    [...library.sources].map(([path, s]) => [path.replace('nnet:', ''), s.text]),
+  );
   for (const path of Object.keys(files)) {
     const { problems } = check(path, hostOf(files), { library, differentiate: gradient });
     expect(shown(problems)).toEqual([]);
@@ -17,7 +19,9 @@ it('the library has no mistakes', () => {
 
 it.each(readdirSync('examples').filter((f) => f.endsWith('.nnet')))('%s', (name) => {
   const text = readFileSync(`examples/${name}`, 'utf8');
-  expect(shown(check('main.nnet', hostOf({ 'main.nnet': text }), { library, differentiate: gradient }).problems)).toEqual([]);
+  expect(
+    shown(check('main.nnet', hostOf({ 'main.nnet': text }), { library, differentiate: gradient }).problems),
+  ).toEqual([]);
   const model = modelOf(text);
   for (const task of tasksOf(model)) {
     const { graphs, problems } = elaborateTask(model, task);
@@ -27,7 +31,10 @@ it.each(readdirSync('examples').filter((f) => f.endsWith('.nnet')))('%s', (name)
 });
 
 it('mnist.nnet says what the runtime has to do', () => {
-  const { graphs } = elaborateTask(modelOf(readFileSync('examples/mnist.nnet', 'utf8')), 'train', { epochs: '5', lr: 0.01 });
+  const { graphs } = elaborateTask(modelOf(readFileSync('examples/mnist.nnet', 'utf8')), 'train', {
+    epochs: '5',
+    lr: 0.01,
+  });
   const { tensors, steps, models, data, computations } = graphs!;
   expect(tensors.filter((t) => t.role === 'param')).toEqual([
     { path: 'dense1.weight', role: 'param', dtype: 'f32', shape: [784, 500] },
@@ -36,14 +43,38 @@ it('mnist.nnet says what the runtime has to do', () => {
     { path: 'dense2.bias', role: 'param', dtype: 'f32', shape: [10] },
   ]);
   expect(tensors.filter((t) => t.role === 'slot').map((t) => t.path)).toContain('dense1.weight/m');
-  expect(tensors.filter((t) => t.role === 'metric').map((t) => t.path)).toEqual(['metrics/loss', 'metrics/accuracy', 'metrics/count']);
+  expect(tensors.filter((t) => t.role === 'metric').map((t) => t.path)).toEqual([
+    'metrics/loss',
+    'metrics/accuracy',
+    'metrics/count',
+  ]);
   expect(Object.keys(computations)).toEqual(['init', 'train', 'evaluate', 'predict']);
   expect(steps).toEqual([
-    { kind: 'fit', data: 'mnist', epochs: 5, batch: 64, valid: 0, seed: 1, shuffle: true, train: 'train', evaluate: 'evaluate', metrics: ['loss', 'accuracy'], earlyStopping: undefined },
+    {
+      kind: 'fit',
+      data: 'mnist',
+      epochs: 5,
+      batch: 64,
+      valid: 0,
+      seed: 1,
+      shuffle: true,
+      train: 'train',
+      evaluate: 'evaluate',
+      metrics: ['loss', 'accuracy'],
+      earlyStopping: undefined,
+    },
     { kind: 'evaluate', data: 'test', batch: 64, evaluate: 'evaluate', metrics: ['loss', 'accuracy'] },
   ]);
   expect(models).toEqual([
-    { name: 'net', declaration: 'Mlp', prefix: '', predict: 'predict', from: undefined, inputs: [{ name: 'image', dtype: 'f32', shape: ['batch', 28, 28] }], outputs: [{ name: 'logits', dtype: 'f32', shape: ['batch', 10] }] },
+    {
+      name: 'net',
+      declaration: 'Mlp',
+      prefix: '',
+      predict: 'predict',
+      from: undefined,
+      inputs: [{ name: 'image', dtype: 'f32', shape: ['batch', 28, 28] }],
+      outputs: [{ name: 'logits', dtype: 'f32', shape: ['batch', 10] }],
+    },
   ]);
   expect(data.map((d) => d.name)).toEqual(['mnist', 'test']);
   expect(Object.keys(data[0]!.fields)).toEqual(['image', 'label']);

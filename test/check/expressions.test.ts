@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { codesOf, noise, ramp, run } from './support.ts';
 
-const model = (ports: string, body: string, more = ''): string => `${more}\nmodel M() {\n${ports}\n${body}\n}`;
+const model = (ports: string, body: string, more = ''): string =>
+  `${more}\nmodel M() {\n${ports}\n${body}\n}`;
 const one = (body: string, x: readonly number[], type = `f32[${x.length}]`, out = type): number[] =>
   run(model(`input x: ${type} output y: ${out}`, body), { x }).y!;
 
@@ -42,7 +43,10 @@ describe('dtypes', () => {
 
   it('meets in f32, and only with f32', () => {
     const ports = 'input x: f32[2] input i: i32[2] output y: f32[2] output z: i32[2]';
-    expect(run(model(ports, 'y = x + i z = i * 2'), { x: [0.5, 1.5], i: [1, 2] })).toEqual({ y: [1.5, 3.5], z: [2, 4] });
+    expect(run(model(ports, 'y = x + i z = i * 2'), { x: [0.5, 1.5], i: [1, 2] })).toEqual({
+      y: [1.5, 3.5],
+      z: [2, 4],
+    });
   });
 
   it.each([
@@ -61,12 +65,19 @@ describe('dtypes', () => {
 describe('shapes', () => {
   it('broadcasts trailing dimensions', () => {
     const ports = 'input x: f32[2, 3] input r: f32[3] input c: f32[2, 1] input s: f32[] output y: f32[2, 3]';
-    expect(run(model(ports, 'y = x * s + r - c'), { x: ramp(6), r: [10, 20, 30], c: [1, 2], s: [2] })).toEqual({ y: [9, 21, 33, 14, 26, 38] });
+    expect(
+      run(model(ports, 'y = x * s + r - c'), { x: ramp(6), r: [10, 20, 30], c: [1, 2], s: [2] }),
+    ).toEqual({ y: [9, 21, 33, 14, 26, 38] });
   });
 
   it('matrix products: batched, broadcast, with vectors', () => {
-    const ports = 'input a: f32[2, 2, 3] input b: f32[3, 2] input v: f32[3] output m: f32[2, 2, 2] output l: f32[2] output r: f32[2, 2] output d: f32[]';
-    const out = run(model(ports, 'm = a @ b l = v @ b r = a @ v d = v @ v'), { a: ramp(12), b: ramp(6), v: [1, 2, 3] });
+    const ports =
+      'input a: f32[2, 2, 3] input b: f32[3, 2] input v: f32[3] output m: f32[2, 2, 2] output l: f32[2] output r: f32[2, 2] output d: f32[]';
+    const out = run(model(ports, 'm = a @ b l = v @ b r = a @ v d = v @ v'), {
+      a: ramp(12),
+      b: ramp(6),
+      v: [1, 2, 3],
+    });
     expect(out).toEqual({ m: [10, 13, 28, 40, 46, 67, 64, 94], l: [16, 22], r: [8, 26, 44, 62], d: [14] });
   });
 
@@ -88,16 +99,32 @@ describe('shapes', () => {
   });
 
   it('keeps an open dimension out of divisions', () => {
-    const { y } = run(model('input x: f32[b, 2, 3] output y: f32[b, 6]', 'y = reshape(x, (b, -1))'), { x: ramp(12) }, { b: 2 });
+    const { y } = run(
+      model('input x: f32[b, 2, 3] output y: f32[b, 6]', 'y = reshape(x, (b, -1))'),
+      { x: ramp(12) },
+      { b: 2 },
+    );
     expect(y).toEqual(ramp(12));
-    expect(run(model('input x: f32[b, 6] output y: f32[3, b, 2]', 'y = transpose(reshape(x, (b, 3, 2)), 1, 0, 2)'), { x: ramp(12) }, { b: 2 }).y).toEqual([0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]);
+    expect(
+      run(
+        model('input x: f32[b, 6] output y: f32[3, b, 2]', 'y = transpose(reshape(x, (b, 3, 2)), 1, 0, 2)'),
+        { x: ramp(12) },
+        { b: 2 },
+      ).y,
+    ).toEqual([0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]);
   });
 
   it('transposes, concatenates, pads', () => {
     expect(one('y = transpose(x)', ramp(6), 'f32[2, 3]', 'f32[3, 2]')).toEqual([0, 3, 1, 4, 2, 5]);
-    expect(one('y = concat([x, 10 * x, x[:1]], axis: 0)', ramp(4), 'f32[2, 2]', 'f32[5, 2]')).toEqual([0, 1, 2, 3, 0, 10, 20, 30, 0, 1]);
-    expect(one('y = concat([x, x], axis: -1)', ramp(4), 'f32[2, 2]', 'f32[2, 4]')).toEqual([0, 1, 0, 1, 2, 3, 2, 3]);
-    expect(one('y = pad(x, [1, 0], [0, 2], value: 9)', ramp(4), 'f32[2, 2]', 'f32[3, 4]')).toEqual([9, 9, 9, 9, 0, 1, 9, 9, 2, 3, 9, 9]);
+    expect(one('y = concat([x, 10 * x, x[:1]], axis: 0)', ramp(4), 'f32[2, 2]', 'f32[5, 2]')).toEqual([
+      0, 1, 2, 3, 0, 10, 20, 30, 0, 1,
+    ]);
+    expect(one('y = concat([x, x], axis: -1)', ramp(4), 'f32[2, 2]', 'f32[2, 4]')).toEqual([
+      0, 1, 0, 1, 2, 3, 2, 3,
+    ]);
+    expect(one('y = pad(x, [1, 0], [0, 2], value: 9)', ramp(4), 'f32[2, 2]', 'f32[3, 4]')).toEqual([
+      9, 9, 9, 9, 0, 1, 9, 9, 2, 3, 9, 9,
+    ]);
     expect(one('y = pad(x, 1)', ramp(3), 'f32[1, 3]', 'f32[1, 5]')).toEqual([0, 0, 1, 2, 0]);
   });
 
@@ -111,7 +138,10 @@ describe('shapes', () => {
   });
 
   it('gives sizes as numbers', () => {
-    const text = model('input x: f32[b, 3] output y: f32[]', 'y = dim(x, 0) * 10 + dim(x, -1) + len(shape(x)) + 0.5');
+    const text = model(
+      'input x: f32[b, 3] output y: f32[]',
+      'y = dim(x, 0) * 10 + dim(x, -1) + len(shape(x)) + 0.5',
+    );
     expect(run(text, { x: ramp(6) }, { b: 2 })).toEqual({ y: [25.5] });
     expect(one('y = range(3) + x', [10], 'i32[1]', 'i32[3]')).toEqual([10, 11, 12]);
     expect(one('y = full(shape(x), 2) * size(x)', ramp(4), 'f32[2, 2]')).toEqual([8, 8, 8, 8]);
@@ -121,38 +151,62 @@ describe('shapes', () => {
 describe('functions', () => {
   it('bind dimensions at each call, and solve for them', () => {
     const fn = 'fn halves(x: f32[b, 2 * d]) -> f32[b, d] = x[:, :d] + x[:, d:]';
-    expect(run(model('input x: f32[b, 4] output y: f32[b, 2]', 'y = halves(x)', fn), { x: ramp(4) }, { b: 1 })).toEqual({ y: [2, 4] });
+    expect(
+      run(model('input x: f32[b, 4] output y: f32[b, 2]', 'y = halves(x)', fn), { x: ramp(4) }, { b: 1 }),
+    ).toEqual({ y: [2, 4] });
     expect(codesOf(model('input x: f32[b, 5] output y: f32[b, 2]', 'y = halves(x)', fn))).toEqual(['E0317']);
   });
 
   it('take functions, with some arguments given', () => {
-    const fn = 'fn twice(x: f32[...b], f: fn) -> f32[...b] = f(f(x))\nfn add_to(x: f32[...b], by: float = 1) -> f32[...b] = x + by';
-    expect(run(model('input x: f32[2] output y: f32[2]', 'y = x |> twice(add_to) |> add_to(by: 10)', fn), { x: [1, 2] })).toEqual({ y: [13, 14] });
+    const fn =
+      'fn twice(x: f32[...b], f: fn) -> f32[...b] = f(f(x))\nfn add_to(x: f32[...b], by: float = 1) -> f32[...b] = x + by';
+    expect(
+      run(model('input x: f32[2] output y: f32[2]', 'y = x |> twice(add_to) |> add_to(by: 10)', fn), {
+        x: [1, 2],
+      }),
+    ).toEqual({ y: [13, 14] });
   });
 
   it('recurse when the recursion ends', () => {
     const fn = 'fn power(x: f32[], n: int) = if n == 0 then 1 else x * power(x, n - 1)';
-    expect(run(model('input x: f32[] output y: f32[]', 'y = power(x, 5)', fn), { x: [2] })).toEqual({ y: [32] });
+    expect(run(model('input x: f32[] output y: f32[]', 'y = power(x, 5)', fn), { x: [2] })).toEqual({
+      y: [32],
+    });
   });
 });
 
 describe('static values', () => {
   it('decide what is built', () => {
     const text = (deep: boolean): string =>
-      model('input x: f32[2] output y: f32[2]', 'y = if deep then x * 2 else x', '').replace('M()', `M(deep: bool = ${deep})`);
+      model('input x: f32[2] output y: f32[2]', 'y = if deep then x * 2 else x', '').replace(
+        'M()',
+        `M(deep: bool = ${deep})`,
+      );
     expect(run(text(true), { x: [1, 2] })).toEqual({ y: [2, 4] });
     expect(run(text(false), { x: [1, 2] })).toEqual({ y: [1, 2] });
   });
 
   it('repeat copies the body, each copy with its own parameters', () => {
-    const text = 'model M() { input x: f32[b, 2] output y: f32[b, 2]\n h = x\n repeat i in 2 { h = h |> Dense(2, use_bias: false)\n h = h * (i + 1) }\n y = h }';
-    const { y } = run(text, { x: [1, 0] }, { b: 1 }, { 'dense1.weight': [1, 2, 3, 4], 'dense2.weight': [0, 1, 1, 0] });
+    const text =
+      'model M() { input x: f32[b, 2] output y: f32[b, 2]\n h = x\n repeat i in 2 { h = h |> Dense(2, use_bias: false)\n h = h * (i + 1) }\n y = h }';
+    const { y } = run(
+      text,
+      { x: [1, 0] },
+      { b: 1 },
+      { 'dense1.weight': [1, 2, 3, 4], 'dense2.weight': [0, 1, 1, 0] },
+    );
     expect(y).toEqual([4, 2]);
   });
 
   it('lists', () => {
-    const text = 'model M(sizes: [int] = [3, 2]) { input x: f32[b, 4] output y: f32[b, m]\n h = x\n repeat n in sizes + [1] { h = h |> Dense(n, use_bias: false) }\n y = h }';
-    const { y } = run(text, { x: [1, 1, 1, 1] }, { b: 1 }, { 'dense1.weight': ramp(12, 0, 1), 'dense2.weight': ramp(6, 0, 1), 'dense3.weight': ramp(2, 0, 1) });
+    const text =
+      'model M(sizes: [int] = [3, 2]) { input x: f32[b, 4] output y: f32[b, m]\n h = x\n repeat n in sizes + [1] { h = h |> Dense(n, use_bias: false) }\n y = h }';
+    const { y } = run(
+      text,
+      { x: [1, 1, 1, 1] },
+      { b: 1 },
+      { 'dense1.weight': ramp(12, 0, 1), 'dense2.weight': ramp(6, 0, 1), 'dense3.weight': ramp(2, 0, 1) },
+    );
     expect(y).toEqual([24]);
   });
 });
@@ -165,8 +219,13 @@ describe('gradients as expressions', () => {
   });
 
   it('of a gradient, and past stop_gradient', () => {
-    const { y } = run(model('input x: f32[] output y: f32[]', 'g = grad(x ^ 4, x)\n y = grad(g * stop_gradient(x), x)'), { x: [2] });
+    const { y } = run(
+      model('input x: f32[] output y: f32[]', 'g = grad(x ^ 4, x)\n y = grad(g * stop_gradient(x), x)'),
+      { x: [2] },
+    );
     expect(y).toEqual([96]);
-    expect(codesOf(model('input x: f32[] output y: f32[]', 'y = grad(stop_gradient(x), x)'))).toEqual(['E0514']);
+    expect(codesOf(model('input x: f32[] output y: f32[]', 'y = grad(stop_gradient(x), x)'))).toEqual([
+      'E0514',
+    ]);
   });
 });

@@ -9,12 +9,18 @@ const close = (found: readonly number[] | undefined, expected: readonly number[]
   found!.forEach((v, i) => expect(v).toBeCloseTo(expected[i]!, digits));
 };
 
-const layer = (use: string, input: string, output: string): string => `model M() { input x: ${input} output y: ${output}\n l = ${use}\n y = l(x) }`;
+const layer = (use: string, input: string, output: string): string =>
+  `model M() { input x: ${input} output y: ${output}\n l = ${use}\n y = l(x) }`;
 
 describe('Dense', () => {
   it('is x · weight + bias over the last dimension, any number before it', () => {
     const [x, w, b] = [noise(12), noise(6, 2), noise(2, 3)];
-    const { y } = run(layer('Dense(2)', 'f32[b, 2, 3]', 'f32[b, 2, 2]'), { x }, { b: 2 }, { 'l.weight': w, 'l.bias': b });
+    const { y } = run(
+      layer('Dense(2)', 'f32[b, 2, 3]', 'f32[b, 2, 2]'),
+      { x },
+      { b: 2 },
+      { 'l.weight': w, 'l.bias': b },
+    );
     const expected = Array.from({ length: 8 }, (_, at) => {
       const [row, o] = [Math.floor(at / 2), at % 2];
       return [0, 1, 2].reduce((s, i) => s + x[row * 3 + i]! * w[i * 2 + o]!, b[o]!);
@@ -37,7 +43,12 @@ interface Conv {
 }
 
 /** Convolution by its definition; `p`: top, bottom, left, right. */
-function convolve(x: readonly number[], weight: readonly number[], bias: readonly number[], v: Conv): number[] {
+function convolve(
+  x: readonly number[],
+  weight: readonly number[],
+  bias: readonly number[],
+  v: Conv,
+): number[] {
   const [kh, kw] = v.k;
   const oh = Math.floor((v.h + v.p[0] + v.p[1] - v.d[0] * (kh - 1) - 1) / v.s[0]) + 1;
   const ow = Math.floor((v.w + v.p[2] + v.p[3] - v.d[1] * (kw - 1) - 1) / v.s[1]) + 1;
@@ -54,7 +65,8 @@ function convolve(x: readonly number[], weight: readonly number[], bias: readonl
                 const [a, b] = [i * v.s[0] + r * v.d[0] - v.p[0], j * v.s[1] + q * v.d[1] - v.p[2]];
                 if (a < 0 || b < 0 || a >= v.h || b >= v.w) continue;
                 const channel = Math.floor(f / (v.f / v.g)) * each + c;
-                sum += x[((n * v.c + channel) * v.h + a) * v.w + b]! * weight[((f * each + c) * kh + r) * kw + q]!;
+                sum +=
+                  x[((n * v.c + channel) * v.h + a) * v.w + b]! * weight[((f * each + c) * kh + r) * kw + q]!;
               }
           out.push(sum);
         }
@@ -77,14 +89,26 @@ describe('Conv2d', () => {
     ['kernel: 1', { k: [1, 1] }],
   ])('%s', (args, change) => {
     const v = { ...base, ...change };
-    const [x, weight, bias] = [noise(v.n * v.c * v.h * v.w), noise((v.f * v.c * v.k[0] * v.k[1]) / v.g, 2), noise(v.f, 3)];
+    const [x, weight, bias] = [
+      noise(v.n * v.c * v.h * v.w),
+      noise((v.f * v.c * v.k[0] * v.k[1]) / v.g, 2),
+      noise(v.f, 3),
+    ];
     const text = layer(`Conv2d(4, ${args})`, 'f32[b, 2, 6, 5]', 'f32[b, 4, oh, ow]');
     close(run(text, { x }, { b: 2 }, { 'l.weight': weight, 'l.bias': bias }).y, convolve(x, weight, bias, v));
   });
 });
 
 /** Windows of images by their definition; `empty` is what stands outside. */
-function pool(x: readonly number[], size: number, k: number, s: number, p: number, empty: number, fold: (v: number[]) => number): number[] {
+function pool(
+  x: readonly number[],
+  size: number,
+  k: number,
+  s: number,
+  p: number,
+  empty: number,
+  fold: (v: number[]) => number,
+): number[] {
   const out = Math.floor((size + 2 * p - k) / s) + 1;
   const result: number[] = [];
   for (let c = 0; c < x.length / size / size; c++)
@@ -110,8 +134,14 @@ describe('pooling', () => {
     ['(3, stride: 2, padding: 1)', 3, 2, 1],
   ])('%s', (args, k, s, p) => {
     const text = (name: string): string => layer(`${name}${args}`, 'f32[b, 3, 5, 5]', 'f32[b, 3, oh, ow]');
-    close(run(text('MaxPool2d'), { x }, { b: 2 }).y, pool(x, 5, k, s, p, -Infinity, (v) => Math.max(...v)));
-    close(run(text('AvgPool2d'), { x }, { b: 2 }).y, pool(x, 5, k, s, p, 0, (v) => v.reduce((a, b) => a + b) / v.length));
+    close(
+      run(text('MaxPool2d'), { x }, { b: 2 }).y,
+      pool(x, 5, k, s, p, -Infinity, (v) => Math.max(...v)),
+    );
+    close(
+      run(text('AvgPool2d'), { x }, { b: 2 }).y,
+      pool(x, 5, k, s, p, 0, (v) => v.reduce((a, b) => a + b) / v.length),
+    );
   });
 });
 
@@ -149,12 +179,16 @@ describe('activations', () => {
   });
 
   it('softmax and its logarithm do not overflow', () => {
-    const rows = [[1000, 1001, 999], [0, 0, 0]];
+    const rows = [
+      [1000, 1001, 999],
+      [0, 0, 0],
+    ];
     const soft = rows.flatMap((r) => {
       const e = r.map((v) => Math.exp(v - Math.max(...r)));
       return e.map((v) => v / e.reduce((a, b) => a + b));
     });
-    const text = 'model M() { input x: f32[b, 3] output y: f32[b, 3] output z: f32[b, 3]\n y = softmax(x) z = log_softmax(x) }';
+    const text =
+      'model M() { input x: f32[b, 3] output y: f32[b, 3] output z: f32[b, 3]\n y = softmax(x) z = log_softmax(x) }';
     const { y, z } = run(text, { x: rows.flat() }, { b: 2 });
     close(y, soft);
     close(z, soft.map(Math.log));
@@ -169,12 +203,14 @@ describe('losses and metrics', () => {
       const row = logits.slice(4 * n, 4 * n + 4);
       return Math.log(row.reduce((s, v) => s + Math.exp(v), 0)) - row[l]!;
     });
-    const text = 'model M() { input x: f32[b, 4] input label: i32[b] output y: f32[]\n y = cross_entropy(x, label) }';
+    const text =
+      'model M() { input x: f32[b, 4] input label: i32[b] output y: f32[]\n y = cross_entropy(x, label) }';
     close(run(text, { x: logits, label }, { b: 3 }).y, [expected.reduce((a, b) => a + b) / 3]);
   });
 
   it('mse, binary_cross_entropy, accuracy', () => {
-    const text = 'model M() { input x: f32[b, 4] input t: f32[b, 4] input label: i32[b] output m: f32[] output e: f32[] output a: f32[]\n m = mse(x, t) e = binary_cross_entropy(x, t) a = accuracy(x, label) }';
+    const text =
+      'model M() { input x: f32[b, 4] input t: f32[b, 4] input label: i32[b] output m: f32[] output e: f32[] output a: f32[]\n m = mse(x, t) e = binary_cross_entropy(x, t) a = accuracy(x, label) }';
     const t = noise(12, 4).map((v) => (v > 0 ? 1 : 0));
     const out = run(text, { x: logits, t, label }, { b: 3 });
     const mean = (v: number[]): number => v.reduce((a, b) => a + b) / v.length;
@@ -188,13 +224,23 @@ describe('losses and metrics', () => {
 
 describe('initialisers', () => {
   const initial = (init: string, shape: string, seed = 1): Float64Array => {
-    const { graphs, problems } = elaborateModel(modelOf(`model M() { input x: f32[1] output y: f32[1] param w: f32[${shape}] = ${init}\n y = x + 0 * sum(w) }`), 'M');
+    const { graphs, problems } = elaborateModel(
+      modelOf(
+        `model M() { input x: f32[1] output y: f32[1] param w: f32[${shape}] = ${init}\n y = x + 0 * sum(w) }`,
+      ),
+      'M',
+    );
     if (!graphs) throw new Error(shown(problems).join('\n'));
     return evaluate(graphs.computations['init']!, {}, new Map([['seed', Float64Array.of(seed)]])).get('w')!;
   };
   const moments = (v: Float64Array): { mean: number; std: number; least: number; most: number } => {
     const mean = v.reduce((a, b) => a + b) / v.length;
-    return { mean, std: Math.sqrt(v.reduce((s, x) => s + (x - mean) ** 2, 0) / v.length), least: Math.min(...v), most: Math.max(...v) };
+    return {
+      mean,
+      std: Math.sqrt(v.reduce((s, x) => s + (x - mean) ** 2, 0) / v.length),
+      least: Math.min(...v),
+      most: Math.max(...v),
+    };
   };
 
   it.each<[string, string, number, number]>([
@@ -226,7 +272,12 @@ describe('initialisers', () => {
     const a = initial('normal', '50');
     expect([...initial('normal', '50')]).toEqual([...a]);
     expect([...initial('normal', '50', 2)]).not.toEqual([...a]);
-    const two = elaborateModel(modelOf('model M() { input x: f32[1] output y: f32[1] param v: f32[50] = normal param w: f32[50] = normal\n y = x + sum(v) + sum(w) }'), 'M');
+    const two = elaborateModel(
+      modelOf(
+        'model M() { input x: f32[1] output y: f32[1] param v: f32[50] = normal param w: f32[50] = normal\n y = x + sum(v) + sum(w) }',
+      ),
+      'M',
+    );
     const init = evaluate(two.graphs!.computations['init']!, {}, new Map([['seed', Float64Array.of(1)]]));
     expect([...init.get('w')!]).toEqual([...a]);
     expect([...init.get('v')!]).not.toEqual([...a]);

@@ -9,7 +9,9 @@ import { hostOf, library } from './support.ts';
 const rounds = Number(process.env['NNET_MUTATIONS'] ?? 300);
 
 const seeds = [
-  ...readdirSync('examples').filter((f) => f.endsWith('.nnet')).map((f) => readFileSync(`examples/${f}`, 'utf8')),
+  ...readdirSync('examples')
+    .filter((f) => f.endsWith('.nnet'))
+    .map((f) => readFileSync(`examples/${f}`, 'utf8')),
   ...readdirSync('stdlib').map((f) => readFileSync(`stdlib/${f}`, 'utf8')),
   `model M(n: int = 3, sizes: [int] = [4, 5]) { input x: f32[b, 2 * d, 6] input i: i32[b] output y: f32[b, d] output z: f32[]
     a = Dense(4)
@@ -29,8 +31,33 @@ function generator(seed: number): (n: number) => number {
   };
 }
 
-const pieces = (text: string): string[] => text.match(/[A-Za-z_]\w*|\d+(\.\d+)?|\s+|"[^"]*"|\/\/.*|\|>|\.\.\.|[^\w\s]/g) ?? [];
-const odd = ['0', '-1', '1e300', '9007199254740991', '""', 'x', 'f32', '[', ')', '...b', "'", '@', ':', 'training', 'step', 'inf', 'Dense', 'sum', '{}', 'if', 'div 0', 'int', 'reshape'];
+const pieces = (text: string): string[] =>
+  text.match(/[A-Za-z_]\w*|\d+(\.\d+)?|\s+|"[^"]*"|\/\/.*|\|>|\.\.\.|[^\w\s]/g) ?? [];
+const odd = [
+  '0',
+  '-1',
+  '1e300',
+  '9007199254740991',
+  '""',
+  'x',
+  'f32',
+  '[',
+  ')',
+  '...b',
+  "'",
+  '@',
+  ':',
+  'training',
+  'step',
+  'inf',
+  'Dense',
+  'sum',
+  '{}',
+  'if',
+  'div 0',
+  'int',
+  'reshape',
+];
 
 function mutate(text: string, pick: (n: number) => number): string {
   const all = pieces(text);
@@ -63,7 +90,10 @@ it(`${rounds} random mutations give nothing but problems`, { timeout: 600_000 },
       expect(texts, text).not.toMatch(/·|\$\d|@\d|\?[a-z]|undefined|\[object/);
       for (const { span } of p.labels) {
         const source = found.sources.get(span.file)?.text;
-        expect(source !== undefined && span.start >= 0 && span.start <= span.end && span.end <= source.length, `${p.code}\n${text}`).toBe(true);
+        expect(
+          source !== undefined && span.start >= 0 && span.start <= span.end && span.end <= source.length,
+          `${p.code}\n${text}`,
+        ).toBe(true);
       }
     }
   }

@@ -22,8 +22,15 @@ export function hostOf(files: Readonly<Record<string, string>>, data: DataFields
   };
 }
 
-export function modelOf(text: string, files: Readonly<Record<string, string>> = {}, data?: DataFields): Model {
-  return resolve('main.nnet', hostOf({ ...files, 'main.nnet': text }, data), { library, differentiate: gradient });
+export function modelOf(
+  text: string,
+  files: Readonly<Record<string, string>> = {},
+  data?: DataFields,
+): Model {
+  return resolve('main.nnet', hostOf({ ...files, 'main.nnet': text }, data), {
+    library,
+    differentiate: gradient,
+  });
 }
 
 /** Problems as short text: `E0301 at 12-13: message`. */
@@ -50,17 +57,24 @@ export function run(
   const { predict } = graphs.computations;
   verify(predict!, 'elaborate');
   verify(graphs.computations['init']!, 'elaborate');
-  const values = new Map(Object.entries({ ...inputs, ...weights }).map(([k, v]) => [k, Float64Array.from(v)]));
+  const values = new Map(
+    Object.entries({ ...inputs, ...weights }).map(([k, v]) => [k, Float64Array.from(v)]),
+  );
   const outputs = evaluate(predict!, dims, values);
   return Object.fromEntries([...outputs].map(([k, v]) => [k, [...v]]));
 }
 
 /** Codes of everything that is wrong with a text. */
 export const codesOf = (text: string, files: Readonly<Record<string, string>> = {}): string[] =>
-  check('main.nnet', hostOf({ ...files, 'main.nnet': text }), { library, differentiate: gradient }).problems.map((p) => p.code);
+  check('main.nnet', hostOf({ ...files, 'main.nnet': text }), {
+    library,
+    differentiate: gradient,
+  }).problems.map((p) => p.code);
 
 /** 0, 1, 2, … scaled; distinct values without symmetry. */
-export const ramp = (n: number, scale = 1, offset = 0): number[] => Array.from({ length: n }, (_, i) => scale * i + offset);
+export const ramp = (n: number, scale = 1, offset = 0): number[] =>
+  Array.from({ length: n }, (_, i) => scale * i + offset);
 
 /** Deterministic numbers in about -1 … 1. */
-export const noise = (n: number, seed = 1): number[] => Array.from({ length: n }, (_, i) => Math.sin((i + 1) * 12.9898 * seed) * Math.cos((i + 3) * 4.1414));
+export const noise = (n: number, seed = 1): number[] =>
+  Array.from({ length: n }, (_, i) => Math.sin((i + 1) * 12.9898 * seed) * Math.cos((i + 3) * 4.1414));
