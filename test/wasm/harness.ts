@@ -51,46 +51,56 @@ export function runWasm(
   kernels: readonly Kernel[],
   buffers: readonly Buffer[],
   dims: Readonly<Record<string, number>>,
-  options: RunOptions,
+  { relaxed, split }: RunOptions,
 ): Buffer[] {
+  return prepare(kernels, buffers, dims, relaxed)(split);
+}
+
+function prepare(
+  kernels: readonly Kernel[],
+  buffers: readonly Buffer[],
+  dims: Readonly<Record<string, number>>,
+  relaxed: boolean,
+): (split?: number) => Buffer[] {
   const names = Object.keys(dims);
-  const emitted = emitWasm(kernels, names, buffers.length, { relaxed: options.relaxed });
+  const emitted = emitWasm(kernels, names, buffers.length, { relaxed });
   const value = (name: string): number => dims[name] ?? NaN;
-  const imports: Record<string, WebAssembly.Memory | WebAssembly.Global> = {};
+  const env: Record<string, WebAssembly.Memory | WebAssembly.Global> = {};
+  const global = (at: number, mutable: boolean) => new WebAssembly.Global({ value: 'i32', mutable }, at);
   const offsets: number[] = [];
   let next = 128;
   for (const [i, b] of buffers.entries()) {
     offsets.push(next);
-    imports[`b${i}`] = new WebAssembly.Global({ value: 'i32', mutable: false }, next);
+    env[`b${i}`] = global(next, false);
     next = align(next + b.byteLength) + 64;
   }
-  imports['scratch'] = new WebAssembly.Global({ value: 'i32', mutable: false }, align(next));
+  env['scratch'] = global(align(next), false);
   const end = align(next) + evaluate(emitted.scratchBytes, value) + 128;
   const memory = new WebAssembly.Memory({ initial: Math.ceil(end / 65536) });
-  names.forEach(
-    (name, i) => (imports[`d${i}`] = new WebAssembly.Global({ value: 'i32', mutable: true }, dims[name]!)),
-  );
-  new Int32Array(memory.buffer).fill(canary);
+  env['memory'] = memory;
+  names.forEach((name, i) => (env[`d${i}`] = global(dims[name]!, true)));
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(emitted.bytes as BufferSource), {
+    env,
+  });
   const view = (b: Buffer, i: number): Buffer =>
     new (b.constructor as Float32ArrayConstructor)(memory.buffer as ArrayBuffer, offsets[i]!, b.length);
-  buffers.forEach((b, i) => view(b, i).set(b));
-  const bytes = emitted.bytes as BufferSource;
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-    env: { memory, ...imports },
-  });
-  for (const { entry, units } of emitted.entries) {
-    const total = evaluate(units, value);
-    const step = options.split ?? Math.max(1, total);
-    for (let u = 0; u < total; u += step)
-      (exports[entry] as (b: number, e: number, t: number) => void)(u, Math.min(total, u + step), 0);
-  }
-  const words = new Int32Array(memory.buffer);
-  buffers.forEach((b, i) => {
-    const [before, after] = [offsets[i]! / 4 - 1, offsets[i]! / 4 + b.length];
-    expect(words[before], `before buffer ${i}`).toBe(canary);
-    expect(words[after], `after buffer ${i}`).toBe(canary);
-  });
-  return buffers.map((b, i) => view(b, i).slice());
+  return (split) => {
+    new Int32Array(memory.buffer).fill(canary);
+    buffers.forEach((b, i) => view(b, i).set(b));
+    for (const { entry, units } of emitted.entries) {
+      const total = evaluate(units, value);
+      const step = split ?? Math.max(1, total);
+      const run = exports[entry] as (begin: number, end: number, thread: number) => void;
+      for (let u = 0; u < total; u += step) run(u, Math.min(total, u + step), 0);
+    }
+    const words = new Int32Array(memory.buffer);
+    buffers.forEach((b, i) => {
+      const [before, after] = [offsets[i]! / 4 - 1, offsets[i]! / 4 + b.length];
+      expect(words[before], `before buffer ${i}`).toBe(canary);
+      expect(words[after], `after buffer ${i}`).toBe(canary);
+    });
+    return buffers.map((b, i) => view(b, i).slice());
+  };
 }
 
 export const copies = (buffers: readonly Buffer[]): Buffer[] => buffers.map((b) => b.slice());
@@ -131,10 +141,22 @@ export function check(
     kernel.buffers.map((b) => expected[b.buffer]!),
   );
   for (const relaxed of modes) {
-    const whole = runWasm([kernel], buffers, dims, { relaxed });
+    const run = prepare([kernel], buffers, dims, relaxed);
+    const whole = run();
     expectClose(whole, expected, tolerance);
-    for (const split of [1, 3]) expect(runWasm([kernel], buffers, dims, { relaxed, split })).toEqual(whole);
+    for (const split of [1, 3]) expectSame(run(split), whole);
   }
+}
+
+function expectSame(found: readonly Buffer[], wanted: readonly Buffer[]): void {
+  const bits = (b: Buffer): Uint32Array => new Uint32Array(b.buffer, b.byteOffset, b.length);
+  found.forEach((b, i) => {
+    const [x, y] = [bits(b), bits(wanted[i]!)];
+    x.forEach((value, j) => {
+      if (value !== y[j])
+        expect.fail(`buffer ${i} element ${j}: splitting the units changes ${wanted[i]![j]} to ${b[j]}`);
+    });
+  });
 }
 
 /** Deterministic numbers in [-1, 1). */
