@@ -1,0 +1,60 @@
+/** Which values share a kernel: a statement of what fusion must achieve, for the networks that matter. */
+import { describe, expect, it } from 'vitest';
+import { fileHost } from '../../cli/host.ts';
+import { load, optimise } from '../../compiler/compile.ts';
+import { elaborateTask } from '../../compiler/check/index.ts';
+import type { Kernel } from '../../compiler/kernel/kernel.ts';
+import { schedule } from '../../compiler/schedule/schedule.ts';
+import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
+import { root } from '../support/examples.ts';
+
+function kernelsOf(
+  file: string,
+  plan: string,
+  target: Target,
+): { kernels: Kernel[]; written: (k: Kernel) => string[] } {
+  const { graphs } = elaborateTask(load(file, fileHost(root)), 'train');
+  const computation = graphs?.computations[plan];
+  if (!computation) throw new Error(`no ${plan}`);
+  const scheduled = schedule(optimise({ [plan]: computation })[plan] ?? computation, target);
+  const name = (b: number): string => {
+    const leaf = scheduled.buffers[b]?.leaf;
+    return leaf ? leaf.name : 'temporary';
+  };
+  const written = (k: Kernel): string[] =>
+    k.buffers.filter((b) => b.mode !== 'read').map((b) => name(b.buffer));
+  return { kernels: scheduled.kernels.map((k) => k.kernel), written };
+}
+
+describe.each([wasmTarget, webgpuTarget])('on $name', (target) => {
+  const mlp = kernelsOf('examples/mnist.nnet', 'train', target);
+  const contractions = mlp.kernels.filter((k) => k.kind === 'contract');
+
+  it('every product of the perceptron is a contraction', () => {
+    expect(contractions).toHaveLength(5);
+  });
+
+  it('the optimizer runs where the gradient is made, so that no gradient of a weight is stored', () => {
+    const updates = mlp.kernels.map(mlp.written).filter((names) => names.some((n) => n.endsWith('weight')));
+    expect(updates).toEqual([
+      ['dense1.weight/m', 'dense1.weight/v', 'dense1.weight'],
+      ['dense2.weight/m', 'dense2.weight/v', 'dense2.weight'],
+    ]);
+  });
+
+  it('bias and relu end the forward product', () => {
+    expect(contractions[0]?.stores).toHaveLength(1);
+    expect(JSON.stringify(contractions[0]?.stores[0]?.value)).toMatch(/"fn":"max"/);
+  });
+
+  it('softmax, cross-entropy and its gradient are one kernel', () => {
+    const rows = mlp.kernels.filter((k) => k.kind === 'rows' && JSON.stringify(k).includes('"fn":"exp"'));
+    expect(rows).toHaveLength(1);
+  });
+
+  it('no contraction of LeNet is left as a plain reduction', () => {
+    const { kernels } = kernelsOf('examples/lenet.nnet', 'train', target);
+    expect(kernels.filter((k) => k.kind === 'contract')).toHaveLength(14);
+    expect(kernels.filter((k) => k.kind === 'scatter')).toHaveLength(0);
+  });
+});
