@@ -1,16 +1,16 @@
 /** Runs the statements of a declaration: ports, equations, `if` and `repeat`. */
-import type { Equation, Expr, Port, Repeat, Spread, Statement } from '../../grammar/syntax.ts';
+import type { Equation, Port, Repeat, Statement } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import { suggest } from '../diagnostics/suggest.ts';
 import { asConstant, constant } from '../shape/poly.ts';
 import { tensorArgument } from './arguments.ts';
-import { numberOf, select, toTensor } from './arithmetic.ts';
+import { select, toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
-import { shapeOf, tensorType } from './dims.ts';
+import { tensorType } from './dims.ts';
 import { also, at, fail, withinRange } from './report.ts';
 import { indexed } from './equations.ts';
 import { keep } from './storage.ts';
-import { inOrder, permuted, show, spreadTo } from './tensor.ts';
+import { show, spreadTo } from './tensor.ts';
 import type { Context, Given, Instance, Value } from './values.ts';
 import { int, poison, restOf, tensor } from './values.ts';
 

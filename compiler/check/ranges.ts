@@ -24,19 +24,16 @@ import {
   floorDivide,
   isNonNegative,
   linearIn,
-  multiply,
   negate,
   one,
   subtract,
-  symbol,
-  symbolsOf,
 } from '../shape/poly.ts';
 import { describe } from './describe.ts';
 import { define, extreme, indexBinding, mentionsIndex, childrenOf, newIter, scopeOf } from './indices.ts';
 import { also, at, fail } from './report.ts';
 import { itersIn, show } from './tensor.ts';
 import type { Bound, Context, Iter, Memo, Value } from './values.ts';
-import { int, restOf, Scope } from './values.ts';
+import { restOf, Scope } from './values.ts';
 
 /** A subscript as a constraint on the indices in it: `0 <= poly < size`. */
 interface Constraint {
