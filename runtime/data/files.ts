@@ -1,4 +1,5 @@
 /** Finding and reading data files on disk (Node only). */
+import type { Stats } from 'node:fs';
 import { closeSync, fstatSync, openSync, readSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
@@ -64,8 +65,16 @@ function similarFile(path: string): string | undefined {
   }
 }
 
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+/** What stands at a path; nothing for a name that no file can have (a null byte, too long, below a file). */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+const isFile = (path: string): boolean => statusOf(path)?.isFile() ?? false;
+const isFolder = (path: string): boolean => statusOf(path)?.isDirectory() ?? false;
 
 /** Size of a file and its first bytes. @throws RuntimeError E0702 */
 export function readHead(file: string, length: number): { bytes: Uint8Array; size: number } {

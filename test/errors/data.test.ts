@@ -131,6 +131,8 @@ const cases: readonly Case[] = [
     slug: 'missing-file',
     raise: (d) => load(d, { Images: images(2) }, { image: './images' }),
   },
+  { code: 'E0701', slug: 'unnameable', raise: (d) => load(d, {}, { image: './im\0ages' }) },
+  { code: 'E0701', slug: 'below-a-file', raise: (d) => load(d, { x: images(1) }, { image: './x/images' }) },
   {
     code: 'E0702',
     slug: 'unreadable',
