@@ -48,7 +48,7 @@ export function loadFile(terminal: Terminal, file: string, settings: CompileSett
 }
 
 /**
- * Compiles a task: the named one, else the only one, else `train`.
+ * Compiles what a task runs: the named one, else the only one, else `train`.
  * @throws RuntimeError E0702, E0906; Reported, when there are mistakes that were shown
  */
 export function compileTask(
@@ -60,7 +60,11 @@ export function compileTask(
 ): CompiledTask {
   const model = loadFile(terminal, file, settings);
   const name = pick('task', task, tasksOf(model), file, 'train');
-  return shown(terminal, compileTaskOf(model, name, { ...target, sets: settings.set ?? {} }), settings);
+  return shown(
+    terminal,
+    compileTaskOf(model, name, { ...target, sets: settings.set ?? {}, predict: false }),
+    settings,
+  );
 }
 
 /** Compiles a model: the named one, else the only one. @throws like `compileTask` */

@@ -41,6 +41,8 @@ export interface Compiled<T> {
 export interface CompileOptions extends TargetOptions {
   /** Values of the task's or model's parameters: `--set hidden=300`. */
   readonly sets?: Settings;
+  /** `false` leaves out the plans of a task that only compute its models' outputs: its steps run without them. */
+  readonly predict?: boolean;
   readonly observe?: Observer;
 }
 
@@ -66,7 +68,14 @@ export interface CompiledTask {
 /** A task of a loaded file as one program: `init`, `train`, `evaluate`, `predict`. */
 export function compileTask(model: Model, name: string, options: CompileOptions): Compiled<CompiledTask> {
   const { graphs, problems } = elaborateTask(model, name, options.sets);
-  return outcome(model, problems, graphs && { program: lower(graphs, options), info: infoOf(graphs) });
+  const needed = graphs && options.predict === false ? withoutPredict(graphs) : graphs;
+  return outcome(model, problems, needed && { program: lower(needed, options), info: infoOf(needed) });
+}
+
+function withoutPredict(graphs: TaskGraphs): TaskGraphs {
+  const predict = graphs.models.map((m) => m.predict);
+  const kept = Object.entries(graphs.computations).filter(([name]) => !predict.includes(name));
+  return { ...graphs, computations: Object.fromEntries(kept) };
 }
 
 export interface CompiledModel {

@@ -2,7 +2,7 @@
  * A run's folder on disk (Node only): `last.safetensors` (the checkpoint), `best.safetensors` and
  * `model.safetensors` (weights), `log.jsonl` (one line an epoch). One process at a time writes in it.
  */
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   fileExists,
@@ -31,9 +31,18 @@ export const runFiles = {
 export class RunFolder implements RunStore {
   readonly path: string;
   private logged = -1;
+  /** Nobody asked for this folder by name. */
+  private temporary = false;
 
   private constructor(path: string) {
     this.path = path;
+  }
+
+  /** The next numbered folder of `parent`; it goes again if nothing was saved in it. @throws RuntimeError E0805 */
+  static next(parent: string): RunFolder {
+    const folder = RunFolder.take(nextRunFolder(parent));
+    folder.temporary = true;
+    return folder;
   }
 
   /**
@@ -98,6 +107,7 @@ export class RunFolder implements RunStore {
   /** Lets others have the folder. */
   release(): void {
     rmSync(join(this.path, runFiles.lock), { force: true });
+    if (this.temporary && readdirSync(this.path).length === 0) rmdirSync(this.path);
   }
 }
 

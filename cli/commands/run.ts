@@ -7,7 +7,7 @@ import { loadSource } from '../../runtime/data/source.ts';
 import type { Session } from '../../runtime/device.ts';
 import { runtimeProblems } from '../../runtime/problems.ts';
 import type { RunEvent } from '../../runtime/events.ts';
-import { latestRunFolder, nextRunFolder, RunFolder } from '../../runtime/run-folder.ts';
+import { latestRunFolder, RunFolder } from '../../runtime/run-folder.ts';
 import type { RunState } from '../../runtime/state.ts';
 import { runTask } from '../../runtime/train.ts';
 import { loadTensors, weightRoles } from '../../runtime/weights.ts';
@@ -114,7 +114,7 @@ function openFolder({ terminal, file, info, options }: Job): RunFolder {
   const parent = join(terminal.cwd, 'runs', basename(file).replace(/\.nnet$/, ''));
   const named = options.out === undefined ? undefined : resolve(terminal.cwd, options.out);
   if (options.resume === true) return RunFolder.reopen(named ?? latestRunFolder(parent, info.name));
-  return RunFolder.create(named ?? nextRunFolder(parent));
+  return named === undefined ? RunFolder.next(parent) : RunFolder.create(named);
 }
 
 async function resumeFrom(
