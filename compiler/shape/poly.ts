@@ -24,22 +24,48 @@ export interface Poly {
   readonly key: string;
 }
 
-const make = (terms: readonly Term[]): Poly => ({
-  terms,
-  key:
-    terms.length === 0
-      ? '0'
-      : terms.map((t) => (t.key === '' ? `${t.coefficient}` : `${t.coefficient}*${t.key}`)).join('+'),
-});
+/** Its key is made when it is first asked for: most sums are only added to. */
+class Sum implements Poly {
+  private known: string | undefined;
 
-function collect(terms: readonly Term[]): Poly {
-  const sums = new Map<string, Term>();
-  for (const t of terms) {
-    const seen = sums.get(t.key);
-    sums.set(t.key, seen ? { ...t, coefficient: seen.coefficient + t.coefficient } : t);
+  constructor(readonly terms: readonly Term[]) {}
+
+  get key(): string {
+    return (this.known ??=
+      this.terms.length === 0
+        ? '0'
+        : this.terms.map((t) => (t.key === '' ? `${t.coefficient}` : `${t.coefficient}*${t.key}`)).join('+'));
   }
-  const kept = [...sums.values()].filter((t) => t.coefficient !== 0);
-  return recombine(make(kept.sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0))));
+}
+
+const make = (terms: readonly Term[]): Poly => new Sum(terms);
+
+/** The sum of sorted terms; equal keys that stand beside each other are added up. */
+function merge(a: readonly Term[], b: readonly Term[]): readonly Term[] {
+  const out: Term[] = [];
+  let [i, j] = [0, 0];
+  for (;;) {
+    const [s, t] = [a[i], b[j]];
+    if (!s || !t) break;
+    if (s.key < t.key) out.push(s);
+    else if (s.key > t.key) out.push(t);
+    else if (s.coefficient + t.coefficient !== 0) out.push({ ...s, coefficient: s.coefficient + t.coefficient });
+    if (s.key <= t.key) i++;
+    if (t.key <= s.key) j++;
+  }
+  while (i < a.length) out.push(a[i++] as Term);
+  while (j < b.length) out.push(b[j++] as Term);
+  return out;
+}
+
+/** The sum of terms in any order. */
+function collect(terms: readonly Term[]): Poly {
+  const halves = (list: readonly Term[]): readonly Term[] => {
+    if (list.length < 2) return list.filter((t) => t.coefficient !== 0);
+    const middle = list.length >> 1;
+    return merge(halves(list.slice(0, middle)), halves(list.slice(middle)));
+  };
+  return recombine(make(halves(terms)));
 }
 
 const keyOf = (factors: readonly Atom[]): string => factors.map((f) => f.key).join('*');
@@ -63,7 +89,8 @@ export const toPoly = (p: Poly | number): Poly => (typeof p === 'number' ? const
 export function add(...ps: readonly (Poly | number)[]): Poly {
   const parts = ps.map(toPoly).filter((p) => p.terms.length > 0);
   const [only] = parts;
-  return parts.length < 2 ? (only ?? zero) : collect(parts.flatMap((p) => p.terms));
+  if (parts.length < 2) return only ?? zero;
+  return recombine(make(parts.map((p) => p.terms).reduce(merge)));
 }
 
 export function scale(p: Poly, n: number): Poly {
