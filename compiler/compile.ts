@@ -9,13 +9,12 @@ import type { Problem } from '../grammar/problem.ts';
 import type { SourceFile } from '../grammar/span.ts';
 import { assemble, type TargetOptions } from './assemble.ts';
 import {
+  check as checkFile,
   elaborateModel,
   elaborateTask,
   type Host,
-  modelsOf,
-  resolve,
-  tasksOf,
   type Model,
+  resolve,
 } from './check/index.ts';
 import type { ModelGraphs, Settings, TaskGraphs, TensorInfo } from './check/index.ts';
 import { gradient } from './grad/reverse.ts';
@@ -49,15 +48,10 @@ export interface CompileOptions extends TargetOptions {
 /** Reads a file and all it imports, and resolves every name. */
 export const load = (file: string, host: Host): Model => resolve(file, host, { differentiate: gradient });
 
-/** All problems of a file: every model with its default arguments, every task. */
+/** All problems of a file, those of declarations that nothing uses too. */
 export function check(file: string, host: Host): Compiled<Model> {
-  const model = load(file, host);
-  const found = [
-    ...model.problems,
-    ...modelsOf(model).flatMap((name) => elaborateModel(model, name).problems),
-    ...tasksOf(model).flatMap((name) => elaborateTask(model, name).problems),
-  ];
-  return outcome(model, unique(found), model);
+  const model = checkFile(file, host, { differentiate: gradient });
+  return outcome(model, model.problems, model);
 }
 
 export interface CompiledTask {
@@ -122,11 +116,4 @@ const infoOf = ({ name, data, models, steps, computations }: TaskGraphs): TaskIn
 function outcome<T>(model: Model, problems: readonly Problem[], result: T | undefined): Compiled<T> {
   const failed = problems.some((p) => p.severity === 'error');
   return { result: failed ? undefined : result, problems, sources: model.sources };
-}
-
-/** A mistake in a shared layer shows up in everything that uses it: report it once. */
-function unique(problems: readonly Problem[]): Problem[] {
-  const key = (p: Problem): string =>
-    `${p.code} ${p.labels.map((l) => `${l.span.file}:${l.span.start}-${l.span.end}`).join(' ')}`;
-  return [...new Map(problems.map((p) => [key(p), p])).values()];
 }
