@@ -36,8 +36,8 @@ const parts = {
   'compiler/kernel/': { may: ['compiler/shape/'], mayType: ['compiler/ir/'], ...noPackages },
   'compiler/schedule/': { may: ['compiler/kernel/', 'compiler/ir/', 'compiler/shape/'], ...noPackages },
   'compiler/backend/': {
-    may: ['compiler/kernel/', 'compiler/shape/', 'compiler/plan.ts'],
-    mayType: ['compiler/ir/'],
+    may: ['compiler/kernel/', 'compiler/shape/', 'compiler/ir/ops.ts', 'compiler/plan.ts'],
+    mayType: ['compiler/ir/graph.ts'],
     ...noPackages,
   },
   'compiler/emit/': { may: ['compiler/plan.ts'], ...noPackages },
