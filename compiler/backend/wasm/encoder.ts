@@ -168,29 +168,67 @@ export class Module {
     const exports = this.functions
       .filter((f) => f.exported)
       .map((f) => [...name(f.name), 0, ...unsigned(f.index)]);
-    const out: number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-    section(out, 1, vector(types));
-    section(out, 2, vector(imports));
-    section(out, 3, vector(this.functions.map((_, i) => unsigned(i))));
-    section(out, 7, vector(exports));
-    section(out, 10, vector(this.functions.map(encodeFunction)));
-    return Uint8Array.from(out);
+    const out = new Bytes();
+    out.push([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    for (const [id, items] of [
+      [1, types],
+      [2, imports],
+      [3, this.functions.map((_, i) => unsigned(i))],
+      [7, exports],
+    ] as const)
+      out.section(id, Uint8Array.from(vector(items)));
+    const code = new Bytes();
+    code.push(unsigned(this.functions.length));
+    for (const f of this.functions) code.sized(encodeFunction(f));
+    out.section(10, code.done());
+    return out.done().slice();
   }
 }
 
-function append(out: number[], bytes: readonly number[]): void {
-  for (const byte of bytes) out.push(byte);
-}
+/** Bytes that are appended to. */
+class Bytes {
+  private bytes = new Uint8Array(4096);
+  private length = 0;
 
-function section(out: number[], id: number, content: readonly number[]): void {
-  out.push(id, ...unsigned(content.length));
-  append(out, content);
+  private reserve(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const grown = new Uint8Array(2 * (this.length + more));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  push(bytes: ArrayLike<number>): void {
+    this.reserve(bytes.length);
+    for (let i = 0; i < bytes.length; i++) this.bytes[this.length + i] = bytes[i]!;
+    this.length += bytes.length;
+  }
+
+  byte(value: number): void {
+    this.reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  /** `content` after its length. */
+  sized(content: Uint8Array): void {
+    this.push(unsigned(content.length));
+    this.reserve(content.length);
+    this.bytes.set(content, this.length);
+    this.length += content.length;
+  }
+
+  section(id: number, content: Uint8Array): void {
+    this.byte(id);
+    this.sized(content);
+  }
+
+  /** What was appended, as a view. */
+  done(): Uint8Array {
+    return this.bytes.subarray(0, this.length);
+  }
 }
 
 function vector(items: readonly (readonly number[])[]): number[] {
-  const out = unsigned(items.length);
-  for (const item of items) append(out, item);
-  return out;
+  return [...unsigned(items.length), ...items.flat()];
 }
 
 const name = (text: string): number[] => {
@@ -198,29 +236,28 @@ const name = (text: string): number[] => {
   return [...unsigned(bytes.length), ...bytes];
 };
 
-function encodeFunction(f: Func): number[] {
+function encodeFunction(f: Func): Uint8Array {
   const runs: { type: ValueType; count: number }[] = [];
   for (const { type } of f.locals) {
     const last = runs.at(-1);
     if (last?.type === type) last.count++;
     else runs.push({ type, count: 1 });
   }
-  const code = vector(runs.map((run) => [...unsigned(run.count), typeByte[run.type]]));
-  for (const statement of f.body) encodeCode(code, statement);
-  code.push(0x0b);
-  const out = unsigned(code.length);
-  append(out, code);
-  return out;
+  const out = new Bytes();
+  out.push(vector(runs.map((run) => [...unsigned(run.count), typeByte[run.type]])));
+  for (const statement of f.body) encodeCode(out, statement);
+  out.byte(0x0b);
+  return out.done();
 }
 
-function encodeCode(out: number[], code: Code): void {
+function encodeCode(out: Bytes, code: Code): void {
   for (const arg of code.args) encodeCode(out, arg);
-  append(out, code.bytes);
+  out.push(code.bytes);
   if (!code.blocks) return;
-  out.push(typeByte[code.type]);
+  out.byte(typeByte[code.type]);
   code.blocks.forEach((block, i) => {
-    if (i > 0) out.push(0x05);
+    if (i > 0) out.byte(0x05);
     for (const statement of block) encodeCode(out, statement);
   });
-  out.push(0x0b);
+  out.byte(0x0b);
 }

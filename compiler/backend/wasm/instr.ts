@@ -48,10 +48,13 @@ function storeOp<T extends ValueType>(text: string, ...opcode: number[]) {
   };
 }
 
-const i32const = (value: number): I32 => ({
-  ...instruction('i32', `i32.const ${value | 0}`, [0x41, ...signed(value)]),
-  constant: value | 0,
+const makeI32 = (value: number): I32 => ({
+  ...instruction('i32', `i32.const ${value}`, [0x41, ...signed(value)]),
+  constant: value,
 });
+const smallest = -16;
+const small = Array.from({ length: 272 }, (_, i) => makeI32(i + smallest));
+const i32const = (value: number): I32 => small[(value | 0) - smallest] ?? makeI32(value | 0);
 
 const rawAdd = i32op('add', 0x6a);
 const rawSub = i32op('sub', 0x6b);

@@ -64,6 +64,7 @@ export class Lowering {
   private readonly names = new Map<string, Named>();
   /** The vector axis, while a vector loop is open. */
   private lanes: string | undefined;
+  private readonly byteOffsets = new Map<string, Poly>();
   private stage = 0;
   /** The level whose code is being made, when it is not the innermost. */
   private target: number | undefined;
@@ -191,13 +192,15 @@ export class Lowering {
     const byLevel = new Map<number, Term[]>();
     for (const t of p.terms) {
       const level = this.levelOfFactors(t.factors);
-      byLevel.set(level, [...(byLevel.get(level) ?? []), t]);
+      const there = byLevel.get(level);
+      if (there) there.push(t);
+      else byLevel.set(level, [t]);
     }
     let sum: Code | undefined;
     let key = '';
     for (const level of [...byLevel.keys()].sort((x, y) => x - y)) {
       const terms = byLevel.get(level)!;
-      key += `|${terms.map((t) => `${t.coefficient}*${t.key}`).join('+')}`;
+      key += byLevel.size === 1 ? p.key : `|${terms.map((t) => `${t.coefficient}*${t.key}`).join('+')}`;
       const before = sum;
       sum = this.at(level, `p${key}`, () =>
         [...(before ? [before] : []), ...terms.map((t) => this.term(t))].reduce((x, y) =>
@@ -347,7 +350,12 @@ export class Lowering {
   // ---------------------------------------------------------------- memory
 
   private bytes(buffer: number, offset: Poly): Poly {
-    return add(scale(offset, 4), symbol(`$b${buffer}`));
+    const key = `${buffer} ${offset.key}`;
+    const known = this.byteOffsets.get(key);
+    if (known) return known;
+    const made = add(scale(offset, 4), symbol(`$b${buffer}`));
+    this.byteOffsets.set(key, made);
+    return made;
   }
 
   /** Constant parts go into the instruction where nothing can be negative before they are added. */
@@ -603,8 +611,9 @@ export class Lowering {
 const readLane = (lane: number, into: V128, at: Address): V128 =>
   lane === 0 ? v128.loadZero(at.base, at.offset) : v128.loadLane(at.base, into, lane, at.offset);
 
-const isCheap = (code: Code): boolean =>
-  code.args.length === 0 && !code.blocks && !/^(v128|f64|global)/.test(code.text);
+/** local.get, i32.const and f32.const: as cheap to repeat as to keep. */
+const isCheap = ({ args, bytes: [opcode] }: Code): boolean =>
+  args.length === 0 && (opcode === 0x20 || opcode === 0x41 || opcode === 0x43);
 
 function fillBits(item: LoadItem): number {
   if (item.dtype === 'f32') return new Int32Array(new Float32Array([item.fill]).buffer)[0] ?? 0;
