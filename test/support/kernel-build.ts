@@ -144,6 +144,8 @@ export interface Case {
   readonly sizes: readonly Size[];
   /** Fixed contents instead of random ones, by buffer. */
   readonly data?: Readonly<Record<number, readonly number[]>>;
+  /** Dimensions, where more than the sizes name are in use. */
+  readonly dims?: readonly string[];
 }
 
 export const sized = (kernel: Kernel, ...sizes: readonly Size[]): Case => ({ kernel, sizes });
@@ -151,6 +153,7 @@ export const sized = (kernel: Kernel, ...sizes: readonly Size[]): Case => ({ ker
 /** Dimensions that the sizes of a case name. */
 export function dimsOf(cases: readonly Case[]): string[] {
   const names = new Set<string>();
+  for (const c of cases) for (const d of c.dims ?? []) names.add(d);
   for (const c of cases)
     for (const s of c.sizes) if (asConstant(poly(s)) === undefined) symbolsOf(poly(s), names);
   return [...names].sort();

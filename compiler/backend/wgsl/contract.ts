@@ -222,12 +222,15 @@ function share(
   count(emitter, slow, invocations / fast, known(row), (s) => visit(known(at), s));
 }
 
-/** Visits `from`, `from + step`, … below `end`; from is below `step`, which divides `end`. */
+/**
+ * Visits `from`, `from + step`, … below `end`; from is below `step`, which divides `end`. The loop itself is the same for
+ * all invocations, so that the shader compiler sees how often it runs.
+ */
 function count(emitter: Emitter, end: number, step: number, from: Value, visit: (i: Value) => void): void {
   if (end === step) return visit(from);
   const i = emitter.block.names.fresh('e');
-  emitter.within(`for (var ${i} = ${from.code}; ${i} < ${end}i; ${i} += ${step}i)`, () =>
-    visit(emitter.here(i, true)),
+  emitter.within(`for (var ${i} = 0i; ${i} < ${end}i; ${i} += ${step}i)`, () =>
+    visit(sumOf(emitter, emitter.here(i, true), from)),
   );
 }
 
@@ -289,11 +292,12 @@ function multiplyTiles(
   accumulators: readonly (readonly string[])[],
 ): void {
   const step = tile.threadsK;
-  emitter.within(`for (var kk = ${threads.k}; kk < ${tile.depth}i; kk += ${step}i)`, () => {
+  emitter.within(`for (var kz = 0i; kz < ${tile.depth}i; kz += ${step}i)`, () => {
     const { block } = emitter;
+    const kk = threads.k === '0i' ? 'kz' : block.name(`(kz + ${threads.k})`, 'kk');
     const read = (o: Operand, i: number, thread: string, apart: number, name: string): void => {
       const offset = [thread === '0i' ? '' : ` + ${thread}`, i === 0 ? '' : ` + ${i * apart}i`].join('');
-      block.add(`let ${name}${i} = ${o.array}[kk * ${o.pitch}i${offset}];`);
+      block.add(`let ${name}${i} = ${o.array}[${kk} * ${o.pitch}i${offset}];`);
     };
     for (const i of range(tile.perM)) read(a, i, threads.m, tile.threadsM, 'x');
     for (const j of range(tile.perN)) read(b, j, threads.n, tile.threadsN, 'y');

@@ -151,7 +151,9 @@ export class Emitter {
   /** The guard is tested before the load; what the kernel also writes is read where the value is used. */
   #load(ex: LoadEx): Value {
     const scope = this.withData(ex.data);
-    const offset = scope.poly(ex.offset);
+    // WGSL refuses a negative constant index even where the guard keeps it from being read.
+    const place = scope.poly(ex.offset);
+    const offset = place.code.startsWith('(-') && place.constant ? this.constant('i32', 0) : place;
     const conditions = scope.conditions(ex.guard);
     const inputs = conditions ? [offset, conditions] : [offset];
     const { home: outermost } = this.#join(inputs);
