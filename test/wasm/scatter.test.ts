@@ -9,7 +9,7 @@ const at = symbol('@0');
 
 describe('scatter', () => {
   /** The gradient of an embedding: rows of `dy` added to the rows of the table that the tokens name. */
-  const embedding = (tokens: number, width: number, rows: number): ScatterKernel => ({
+  const embedding = (width: number, rows: number): ScatterKernel => ({
     kind: 'scatter',
     name: 'k',
     notes: [],
@@ -39,7 +39,7 @@ describe('scatter', () => {
     [20, 100, 1],
   ])('%d tokens of width %d into %d rows', (tokens, width, rows) => {
     const indices = Int32Array.from({ length: tokens }, (_, i) => ((i * 5) % (rows + 2)) - 1);
-    const k = embedding(tokens, width, rows);
+    const k = embedding(width, rows);
     check(k, [indices, floats(tokens * width), floats(rows * width, 2)], { tokens });
   });
 

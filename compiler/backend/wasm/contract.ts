@@ -9,7 +9,7 @@ import type { Poly } from '../../shape/poly.ts';
 import { add, floorDivide, multiply } from '../../shape/poly.ts';
 import type { ContractPlan } from './contract-plan.ts';
 import { mergeRoles, planContract } from './contract-plan.ts';
-import type { EmitContext } from './emit.ts';
+import type { EmitContext } from './context.ts';
 import { buildEpilogue } from './epilogue.ts';
 import type { Func, I32, Local, Stmt } from './encoder.ts';
 import { f32x4, forLoop, i32, minI32, v128, when } from './instr.ts';

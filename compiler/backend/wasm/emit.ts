@@ -5,9 +5,10 @@ import { constant } from '../../shape/poly.ts';
 import type { Func, I32 } from './encoder.ts';
 import { Module } from './encoder.ts';
 import { Interner } from './intern.ts';
-import type { Environment } from './lower.ts';
+import type { Environment } from './levels.ts';
 import { MathLibrary } from './math.ts';
 import { printModule } from './print.ts';
+import type { EmitContext } from './context.ts';
 import { emitContract } from './contract.ts';
 import { i32 } from './instr.ts';
 import { buildMicro } from './micro.ts';
@@ -27,21 +28,6 @@ export interface Emitted {
   readonly entries: readonly { readonly entry: string; readonly units: Poly }[];
   /** For each thread. */
   readonly scratchBytes: Poly;
-}
-
-/** What the emitters of the kernel kinds share: one exported function under construction, and the module's libraries. */
-export interface EmitContext {
-  readonly f: Func;
-  readonly module: Module;
-  readonly relaxed: boolean;
-  /** What code of `kernel` in function `f` may refer to. */
-  environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges, f?: Func): Environment;
-  /** An internal function. */
-  helper(name: string, params: readonly string[]): Func;
-  /** The register kernel of the module for a tile of `rows` by `vectors` times 4. */
-  micro(rows: number, vectors: number): Func;
-  /** Byte offset of a thread's scratch area, of which `bytes` are used. */
-  scratch(thread: I32, bytes: number): I32;
 }
 
 /**

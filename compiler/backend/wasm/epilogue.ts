@@ -3,7 +3,7 @@
  * (first m, first n, batch indices, rows, strip).
  */
 import type { ContractKernel, Ex } from '../../kernel/kernel.ts';
-import type { EmitContext } from './emit.ts';
+import type { EmitContext } from './context.ts';
 import type { Func, I32, Stmt } from './encoder.ts';
 import { f32, forLoop, i32, minI32, v128, when } from './instr.ts';
 import { Lowering } from './lower.ts';

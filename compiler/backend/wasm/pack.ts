@@ -7,7 +7,7 @@ import type { Axis, Ex, Kernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, constant, multiply, one, substitute, symbol } from '../../shape/poly.ts';
 import type { ContractPlan, PackAlong } from './contract-plan.ts';
-import type { EmitContext } from './emit.ts';
+import type { EmitContext } from './context.ts';
 import type { Code, Func, I32, Stmt, V128 } from './encoder.ts';
 import { f32, forLoop, i32, minI32, v128, when } from './instr.ts';
 import { Loops } from './loops.ts';

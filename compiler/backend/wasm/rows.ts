@@ -21,7 +21,7 @@ import type { Item } from './intern.ts';
 import type { Bounds } from './loops.ts';
 import { Loops } from './loops.ts';
 import { Lowering } from './lower.ts';
-import type { EmitContext } from './emit.ts';
+import type { EmitContext } from './context.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
 import { extract, vectorConst, vectorReduce } from './vector-ops.ts';

@@ -99,7 +99,7 @@ const divU = (a: I32, b: I32): Code[] => [choose(i32.eqz(b), [zero], [i32.divU(a
 const modU = (a: I32, b: I32): Code[] => [choose(i32.eqz(b), [zero], [i32.remU(a, b)], 'i32')];
 
 /** Division by 0 and by -1 (which traps for the least integer) apart. */
-const signed = (a: I32, b: I32, byZero: I32, byMinusOne: I32, otherwise: I32): Code[] => [
+const signed = (b: I32, byZero: I32, byMinusOne: I32, otherwise: I32): Code[] => [
   choose(i32.eqz(b), [byZero], [choose(i32.eq(b, minusOne), [byMinusOne], [otherwise], 'i32')], 'i32'),
 ];
 
@@ -108,7 +108,6 @@ function divS(f: Func, a: I32, b: I32): Code[] {
   const inexact = i32.ne(i32.mul(q.tee(i32.divS(a, b)), b), a);
   const roundsDown = i32.and(inexact, i32.ltS(i32.xor(a, b), zero));
   return signed(
-    a,
     b,
     zero,
     i32.sub(zero, a),
@@ -119,7 +118,7 @@ function divS(f: Func, a: I32, b: I32): Code[] {
 function modS(f: Func, a: I32, b: I32): Code[] {
   const r = f.local('i32', 'r');
   const wraps = i32.and(i32.ne(r.tee(i32.remS(a, b)), zero), i32.ltS(i32.xor(r.get, b), zero));
-  return signed(a, b, zero, zero, choose(wraps, [i32.add(r.get, b)], [r.get], 'i32'));
+  return signed(b, zero, zero, choose(wraps, [i32.add(r.get, b)], [r.get], 'i32'));
 }
 
 export interface ScalarContext {

@@ -1,0 +1,19 @@
+import type { Kernel } from '../../kernel/kernel.ts';
+import type { Ranges } from '../../shape/poly.ts';
+import type { Func, I32, Module } from './encoder.ts';
+import type { Environment } from './levels.ts';
+
+/** What the emitters of the kernel kinds share: one exported function under construction, and the module's libraries. */
+export interface EmitContext {
+  readonly f: Func;
+  readonly module: Module;
+  readonly relaxed: boolean;
+  /** What code of `kernel` in function `f` may refer to. */
+  environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges, f?: Func): Environment;
+  /** An internal function. */
+  helper(name: string, params: readonly string[]): Func;
+  /** The register kernel of the module for a tile of `rows` by `vectors` times 4. */
+  micro(rows: number, vectors: number): Func;
+  /** Byte offset of a thread's scratch area, of which `bytes` are used. */
+  scratch(thread: I32, bytes: number): I32;
+}
