@@ -106,11 +106,11 @@ export interface GraphData {
 }
 
 export interface GraphNode {
-  readonly op: 'leaf' | 'const' | 'index' | 'map' | 'view' | 'reduce' | 'scatter' | 'stop';
+  readonly op: 'leaf' | 'const' | 'index' | 'map' | 'view' | 'reduce' | 'scatter' | 'stop' | 'scan' | 'part';
   readonly dtype: PlanDType;
   readonly shape: readonly Size[];
   readonly inputs: readonly number[];
-  /** Scalar or reduce operation. */
+  /** Scalar or reduce operation; of a part `final`, `history` or `each`. */
   readonly fn?: string;
   readonly role?: string;
   readonly name?: string;
@@ -119,7 +119,14 @@ export interface GraphNode {
   /** Over `$0…`, `@0…` and dimensions. */
   readonly index?: readonly Size[];
   readonly guard?: readonly (readonly ['ge' | 'eq', Size])[];
+  /** Reduced dimensions; of a part the number of the carry, or of the body's output `each N`. */
   readonly count?: number;
+  /**
+   * Of a scan, with `count` carries, `slices` slices and the number of iterations as `index[0]`. Its leaves are bound:
+   * `carry K`, `slice K`, `capture K`; its outputs `next K`, `each K`.
+   */
+  readonly body?: GraphData;
+  readonly slices?: number;
 }
 
 /** All plans that share stores: what a task or a compiled model is. */

@@ -19,12 +19,10 @@ export interface Interpreter {
 
 type StepFunction = (out: Float64Array, inputs: readonly Float64Array[], h: typeof helpers) => void;
 
-interface Step {
-  readonly node: number;
-  readonly inputs: readonly number[];
-  readonly run: StepFunction;
-  readonly out: Float64Array;
-}
+type Values = Map<number, Float64Array>;
+
+/** Computes one node, or a scan with its parts, and puts the results among the values. */
+type Step = (values: Values) => void;
 
 /** Prints and compiles the loops of `graph` for these dimensions. */
 export function interpreter(graph: GraphData, dims: Dims): Interpreter {
@@ -32,20 +30,23 @@ export function interpreter(graph: GraphData, dims: Dims): Interpreter {
   const kept = keptNodes(graph, shapes);
   const steps: Step[] = [];
   graph.nodes.forEach((node, i) => {
-    if (!kept.has(i) || node.op === 'leaf') return;
+    if (!kept.has(i) || node.op === 'leaf' || node.op === 'part') return;
+    if (node.op === 'scan') {
+      steps.push(loop(graph, i, node, shapes, dims));
+      return;
+    }
     const { inputs, code } = new Printer(graph, shapes, dims, kept).step(i);
-     
     const run = new Function('out', 'inputs', 'helpers', code) as StepFunction;
-    steps.push({ node: i, inputs, run, out: new Float64Array(elements(shapes[i] ?? [])) });
+    const out = new Float64Array(elements(shapes[i] ?? []));
+    steps.push((values) => {
+      const operands = inputs.map((x) => valueIn(values, x));
+      run(out, operands, helpers);
+      values.set(i, out);
+    });
   });
   return {
     run(leaves) {
-      const values = new Map<number, Float64Array>();
-      const valueOf = (i: number): Float64Array => {
-        const value = values.get(i);
-        if (!value) throw new Error(`node ${i} is not kept`);
-        return value;
-      };
+      const values: Values = new Map();
       graph.nodes.forEach((node, i) => {
         if (node.op !== 'leaf') return;
         const value = leaves(node.role ?? '', node.name ?? '');
@@ -54,14 +55,69 @@ export function interpreter(graph: GraphData, dims: Dims): Interpreter {
           throw new Error(`${node.role} ${node.name}: ${value.length} values instead of ${expected}`);
         values.set(i, value);
       });
-      for (const step of steps) {
-        step.run(step.out, step.inputs.map(valueOf), helpers);
-        values.set(step.node, step.out);
-      }
-      return valueOf;
+      for (const step of steps) step(values);
+      return (i) => valueIn(values, i);
     },
   };
 }
+
+function valueIn(values: Values, i: number): Float64Array {
+  const value = values.get(i);
+  if (!value) throw new Error(`node ${i} is not kept`);
+  return value;
+}
+
+/** A scan: its body is run by an interpreter of its own, once for each iteration. */
+function loop(
+  graph: GraphData,
+  at: number,
+  node: GraphNode,
+  shapes: readonly (readonly number[])[],
+  dims: Dims,
+): Step {
+  const { body, count = 0, slices = 0, index = [] } = node;
+  if (!body) throw new Error('a scan has a body');
+  const inner = interpreter(body, dims);
+  const times = evalSize(index[0] ?? 0, dims);
+  const outputs = new Map(body.outputs.map((o) => [o.name, o.node]));
+  const parts = graph.nodes.flatMap((p, i) =>
+    p.op === 'part' && p.inputs[0] === at
+      ? [{ i, kind: p.fn, which: p.count ?? 0, out: new Float64Array(elements(shapes[i] ?? [])) }]
+      : [],
+  );
+  return (values) => {
+    const given = node.inputs.map((x) => valueIn(values, x));
+    let carries = given.slice(0, count);
+    const record = (kind: string, t: number, value: (which: number) => Float64Array): void => {
+      for (const p of parts) {
+        if (p.kind !== kind) continue;
+        const v = value(p.which);
+        p.out.set(v, t * v.length);
+      }
+    };
+    const carry = (k: number): Float64Array => carries[k] ?? nothing;
+    record('history', 0, carry);
+    for (let t = 0; t < times; t++) {
+      const result = inner.run((_, name) => {
+        const [role, number] = name.split(' ');
+        const k = Number(number);
+        if (role === 'carry') return carry(k);
+        if (role === 'capture') return given[count + slices + k] ?? nothing;
+        const whole = given[count + k] ?? nothing;
+        return whole.subarray((t * whole.length) / times, ((t + 1) * whole.length) / times);
+      });
+      const output = (name: string): Float64Array => result(outputs.get(name) ?? -1);
+      record('each', t, (k) => output(`each ${k}`));
+      // The interpreter writes over its results in the next iteration.
+      carries = carries.map((_, k) => output(`next ${k}`).slice());
+      record('history', t + 1, carry);
+    }
+    record('final', 0, carry);
+    for (const p of parts) values.set(p.i, p.out);
+  };
+}
+
+const nothing = new Float64Array();
 
 /** A broadcast product larger than this is recomputed by each user rather than stored. */
 const largestKept = 1 << 22;
@@ -79,7 +135,8 @@ function keptNodes(graph: GraphData, shapes: readonly (readonly number[])[]): Re
     if (!node) continue;
     const computed = node.op === 'map' || node.op === 'stop';
     const often = computed && (uses[i] ?? 0) > (size(i) > largestKept ? 4 : 1);
-    if (often || node.op === 'leaf' || node.op === 'reduce' || node.op === 'scatter') kept.add(i);
+    if (often || ownArray.has(node.op)) kept.add(i);
+    if (node.op === 'scan') for (const x of node.inputs) kept.add(x);
     const times = kept.has(i) ? 1 : (uses[i] ?? 0);
     node.inputs.forEach((x, k) => {
       const repeats = node.op === 'view' && k === 0 && size(i) > size(x) ? 2 : 1;
@@ -89,6 +146,8 @@ function keptNodes(graph: GraphData, shapes: readonly (readonly number[])[]): Re
   keepDeepOnes(graph, kept);
   return kept;
 }
+
+const ownArray: ReadonlySet<string> = new Set(['leaf', 'reduce', 'scatter', 'scan', 'part']);
 
 /** Expressions longer than this are cut, so that printing them does not exhaust the stack. */
 const deepest = 200;

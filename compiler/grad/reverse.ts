@@ -1,9 +1,10 @@
 /** Reverse-mode differentiation, graph to graph: one walk from the loss to the leaves, the rows say the rest. */
-import type { Graph, Node } from '../ir/graph.ts';
+import type { Graph, Node, Part, Scan } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { contextOf } from './context.ts';
 import type { GradientRules } from './rules.ts';
 import { gradientRules, rowOf } from './rules.ts';
+import { scanGradient } from './scan.ts';
 
 /**
  * Why a gradient is nothing but zero. `independent`: the loss does not use the value. `no-derivative`: every way from
@@ -33,7 +34,8 @@ export function gradient(
   if (loss.shape.length > 0 || !isFloat(loss)) throw new Error('the loss must be a float scalar');
   const order = topological([loss]);
   const active = activeNodes(order, new Set(wrt), rules);
-  const adjoints = walk(graph, loss, order, active, rules);
+  const seeds = new Map([[loss, [graph.constant(1, loss.dtype)]]]);
+  const adjoints = walk(graph, seeds, order, active, rules);
   const gradients = wrt.map((w) => adjoints.get(w) ?? graph.full(0, w.dtype, w.shape));
   const problems = wrt.flatMap((w) => (adjoints.has(w) ? [] : [explain(order, w, rules)]));
   return { gradients, problems };
@@ -44,7 +46,8 @@ const isFloat = (node: Node): boolean => node.dtype === 'f32' || node.dtype === 
 /** Whether a gradient flows from a node to its k-th operand. */
 function flows(rules: GradientRules, node: Node, k: number): boolean {
   const x = node.inputs[k];
-  return isFloat(node) && x !== undefined && isFloat(x) && Boolean(rowOf(rules, node)[k]);
+  if (!x || !isFloat(node) || !isFloat(x)) return false;
+  return node.op === 'scan' || node.op === 'part' || Boolean(rowOf(rules, node)[k]);
 }
 
 /** Nodes through which the loss depends differentiably on one of `wrt`. */
@@ -57,28 +60,51 @@ function activeNodes(order: readonly Node[], wrt: ReadonlySet<Node>, rules: Grad
   return active;
 }
 
+/**
+ * Adds up gradients from `seeds` (gradients given for nodes of `order`) backwards, through what lies between them and one
+ * of `wrt`; a node that no gradient reaches is not among the result.
+ */
 function walk(
   graph: Graph,
-  loss: Node,
+  seeds: ReadonlyMap<Node, readonly Node[]>,
   order: readonly Node[],
   active: ReadonlySet<Node>,
   rules: GradientRules,
 ): Map<Node, Node> {
-  const contributions = new Map<Node, Node[]>([[loss, [graph.constant(1, loss.dtype)]]]);
+  const contributions = new Map<Node, Node[]>([...seeds].map(([n, parts]) => [n, [...parts]]));
   const adjoints = new Map<Node, Node>();
+  const loops = new Map<Scan, Map<Part, Node>>();
+  const contribute = (x: Node, part: Node): void => {
+    const known = contributions.get(x);
+    if (known) known.push(part);
+    else contributions.set(x, [part]);
+  };
   for (const node of [...order].reverse()) {
-    const parts = contributions.get(node);
-    if (!parts || !active.has(node)) continue;
+    if (!active.has(node)) continue;
     graph.from(graph.originsOf(node), () => {
+      if (node.op === 'scan') {
+        const found = scanGradient(graph, node, loops.get(node) ?? new Map(), {
+          wanted: node.inputs.map((x) => active.has(x)),
+          backward: (given, roots, wrt) => {
+            const inner = topological(roots);
+            return walk(graph, given, inner, activeNodes(inner, new Set(wrt), rules), rules);
+          },
+        });
+        found.forEach((part, k) => part && contribute(node.inputs[k] as Node, part));
+        return;
+      }
+      const parts = contributions.get(node);
+      if (!parts) return;
       const g = parts.reduce((a, b) => graph.map('add', [a, b]));
       adjoints.set(node, g);
+      if (node.op === 'part') {
+        const [scan] = node.inputs;
+        if (scan?.op === 'scan') loops.set(scan, (loops.get(scan) ?? new Map<Part, Node>()).set(node, g));
+        return;
+      }
       node.inputs.forEach((x, k) => {
         const partial = active.has(x) && flows(rules, node, k) ? rowOf(rules, node)[k] : undefined;
-        if (!partial) return;
-        const part = partial(contextOf(graph, node, g));
-        const known = contributions.get(x);
-        if (known) known.push(part);
-        else contributions.set(x, [part]);
+        if (partial) contribute(x, partial(contextOf(graph, node, g)));
       });
     });
   }

@@ -10,7 +10,7 @@
  *
  * Rows use the result rather than the operand where both would do, so that only one of them has to be kept.
  */
-import type { Node, OpKind } from '../ir/graph.ts';
+import type { Node, OpKind, Part, Scan } from '../ir/graph.ts';
 import type { ReduceOp, ScalarOp } from '../ir/ops.ts';
 import { constantValue } from '../ir/make.ts';
 import type { Context, Partial } from './context.ts';
@@ -25,8 +25,11 @@ type Row = readonly (Partial | null)[];
 export interface GradientRules {
   readonly scalar: { readonly [Op in ScalarOp]: Row };
   readonly reduce: { readonly [Op in ReduceOp]: Row };
-  /** Operations other than `map` and `reduce`: first operand only, data operands are integers. */
-  readonly other: { readonly [Op in Exclude<OpKind, 'map' | 'reduce'>]: Row };
+  /**
+   * Operations other than `map` and `reduce`: first operand only, data operands are integers. The gradients of a scan and
+   * its parts are taken together, see `scan.ts`.
+   */
+  readonly other: { readonly [Op in Exclude<OpKind, 'map' | 'reduce' | 'scan' | 'part'>]: Row };
 }
 
 const second = (c: Context): Node => {
@@ -135,7 +138,7 @@ export const gradientRules: GradientRules = {
 };
 
 /** The row of a node. */
-export function rowOf(rules: GradientRules, node: Node): Row {
+export function rowOf(rules: GradientRules, node: Exclude<Node, Scan | Part>): Row {
   if (node.op === 'map') return rules.scalar[node.fn];
   return node.op === 'reduce' ? rules.reduce[node.fn] : rules.other[node.op];
 }

@@ -38,8 +38,9 @@ interface Base {
  * A tensor that stands in memory before the computation begins. `input`: given by the host for each run;
  * `param`, `state`, `slot` (optimizer state), `metric` (running sums): kept between runs;
  * `clock`: scalars the runtime provides: `step`, `epoch`, `seed`, `steps_per_epoch`, `epochs`.
+ * `bound`: only in the body of a scan, where each iteration gives it a value.
  */
-export type LeafRole = 'input' | 'param' | 'state' | 'slot' | 'metric' | 'clock';
+export type LeafRole = 'input' | 'param' | 'state' | 'slot' | 'metric' | 'clock' | 'bound';
 
 export interface Leaf extends Base {
   readonly op: 'leaf';
@@ -106,7 +107,37 @@ export interface Stop extends Base {
   readonly op: 'stop';
 }
 
-export type Node = Leaf | Const | IndexNode | MapNode | View | Reduce | Scatter | Stop;
+/**
+ * `extent` iterations of a body, each of which computes the next values of the carries. The body is closed: its only
+ * leaves are the bound ones listed here. `inputs` are the first values of the carries, then one tensor for each slice
+ * (`[extent, …]`, of which iteration i sees the part at i), then the captures, which are the same in every iteration. So a
+ * body never names the iteration; walking backwards is a view of what goes in and what comes out. The node itself has no
+ * value: its results are its `part`s.
+ */
+export interface Scan extends Base {
+  readonly op: 'scan';
+  readonly extent: Poly;
+  readonly carries: readonly Leaf[];
+  readonly slices: readonly Leaf[];
+  readonly captures: readonly Leaf[];
+  /** Of each carry. */
+  readonly next: readonly Node[];
+}
+
+/**
+ * A result of a scan. `final`: the value of a carry after the last iteration; `history`: `[extent + 1, …]`, its values
+ * before iteration 0, 1, … and after the last; `each`: `[extent, …]`, what a node of the body came to in each iteration.
+ */
+export type ScanResult =
+  | { readonly kind: 'final' | 'history'; readonly carry: number }
+  | { readonly kind: 'each'; readonly value: Node };
+
+export interface Part extends Base {
+  readonly op: 'part';
+  readonly result: ScanResult;
+}
+
+export type Node = Leaf | Const | IndexNode | MapNode | View | Reduce | Scatter | Stop | Scan | Part;
 
 export type OpKind = Node['op'];
 
@@ -258,6 +289,39 @@ export class Graph {
     return this.intern('stop', { op: 'stop', dtype: x.dtype, shape: x.shape, inputs: [x] });
   }
 
+  /** See Scan. Bound leaves are named by their place, so that equal loops are one node. */
+  scan(
+    extent: Poly,
+    body: Pick<Scan, 'carries' | 'slices' | 'captures' | 'next'>,
+    inputs: readonly Node[],
+  ): Scan {
+    const { carries, slices, captures, next } = body;
+    const counts = [carries, slices, captures].map((l) => l.length).join(' ');
+    const key = `scan ${extent.key} ${counts} next ${next.map((n) => n.id).join(' ')} of`;
+    const fields = { op: 'scan', extent, carries, slices, captures, next } as const;
+    return this.intern(key, { ...fields, dtype: 'f32', shape: [], inputs }) as Scan;
+  }
+
+  part(scan: Scan, result: ScanResult): Node {
+    const { extent } = scan;
+    const of = result.kind === 'each' ? result.value : scan.carries[result.carry];
+    if (!of) throw new Error('a scan has no such carry');
+    const lead = { each: [extent], history: [add(extent, one)], final: [] }[result.kind];
+    const shape = [...lead, ...of.shape];
+    const key = `part ${result.kind} ${result.kind === 'each' ? result.value.id : result.carry}`;
+    return this.intern(key, { op: 'part', result, dtype: of.dtype, shape, inputs: [scan] });
+  }
+
+  /** A leaf for the body of a scan that is being made, unlike any other. */
+  unbound(dtype: DType, shape: readonly Poly[]): Leaf {
+    return this.leaf('bound', `open ${this.nextId}`, dtype, shape);
+  }
+
+  /** Every node made from now on has a number of at least this. */
+  get mark(): number {
+    return this.nextId;
+  }
+
   /** The same operation on other inputs (of the same dtypes; shapes may only differ where the op allows). */
   withInputs(node: Node, inputs: readonly Node[]): Node {
     if (inputs.every((x, i) => x === node.inputs[i])) return node;
@@ -275,6 +339,10 @@ export class Graph {
           return this.scatter(x, data, node.index, node.shape);
         case 'stop':
           return this.stop(x);
+        case 'scan':
+          return this.scan(node.extent, node, inputs);
+        case 'part':
+          return x.op === 'scan' ? this.part(x, node.result) : node;
         default:
           return node;
       }
@@ -382,4 +450,36 @@ export function topological(roots: readonly Node[]): Node[] {
     }
   }
   return order;
+}
+
+/** Every node that the roots need, those in the bodies of scans too. */
+export function withBodies(roots: readonly Node[]): Node[] {
+  const found = new Set<Node>();
+  const visit = (list: readonly Node[]): void => {
+    const fresh = topological(list).filter((n) => !found.has(n));
+    for (const n of fresh) found.add(n);
+    for (const n of fresh) {
+      if (n.op === 'scan') visit(n.next);
+      if (n.op === 'part' && n.result.kind === 'each') visit([n.result.value]);
+    }
+  };
+  visit(roots);
+  return [...found];
+}
+
+/** The nodes of the body of `scan` that are kept of each iteration, in the order of the parts. */
+export function eachOf(scan: Scan, nodes: readonly Node[]): readonly Node[] {
+  const values = nodes.flatMap((n) =>
+    n.op === 'part' && n.inputs[0] === scan && n.result.kind === 'each' ? [n.result.value] : [],
+  );
+  return [...new Set(values)];
+}
+
+/** `roots` with some nodes put in the place of others; the bodies of scans are closed and stay. */
+export function replaced(graph: Graph, roots: readonly Node[], by: ReadonlyMap<Node, Node>): readonly Node[] {
+  const done = new Map(by);
+  const renew = (n: Node): Node => done.get(n) ?? n;
+  for (const node of topological(roots))
+    if (!done.has(node)) done.set(node, graph.withInputs(node, node.inputs.map(renew)));
+  return roots.map(renew);
 }

@@ -1,8 +1,8 @@
 /** A Computation as text a person can read: one node a line, operands before users. */
 import type { Poly } from '../shape/poly.ts';
 import { format } from '../shape/poly.ts';
-import type { Computation, Condition, Node } from './graph.ts';
-import { topological } from './graph.ts';
+import type { Computation, Condition, Node, Scan } from './graph.ts';
+import { eachOf, topological } from './graph.ts';
 
 /**
  * ```text
@@ -14,17 +14,28 @@ import { topological } from './graph.ts';
  *   fc1.weight' = %12
  * ```
  */
-export function printComputation({ name, outputs, updates }: Computation): string {
+export const printComputation = ({ name, outputs, updates }: Computation): string =>
+  [name, ...printLines(outputs, updates), ''].join('\n');
+
+function printLines(outputs: Computation['outputs'], updates: Computation['updates']): string[] {
   const nodes = topological([...outputs.map((o) => o.node), ...updates.map((u) => u.value)]);
   const names = namesOf(nodes);
   const nameOf = (node: Node): string => names.get(node) ?? '?';
   return [
-    name,
-    ...nodes.map((node) => `  ${nameOf(node)} = ${printNode(node, nameOf)}`),
+    ...nodes.flatMap((node) => [
+      `  ${nameOf(node)} = ${printNode(node, nameOf)}`,
+      ...(node.op === 'scan' ? printBody(node, nodes) : []),
+    ]),
     ...outputs.map((o) => `  out ${o.name} = ${nameOf(o.node)}`),
     ...updates.map((u) => `  ${u.leaf.name}' = ${nameOf(u.value)}`),
-    '',
-  ].join('\n');
+  ];
+}
+
+/** The body of a scan: its own nodes, the next values of its carries, what is kept of each iteration. */
+function printBody(scan: Scan, outside: readonly Node[]): string[] {
+  const outputs = eachOf(scan, outside).map((node, i) => ({ name: `each ${i}`, node }));
+  const updates = scan.carries.map((leaf, i) => ({ leaf, value: scan.next[i] ?? leaf }));
+  return printLines(outputs, updates).map((line) => `  ${line}`);
 }
 
 /** Leaves by their name, other nodes by number, counted in this text so that it does not depend on dead nodes. */
@@ -40,7 +51,7 @@ export const printType = (node: Node): string => `${node.dtype}[${node.shape.map
 
 /** One node without its name. */
 export function printNode(node: Node, nameOf: (node: Node) => string): string {
-  return `${printType(node)} ${printOperation(node, nameOf)}`;
+  return node.op === 'scan' ? printOperation(node, nameOf) : `${printType(node)} ${printOperation(node, nameOf)}`;
 }
 
 function printOperation(node: Node, nameOf: (node: Node) => string): string {
@@ -69,6 +80,12 @@ function printOperation(node: Node, nameOf: (node: Node) => string): string {
     }
     case 'stop':
       return `stop ${operands.join('')}`;
+    case 'scan': {
+      const roles = [...node.carries, ...node.slices, ...node.captures].map((l) => l.name);
+      return `scan ${format(node.extent)} with ${operands.map((o, i) => `${roles[i] ?? ''} = ${o}`).join(', ')}`;
+    }
+    case 'part':
+      return `${node.result.kind} ${node.result.kind === 'each' ? '' : `${node.result.carry} `}of ${operands.join('')}`;
   }
 }
 

@@ -2,7 +2,7 @@
 import type { GraphData, GraphNode, Size } from '../plan.ts';
 import type { Atom, Poly } from '../shape/poly.ts';
 import type { Computation, Condition, Node } from './graph.ts';
-import { topological } from './graph.ts';
+import { eachOf, topological } from './graph.ts';
 
 /** The same integer expression in the plan's form. */
 export function sizeOf(p: Poly): Size {
@@ -22,19 +22,21 @@ const nested = (op: '+' | '*', args: readonly Size[]): Size => {
 const atomSize = (f: Atom): Size => (f.kind === 'symbol' ? f.name : [f.kind, sizeOf(f.a), sizeOf(f.b)]);
 
 /** Every node that the outputs and updates need, operands before users. */
-export function toGraphData(computation: Computation): GraphData {
-  const { outputs, updates } = computation;
+export const toGraphData = (computation: Computation): GraphData =>
+  dataOf(computation.outputs, computation.updates);
+
+function dataOf(outputs: Computation['outputs'], updates: Computation['updates']): GraphData {
   const nodes = topological([...outputs.map((o) => o.node), ...updates.map((u) => u.value)]);
   const numbers = new Map(nodes.map((node, i) => [node, i]));
   const numberOf = (node: Node): number => numbers.get(node) ?? -1;
   return {
-    nodes: nodes.map((node) => nodeData(node, node.inputs.map(numberOf))),
+    nodes: nodes.map((node) => nodeData(node, node.inputs.map(numberOf), nodes)),
     outputs: outputs.map(({ name, node }) => ({ name, node: numberOf(node) })),
     updates: updates.map(({ leaf, value }) => ({ path: leaf.name, node: numberOf(value) })),
   };
 }
 
-function nodeData(node: Node, inputs: readonly number[]): GraphNode {
+function nodeData(node: Node, inputs: readonly number[], all: readonly Node[]): GraphNode {
   const base = { op: node.op, dtype: node.dtype, shape: node.shape.map(sizeOf), inputs };
   switch (node.op) {
     case 'leaf':
@@ -58,6 +60,29 @@ function nodeData(node: Node, inputs: readonly number[]): GraphNode {
       return { ...base, index: node.index.map(sizeOf) };
     case 'stop':
       return base;
+    case 'scan': {
+      const body = [
+        ...node.next.map((n, i) => ({ name: `next ${i}`, node: n })),
+        ...eachOf(node, all).map((n, i) => ({ name: `each ${i}`, node: n })),
+      ];
+      const data = dataOf(body, []);
+      return {
+        ...base,
+        count: node.carries.length,
+        slices: node.slices.length,
+        index: [sizeOf(node.extent)],
+        body: data,
+      };
+    }
+    case 'part': {
+      const { result } = node;
+      const [scan] = node.inputs;
+      const count =
+        result.kind === 'each'
+          ? scan?.op === 'scan' ? eachOf(scan, all).indexOf(result.value) : -1
+          : result.carry;
+      return { ...base, fn: result.kind, count };
+    }
   }
 }
 

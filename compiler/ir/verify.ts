@@ -4,8 +4,8 @@
  */
 import type { Poly } from '../shape/poly.ts';
 import { asConstant, isNonNegative, subtract, symbolsOf, one } from '../shape/poly.ts';
-import type { Computation, Condition, Node } from './graph.ts';
-import { rangesOf, sameShape, topological } from './graph.ts';
+import type { Computation, Condition, Node, Scan } from './graph.ts';
+import { rangesOf, sameShape, topological, withBodies } from './graph.ts';
 import { printNode } from './print.ts';
 import { scalarOps } from './ops.ts';
 
@@ -26,8 +26,11 @@ export class InvalidGraph extends Error {
 /** Throws InvalidGraph when `computation` is not well formed. `pass` is the pass that made it. */
 export function verify(computation: Computation, pass: string): void {
   const { outputs, updates } = computation;
-  for (const node of topological([...outputs.map((o) => o.node), ...updates.map((u) => u.value)]))
+  const roots = [...outputs.map((o) => o.node), ...updates.map((u) => u.value)];
+  for (const node of withBodies(roots))
     for (const problem of problemsOf(node)) throw new InvalidGraph(pass, problem, node);
+  const loose = topological(roots).find((n) => n.op === 'leaf' && n.role === 'bound');
+  if (loose) throw new InvalidGraph(pass, 'it belongs into the body of a scan', loose);
   for (const { leaf, value } of updates) {
     if (leaf.role === 'input' || leaf.role === 'clock')
       throw new InvalidGraph(pass, `${leaf.role} ${leaf.name} cannot be updated`);
@@ -85,6 +88,14 @@ function operationProblems(node: Node): string[] {
         ...dataProblems(x?.shape ?? [], data),
         ...strangers(node.index, x?.shape ?? [], data.length),
       ];
+    case 'scan':
+      return scanProblems(node);
+    case 'part': {
+      if (x?.op !== 'scan') return ['it is a part of something that is no scan'];
+      const { result } = node;
+      if (result.kind === 'each') return bodyProblems(x, [result.value]);
+      return x.carries[result.carry] ? [] : ['the scan has no such carry'];
+    }
   }
 }
 
@@ -122,6 +133,33 @@ function reduceProblems(node: Node & { op: 'reduce' }): string[] {
       ? [`there is no ${node.fn} of bool`]
       : []),
   ];
+}
+
+function scanProblems(scan: Scan): string[] {
+  const { carries, slices, captures, next, inputs, extent } = scan;
+  const expected = [
+    ...carries.map((l) => ({ leaf: l, shape: l.shape })),
+    ...slices.map((l) => ({ leaf: l, shape: [extent, ...l.shape] })),
+    ...captures.map((l) => ({ leaf: l, shape: l.shape })),
+  ];
+  const fits = (leaf: Node, shape: readonly Poly[], x: Node | undefined): boolean =>
+    x?.dtype === leaf.dtype && sameShape(x.shape, shape);
+  return [
+    ...(expected.length === inputs.length && expected.every((e, i) => fits(e.leaf, e.shape, inputs[i]))
+      ? []
+      : ['its operands differ in type from the leaves of its body']),
+    ...(next.length === carries.length && carries.every((c, i) => fits(c, c.shape, next[i]))
+      ? []
+      : ['each carry has a next value of its type']),
+    ...bodyProblems(scan, next),
+  ];
+}
+
+/** The body sees nothing but its own leaves. */
+function bodyProblems({ carries, slices, captures }: Scan, roots: readonly Node[]): string[] {
+  const own = new Set<Node>([...carries, ...slices, ...captures]);
+  const foreign = topological(roots).filter((n) => n.op === 'leaf' && !own.has(n));
+  return foreign.map((n) => `its body reads the leaf ${n.op === 'leaf' ? n.name : ''} from outside`);
 }
 
 const dataProblems = (shape: readonly Poly[], data: readonly Node[]): string[] =>

@@ -3,6 +3,7 @@ import type { Computation } from '../ir/graph.ts';
 import { algebra } from './algebra.ts';
 import type { AnyRule, Counts } from './engine.ts';
 import { rewrite } from './engine.ts';
+import { inLoops } from './loops.ts';
 import { reductions } from './reductions.ts';
 import { views } from './views.ts';
 
@@ -18,8 +19,20 @@ export interface Simplified {
   readonly counts: Counts;
 }
 
-/** Applies all rules to a fixpoint. */
-export const simplify = (computation: Computation): Simplified => rewrite(computation, rules);
+/** Applies all rules to a fixpoint, in the bodies of loops too. */
+export const simplify = (computation: Computation): Simplified => everywhere(computation, rules);
 
 /** Takes the stops away; only after the last gradient. */
-export const removeStops = (computation: Computation): Simplified => rewrite(computation, stops);
+export const removeStops = (computation: Computation): Simplified => everywhere(computation, stops);
+
+/** What leaves a loop because nobody asks for it may be simplified further outside. */
+function everywhere(computation: Computation, list: readonly AnyRule[]): Simplified {
+  const counts = new Map<string, number>();
+  const run = (c: Computation): Computation => {
+    const outer = rewrite(c, list);
+    for (const [name, n] of outer.counts) counts.set(name, (counts.get(name) ?? 0) + n);
+    const made = inLoops(outer.computation, run);
+    return made === outer.computation ? made : run(made);
+  };
+  return { computation: run(computation), counts };
+}
