@@ -7,15 +7,17 @@ import type { Elaborated, ModelGraphs, Settings, TaskGraphs } from './elaborate.
 import { elaborateModelIn, elaborateTaskIn } from './elaborate.ts';
 import { checkDeclarations } from './check.ts';
 import type { Host } from './host.ts';
-import type { Library, Module } from './modules.ts';
-import { loadLibrary, Modules } from './modules.ts';
+import type { Module } from './modules.ts';
+import { type Library, loadLibrary } from './library.ts';
+import { Modules } from './modules.ts';
 import { resolveNames } from './names.ts';
 import { Reporter } from './reporter.ts';
 import type { Differentiate } from './values.ts';
 
 export type { Elaborated, ModelGraphs, Settings, TaskGraphs, TensorInfo } from './elaborate.ts';
 export type { DataFields, DataRefusal, Host } from './host.ts';
-export { type Library, loadLibrary, type Module } from './modules.ts';
+export { type Library, loadLibrary } from './library.ts';
+export type { Module } from './modules.ts';
 export type { Differentiate } from './values.ts';
 
 /** A file with all it imports, its names resolved. */

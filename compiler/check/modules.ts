@@ -2,14 +2,12 @@
 import { parse } from '../../grammar/index.ts';
 import type { Problem } from '../../grammar/problem.ts';
 import type { SourceFile, Span } from '../../grammar/span.ts';
-import type { Declaration, Import, Syntax } from '../../grammar/syntax.ts';
+import type { Import, Syntax } from '../../grammar/syntax.ts';
 import { suggest } from '../diagnostics/suggest.ts';
-import { stdlib } from '../stdlib.generated.ts';
-import { builtinScope } from './builtins.ts';
 import type { Host } from './host.ts';
+import { type Library, valueOf } from './library.ts';
 import { also, at } from './report.ts';
 import type { Reporter } from './reporter.ts';
-import { libraryPrefix } from './reporter.ts';
 import type { Value } from './values.ts';
 import { poison, Scope } from './values.ts';
 
@@ -20,32 +18,6 @@ export interface Module {
   readonly scope: Scope;
   /** The text could be read without a syntax error. */
   readonly whole: boolean;
-}
-
-export interface Library {
-  readonly scope: Scope;
-  readonly files: readonly Module[];
-  readonly sources: ReadonlyMap<string, SourceFile>;
-}
-
-/** The library embedded in the package, parsed. */
-export function loadLibrary(files: Readonly<Record<string, string>> = stdlib): Library {
-  const scope = new Scope(builtinScope());
-  const sources = new Map<string, SourceFile>();
-  const modules = Object.entries(files).map(([name, text]): Module => {
-    const source = { path: `${libraryPrefix}${name}`, text };
-    sources.set(source.path, source);
-    const { syntax, problems } = parse(source);
-    for (const d of syntax.declarations)
-      if (d.kind !== 'import')
-        scope.define(d.name.name, valueOf(d, scope), d.name.span, 'a declaration of the library');
-    return { path: source.path, syntax, scope, whole: problems.length === 0 };
-  });
-  return { scope, files: modules, sources };
-}
-
-function valueOf(d: Exclude<Declaration, Import>, home: Scope): Value {
-  return d.kind === 'fn' ? { kind: 'fn', decl: d, home, given: [] } : { kind: 'declaration', decl: d, home };
 }
 
 export class Modules {

@@ -124,6 +124,23 @@ export interface OptimizerValue {
   readonly decl: Optimizer;
   readonly home: Scope;
   readonly scope: Scope;
+  readonly options: OptimizerOptions;
+}
+
+/** What every optimizer can be told besides its own arguments. */
+export interface OptimizerOptions {
+  /** Gradients are scaled so that their common Euclidean norm is at most this. */
+  readonly clipNorm?: number;
+  /** Every element of the gradients is limited to ± this. */
+  readonly clipValue?: number;
+  /** The mean of the gradients of so many steps makes one update. */
+  readonly accumulate?: number;
+  /** Decay of the exponential moving average of the weights. */
+  readonly ema?: number;
+  /** Multiplies the loss; the gradients are divided by it. */
+  readonly lossScale?: number;
+  /** Patterns of paths whose `weight_decay` is 0. */
+  readonly noDecay?: readonly string[];
 }
 
 /** Several outputs of one layer; stands for the first where a tensor is needed. */
@@ -214,7 +231,7 @@ export interface Context {
   readonly owner: Owner;
   /** The chain of calls and repetitions that led here; makes call sites unique. */
   readonly site: string;
-  /** Numbers of the enclosing repetitions, as a suffix of names: `2`, `2_1`. */
+  /** Numbers of the enclosing repetitions, as a suffix of names: `.0`, `.1.0`. */
   readonly copy: string;
   /** The name that an equation gives to the layer made by its right side. */
   readonly naming: string | undefined;
@@ -311,6 +328,18 @@ export class Scope {
 
   define(name: string, value: Value, span: Span | undefined, what: string): void {
     this.names.set(name, { value, span, what });
+  }
+
+  /** The value is made when somebody first asks for it. */
+  defineLazily(name: string, make: () => Value, span: Span, what: string): void {
+    let made: Value | undefined;
+    this.names.set(name, {
+      get value() {
+        return (made ??= make());
+      },
+      span,
+      what,
+    });
   }
 
   lookup(name: string): Binding | undefined {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { fileHost } from '../../cli/host.ts';
 import { builtinScope } from '../../compiler/check/builtins.ts';
-import { loadLibrary } from '../../compiler/check/modules.ts';
+import { loadLibrary } from '../../compiler/check/library.ts';
 import { check } from '../../compiler/compile.ts';
 import { messageOf } from '../../compiler/diagnostics/index.ts';
 import { parse, print } from '../../grammar/index.ts';
