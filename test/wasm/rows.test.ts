@@ -251,6 +251,32 @@ describe('element-wise maps', () => {
     }
   });
 
+  it.each([0, 1, 3])('spreads: every element twice, from %d on', (from) => {
+    for (const width of [7, 14, 15]) {
+      const half = floorDivide(add(j, from), 2);
+      const inside = [{ kind: 'ge' as const, value: subtract(5, half) }];
+      const k = rows(
+        [use(0, 'read'), use(1, 'write'), use(2, 'write')],
+        [axis('i', 'n'), axis('j', width)],
+        [
+          map(
+            {
+              buffer: 1,
+              offset: add(scale(i, width), j),
+              value: load(0, add(scale(floorDivide(i, 2), 9), half)),
+            },
+            {
+              buffer: 2,
+              offset: add(scale(i, width), j),
+              value: load(0, add(scale(i, 9), half), 'f32', { guard: inside, fill: -3 }),
+            },
+          ),
+        ],
+      );
+      check(k, [floats(60), floats(width * 6), floats(width * 6)], { n: 6 });
+    }
+  });
+
   it('gathers by data, guarded', () => {
     const size = 13;
     const index = load(1, i, 'i32');

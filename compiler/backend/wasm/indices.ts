@@ -105,6 +105,10 @@ export abstract class Indices extends Levels {
     return linear ? { kind: 'linear', step: linear.coefficient } : { kind: 'any' };
   }
 
+  protected isUniform(t: Term): boolean {
+    return this.variation({ terms: [t], key: t.key }).kind === 'uniform';
+  }
+
   /** `p` for the first lane of a copy (or a later lane of it). */
   protected shifted(p: Poly, lane: number): Poly {
     const { lanes } = this;

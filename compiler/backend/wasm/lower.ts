@@ -123,7 +123,7 @@ export class Lowering extends Indices {
   /** Four lanes by one or two whole loads, where the addresses allow it. */
   private readTogether(p: Poly, copy: number): V128 | undefined {
     const variation = this.variation(p);
-    if (variation.kind === 'any') return undefined;
+    if (variation.kind === 'any') return this.readHalved(p, copy);
     const at = this.address(this.shifted(p, 4 * copy));
     if (variation.kind === 'uniform') return v128.loadSplat(at.base, at.offset);
     const step = asConstant(variation.step);
@@ -131,6 +131,25 @@ export class Lowering extends Indices {
     if (step === 8)
       return v128.shuffle(v128.load(at.base, at.offset), v128.load(at.base, at.offset + 16), [0, 2, 4, 6]);
     return undefined;
+  }
+
+  /** Each element twice, as where a pooled value is spread again: ... + (lane + rest) div 2. */
+  private readHalved(p: Poly, copy: number): V128 | undefined {
+    const varying = p.terms.filter((t) => !this.isUniform(t));
+    const [t] = varying;
+    const [atom] = t?.factors ?? [];
+    if (varying.length !== 1 || t?.coefficient !== 4 || t.factors.length !== 1 || atom?.kind !== 'div')
+      return undefined;
+    const halved = this.variation(atom.a);
+    if (asConstant(atom.b) !== 2 || halved.kind !== 'linear' || asConstant(halved.step) !== 1)
+      return undefined;
+    const at = this.address(this.shifted(p, 4 * copy));
+    const odd = i32.and(this.poly(this.shifted(atom.a, 4 * copy)), i32.const(1));
+    const mask = this.keep(i32x4.splat(i32.sub(i32.const(0), odd)));
+    const elements = this.keep(v128.load(at.base, at.offset));
+    const pairs = (lanes: readonly [number, number, number, number]): V128 =>
+      v128.shuffle(elements, elements, lanes);
+    return v128.select(mask, pairs([0, 1, 1, 2]), pairs([0, 0, 1, 1]));
   }
 
   private gather(
