@@ -198,8 +198,9 @@ export interface PortInfo {
 export type TaskStep = FitStep | EvaluateStep | SaveStep;
 
 /**
- * Trains. Each batch: run plan `train` with the data's fields, the dimension `batch`, and the clocks `seed`, `step`
- * (1, 2, … over the whole task), `epoch` (from 1), `epochs`, `steps_per_epoch`. Running sums stand in the
+ * Trains. Each batch: run plan `train` (or that of the `cycle`) with the data's fields, the dimension `batch`, and the
+ * clocks `seed`, `step` (1, 2, … from the beginning of this `fit`), `epoch` (from 1), `epochs`, `steps_per_epoch` and
+ * `plateaus`. Running sums stand in the
  * `metric` tensors `metrics/NAME` (sums of value * batch) and `metrics/count`, zeroed by the host when it begins an
  * epoch; the mean is their quotient. `evaluate` adds to the same sums and changes nothing else.
  */
@@ -217,14 +218,39 @@ export interface FitStep {
   /** `loss` (or one name per `minimize`) first, then the metrics. */
   readonly metrics: readonly string[];
   readonly earlyStopping: EarlyStopping | undefined;
+  /** What the clock `plateaus` counts. */
+  readonly plateau?: Plateau;
+  /** The plans of steps in turn, where not all are alike: step `s` runs `cycle[s % cycle.length]`. */
+  readonly cycle?: readonly string[];
+  /** Run when the `fit` begins: sets optimizer states, starts averages of weights. */
+  readonly begin?: string;
+  /** Exchanges weights and their averages: run before and after each validation, and at the end. */
+  readonly average?: string;
 }
 
-export interface EarlyStopping {
+/** A quantity that is watched from epoch to epoch. */
+export interface Watch {
   /** `valid.loss`, `train.accuracy` */
   readonly monitor: string;
+  /** Epochs without an improvement by more than `minDelta`. */
   readonly patience: number;
   readonly minDelta: number;
   readonly mode: 'min' | 'max';
+}
+
+export interface EarlyStopping extends Watch {
+  /** Epochs that do not count as waiting; default 0. */
+  readonly start?: number;
+  /** Training ends as soon as the quantity is as good as this. */
+  readonly target?: number;
+  /** Whether the weights of the best epoch come back at the end; default true. */
+  readonly restore?: boolean;
+}
+
+/** `plateau(valid.loss, patience: 5)`: after so many epochs without improvement the clock `plateaus` goes on by one. */
+export interface Plateau extends Watch {
+  /** Epochs after a plateau that do not count. */
+  readonly cooldown: number;
 }
 
 export interface EvaluateStep {

@@ -325,6 +325,7 @@ const constants: Readonly<Record<string, Run>> = {
   epoch: clock('epoch'),
   epochs: clock('epochs'),
   steps_per_epoch: clock('steps_per_epoch'),
+  plateaus: clock('plateaus'),
 };
 
 /** The outermost scope: every file sees these names. */

@@ -5,6 +5,7 @@ import { bindParameters, conform, matchArguments } from './arguments.ts';
 import { runBody } from './body.ts';
 import { describe } from './describe.ts';
 import { applyWith, makeInstance } from './instances.ts';
+import { splitOptions } from './optimizer-options.ts';
 import { at, fail } from './report.ts';
 import type { Context, FnValue, Given, Instance, Value } from './values.ts';
 import { poison, Scope } from './values.ts';
@@ -56,8 +57,9 @@ function callDeclaration(
   if (args.some((a) => a.value.kind === 'poison')) return poison;
   if (decl.kind === 'optimizer') {
     const scope = new Scope(home, 'dims');
-    const good = bindStatic({ ...ctx, scope }, decl, args, span);
-    return good ? { kind: 'optimizer', decl, home, scope } : poison;
+    const { own, options } = splitOptions(ctx, decl, args);
+    const good = bindStatic({ ...ctx, scope }, decl, own, span);
+    return good ? { kind: 'optimizer', decl, home, scope, options } : poison;
   }
   const instance = makeInstance(ctx, decl, home, args, span);
   return instance ? { kind: 'instance', instance } : poison;

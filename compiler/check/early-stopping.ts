@@ -1,12 +1,15 @@
-/** `early_stopping(valid.loss, patience: 3, min_delta: 0.001, mode: "min")` */
+/**
+ * What a `fit` watches from epoch to epoch: `early_stopping(valid.loss, patience: 3, min_delta: 0.001, mode: "min")` and
+ * `plateau(valid.loss, patience: 5)`.
+ */
 import type { Action, Expr } from '../../grammar/syntax.ts';
 import { suggest } from '../diagnostics/suggest.ts';
-import type { EarlyStopping } from '../plan.ts';
+import type { EarlyStopping, Plateau, Watch } from '../plan.ts';
 import { numberOf } from './arithmetic.ts';
 import { Args } from './builtin-args.ts';
 import { describe } from './describe.ts';
 import { at, fail } from './report.ts';
-import type { Context, Value } from './values.ts';
+import type { Context } from './values.ts';
 
 /** `names`: what the `fit` measures; of these `losses` are better when they are less. */
 export function earlyStopping(
@@ -15,14 +18,54 @@ export function earlyStopping(
   names: readonly string[],
   losses: readonly string[],
 ): EarlyStopping | undefined {
-  const [watched, ...more] = statement.call.args;
-  const given = more.map((a) => ({
+  const read = watch(ctx, statement, names, losses, ['start?', 'target?', 'restore?']);
+  if (!read) return undefined;
+  const { args, watched } = read;
+  const start = args.value('start') ? args.integer('start') : 0;
+  const target = numeric(args, 'target', undefined);
+  const restore = args.value('restore');
+  if (restore && restore.kind !== 'bool') args.refuse('restore', 'true or false');
+  if (start !== undefined && start < 0) outOfRange(ctx, args, 'start', 'at least 0', start);
+  if (!args.good || start === undefined) return undefined;
+  return {
+    ...watched,
+    ...(start > 0 && { start }),
+    ...(target !== undefined && { target }),
+    ...(restore?.kind === 'bool' && !restore.value && { restore: false }),
+  };
+}
+
+/** As for `earlyStopping`. */
+export function plateau(
+  ctx: Context,
+  statement: Action,
+  names: readonly string[],
+  losses: readonly string[],
+): Plateau | undefined {
+  const read = watch(ctx, statement, names, losses, ['cooldown?']);
+  if (!read) return undefined;
+  const { args, watched } = read;
+  const cooldown = args.value('cooldown') ? args.integer('cooldown') : 0;
+  if (cooldown !== undefined && cooldown < 0) outOfRange(ctx, args, 'cooldown', 'at least 0', cooldown);
+  return args.good && cooldown !== undefined ? { ...watched, cooldown } : undefined;
+}
+
+function watch(
+  ctx: Context,
+  statement: Action,
+  names: readonly string[],
+  losses: readonly string[],
+  more: readonly string[],
+): { readonly watched: Watch; readonly args: Args } | undefined {
+  const [watched, ...rest] = statement.call.args;
+  const given = rest.map((a) => ({
     name: a.name,
     value: ctx.session.run.evaluate(ctx, a.value),
     span: a.value.span,
   }));
-  const call = { name: 'early_stopping', args: given, span: statement.span };
-  const args = new Args(ctx, call, ['patience?', 'min_delta?', 'mode?']);
+  const { callee } = statement.call;
+  const call = { name: callee.kind === 'name' ? callee.name : '', args: given, span: statement.span };
+  const args = new Args(ctx, call, ['patience?', 'min_delta?', 'mode?', ...more]);
   const monitor = watched ? quantity(watched.value) : '';
   const has = ['valid', 'train'].flatMap((set) => names.map((name) => `${set}.${name}`));
   if (!has.includes(monitor)) {
@@ -31,16 +74,23 @@ export function earlyStopping(
     return undefined;
   }
   const patience = args.value('patience') ? args.integer('patience') : 3;
-  const minDelta = numberOf(args.value('min_delta') ?? zero);
+  const minDelta = numeric(args, 'min_delta', 0);
+  if (patience !== undefined && patience < 1) outOfRange(ctx, args, 'patience', 'at least 1', patience);
+  const mode = modeOf(ctx, args, monitor, losses);
   if (patience === undefined || minDelta === undefined || !args.good) return undefined;
-  if (patience < 1) {
-    const fields = { option: 'patience', expected: 'at least 1', found: String(patience) };
-    fail(ctx, 'E0505', fields, at(args.span('patience'), String(patience)));
-  }
-  return { monitor, patience, minDelta, mode: modeOf(ctx, args, monitor, losses) };
+  return { watched: { monitor, patience, minDelta, mode }, args };
 }
 
-const zero: Value = { kind: 'float', value: 0 };
+function outOfRange(ctx: Context, args: Args, option: string, expected: string, found: number): void {
+  fail(ctx, 'E0505', { option, expected, found: String(found) }, at(args.span(option), String(found)));
+}
+
+/** A number that is known while compiling. */
+function numeric(args: Args, name: string, otherwise: number | undefined): number | undefined {
+  const v = args.value(name);
+  if (!v || v.kind === 'poison') return otherwise;
+  return numberOf(v) ?? args.refuse(name, 'a number that is known while compiling');
+}
 
 /** `valid.loss`; a bare `loss` is that of the validation. */
 function quantity(e: Expr): string {

@@ -2,11 +2,16 @@
 import type { Port } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { Leaf, Node } from '../ir/graph.ts';
+import type { DType } from '../ir/ops.ts';
+import type { Poly } from '../shape/poly.ts';
 import { constant } from '../shape/poly.ts';
 import { runBody } from './body.ts';
 import { portsOf } from './instances.ts';
 import { at, fail } from './report.ts';
-import { initialNode, makeEntry } from './storage.ts';
+import { dtypeOf, shapeOf, tensorType } from './dims.ts';
+import { float } from './arithmetic.ts';
+import { matches } from './patterns.ts';
+import { initialNode, makeEntry, sizesOf } from './storage.ts';
 import type { Context, Given, OptimizerValue, TensorEntry, Value } from './values.ts';
 import { poison, Scope, tensor } from './values.ts';
 
@@ -15,18 +20,33 @@ export interface Update {
   readonly value: Node;
 }
 
-/** New values of a parameter and of its slots, from its gradient. */
+/** What an optimizer does with one parameter. */
+export interface Optimized {
+  readonly updates: readonly Update[];
+  /** What the optimizer keeps beside the parameter. */
+  readonly slots: readonly TensorEntry[];
+}
+
+/**
+ * New values of a parameter and of its slots, from its gradient.
+ * @param count how many updates there were, this one included: the `step` of the optimizer's equations
+ */
 export function optimize(
   outer: Context,
   optimizer: OptimizerValue,
   parameter: TensorEntry,
   gradient: Node,
+  count: Value,
   span: Span,
-): readonly Update[] {
+): Optimized {
   const { decl } = optimizer;
+  const scope = scheduled(outer, optimizer, span);
+  scope.define('step', count, undefined, 'a constant of the language');
+  if (optimizer.options.noDecay?.some((p) => matches(p, parameter.path)))
+    scope.define('weight_decay', float(0), undefined, 'an argument');
   const ctx: Context = {
     ...outer,
-    scope: scheduled(outer, optimizer, span),
+    scope,
     calls: [...outer.calls, span],
     memo: undefined,
     naming: undefined,
@@ -51,7 +71,7 @@ export function optimize(
       at(decl.name.span, 'never says how the parameter changes'),
     );
   }
-  return updates;
+  return { updates, slots: [...slots.values()] };
 }
 
 /** The optimizer's arguments; a schedule given as a function is called with the step. */
@@ -73,29 +93,40 @@ function scheduled(ctx: Context, optimizer: OptimizerValue, span: Span): Scope {
   return scope;
 }
 
-/** `state m = zeros`: a tensor of the parameter's shape, kept beside it. */
+/**
+ * `state m = zeros`: a tensor kept beside the parameter, of its shape unless its type says another:
+ * `state rows: f32[dim(w, 0)] = zeros`.
+ */
 function slot(ctx: Context, p: Port, parameter: TensorEntry, slots: Map<string, TensorEntry>): Value {
   const path = `${parameter.path}/${p.name.name}`;
-  const shape = parameter.shape.map((n) => constant(n));
+  const like = slotType(ctx, p, parameter);
   const condition = p.when && ctx.session.run.evaluate(ctx, p.when);
+  if (!like) return poison;
+  const { dtype, shape } = like;
+  const sizes = sizesOf(ctx, shape, path, p.type?.span ?? p.span);
+  if (!sizes) return poison;
   const known = ctx.session.tensors.get(path);
-  if (known) {
+  if (known?.dtype === dtype && known.shape.join() === sizes.join()) {
     slots.set(p.name.name, known);
     return tensor(known.leaf);
   }
   const initial = p.init
-    ? initialNode(ctx, p.init, path, parameter.dtype, shape, p.name.span)
-    : ctx.session.graph.full(0, parameter.dtype, shape);
+    ? initialNode(ctx, p.init, path, dtype, shape, p.name.span)
+    : ctx.session.graph.full(0, dtype, shape);
   if (!initial) return poison;
   if (condition?.kind === 'bool' && !condition.value) return tensor(initial);
-  const entry = makeEntry(ctx, {
-    path,
-    role: 'slot',
-    dtype: parameter.dtype,
-    shape: parameter.shape,
-    initial,
-    span: p.name.span,
-  });
+  const entry = makeEntry(ctx, { path, role: 'slot', dtype, shape: sizes, initial, span: p.name.span });
   slots.set(p.name.name, entry);
   return tensor(entry.leaf);
+}
+
+function slotType(
+  ctx: Context,
+  p: Port,
+  parameter: TensorEntry,
+): { readonly dtype: DType; readonly shape: readonly Poly[] } | undefined {
+  const type = tensorType(p.type);
+  if (!type) return { dtype: parameter.dtype, shape: parameter.shape.map((n) => constant(n)) };
+  const [dtype, shape] = [dtypeOf(ctx, type.dtype), shapeOf(ctx, type, p.name.name)];
+  return dtype && shape && { dtype, shape };
 }

@@ -59,7 +59,7 @@ function isWanted(ctx: Context, p: Port): boolean | undefined {
 }
 
 /** The shape in numbers, not too many elements in all. */
-function sizesOf(
+export function sizesOf(
   ctx: Context,
   shape: readonly Poly[],
   path: string,

@@ -2,14 +2,16 @@
 import type { Equation, Evaluate, Expr, Fit, Statement, Task } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { Computation, Node } from '../ir/graph.ts';
-import type { DataInfo, DataField, TaskStep } from '../plan.ts';
+import type { DataInfo, DataField, FitStep, TaskStep } from '../plan.ts';
 import { DataSources } from './data.ts';
 import { describe } from './describe.ts';
 import type { Host } from './host.ts';
 import { also, at, fail } from './report.ts';
 import type { Update } from './optimizers.ts';
 import type { Step } from './training.ts';
-import { fitBody, Options, runningSums, trainingUpdates } from './training.ts';
+import { fitBody, Options, runningSums } from './training.ts';
+import type { Training } from './updates.ts';
+import { trainingOf } from './updates.ts';
 import type { Context, Instance, Value } from './values.ts';
 import { poison } from './values.ts';
 
@@ -164,8 +166,10 @@ export class TaskRun {
     if (!source) return;
     const train = fitBody({ ...ctx, training: true }, source.info, s.body);
     const measure = fitBody({ ...ctx, training: false }, source.info, s.body);
-    if (train.earlyStopping?.monitor.startsWith('valid.') && settings.valid === 0) {
-      const expected = `above 0, as \`early_stopping\` watches \`${train.earlyStopping.monitor}\``;
+    const watches = { early_stopping: train.earlyStopping, plateau: train.plateau };
+    for (const [name, watch] of Object.entries(watches)) {
+      if (!watch?.monitor.startsWith('valid.') || settings.valid > 0) continue;
+      const expected = `above 0, as \`${name}\` watches \`${watch.monitor}\``;
       fail(
         ctx,
         'E0505',
@@ -181,14 +185,10 @@ export class TaskRun {
         { what: 'this `fit` has no `minimize`' },
         at({ ...s.span, end: s.on.span.end }, 'trains nothing'),
       );
-    const updates = trainingUpdates({ ...ctx, training: true }, train);
+    const training = trainingOf({ ...ctx, training: true }, train.losses);
     const metrics = train.quantities.map((q) => q.name);
-    const names = { train: this.free('train'), evaluate: this.free('evaluate') };
-    this.compute(ctx, names.train, outputsOf(train), [
-      ...updates,
-      ...train.states,
-      ...runningSums(ctx, train.quantities, s.span),
-    ]);
+    const plans = this.trainPlans(ctx, train, training, s.span);
+    const names = { train: plans.train, evaluate: this.free('evaluate') };
     this.compute(ctx, names.evaluate, [], runningSums(ctx, measure.quantities, s.span));
     this.steps.push({
       kind: 'fit',
@@ -197,8 +197,44 @@ export class TaskRun {
       ...names,
       metrics,
       earlyStopping: train.earlyStopping,
+      ...(train.plateau && { plateau: train.plateau }),
+      ...plans.more,
     });
     this.last = { fit: s, info: source.info, batch: settings.batch, evaluate: names.evaluate, metrics };
+  }
+
+  /** The plans of a `fit`'s training steps, and those that set its optimizers' memory. */
+  private trainPlans(
+    ctx: Context,
+    step: Step,
+    training: Training,
+    span: Span,
+  ): { readonly train: string; readonly more: Pick<FitStep, 'cycle' | 'begin' | 'average'> } {
+    const sums = runningSums(ctx, step.quantities, span);
+    const names = (training.sets.length > 0 ? training.sets : [[]]).map((updates) => {
+      const name = this.free('train');
+      this.compute(ctx, name, outputsOf(step), [...updates, ...step.states, ...sums]);
+      return name;
+    });
+    const [train = ''] = names;
+    // The memory of a first `fit` is as `init` leaves it.
+    const isFirst = !this.steps.some((s) => s.kind === 'fit');
+    const begin = [...(isFirst ? [] : training.begin), ...training.averages];
+    const plan = (name: string, updates: readonly Update[]): string | undefined => {
+      if (updates.length === 0) return undefined;
+      const free = this.free(name);
+      this.compute(ctx, free, [], updates);
+      return free;
+    };
+    const [began, average] = [plan('begin', begin), plan('average', training.exchange)];
+    return {
+      train,
+      more: {
+        ...(names.length > 1 && { cycle: training.cycle.map((i) => names[i] ?? train) }),
+        ...(began !== undefined && { begin: began }),
+        ...(average !== undefined && { average }),
+      },
+    };
   }
 
   private free(name: string): string {

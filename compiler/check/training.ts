@@ -1,28 +1,29 @@
 /** The body of a `fit`: losses, metrics, gradients and updates. */
-import type { Expr, Fit, Metric, Minimize, Statement } from '../../grammar/syntax.ts';
+import type { Action, Expr, Fit, Metric, Minimize, Statement } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { Leaf, Node } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
-import type { DataInfo, EarlyStopping } from '../plan.ts';
+import type { DataInfo, EarlyStopping, Plateau } from '../plan.ts';
 import { Args } from './builtin-args.ts';
 import { numberOf, toTensor } from './arithmetic.ts';
 import { runBody } from './body.ts';
 import { batchSize, fieldTensors } from './data.ts';
 import { describe } from './describe.ts';
-import { earlyStopping } from './early-stopping.ts';
+import { earlyStopping, plateau } from './early-stopping.ts';
 import type { Update } from './optimizers.ts';
-import { optimize } from './optimizers.ts';
+import { expectMatch, matches } from './patterns.ts';
 import { also, at, fail } from './report.ts';
 import { makeEntry } from './storage.ts';
 import { castTo } from './tensor.ts';
 import type { Context, Instance, OptimizerValue, TensorEntry, Value } from './values.ts';
 import { int, restOf, Scope } from './values.ts';
 
-interface Loss {
+export interface Loss {
   readonly name: string;
   readonly node: Node;
   readonly optimizer: OptimizerValue;
   readonly over: ReadonlySet<string> | undefined;
+  /** Acts in every step that is a multiple of it. */
+  readonly every: number;
   readonly statement: Minimize;
 }
 
@@ -37,6 +38,7 @@ export interface Step {
   readonly quantities: readonly Quantity[];
   readonly losses: readonly Loss[];
   readonly earlyStopping: EarlyStopping | undefined;
+  readonly plateau: Plateau | undefined;
   /** New values of states. */
   readonly states: readonly Update[];
 }
@@ -50,13 +52,16 @@ export function fitBody(ctx: Context, info: DataInfo, body: readonly Statement[]
   const reader = new BodyReader();
   runBody(inner, { kind: 'fit', name: 'fit', body, given: new Map(), other: (c, s) => reader.read(c, s) });
   const quantities = [
-    ...reader.losses.map((l) => ({ name: l.name, node: l.node, span: l.statement.loss.span })),
+    ...reader.losses
+      .filter((l, i) => reader.losses.findIndex((other) => other.name === l.name) === i)
+      .map((l) => ({ name: l.name, node: l.node, span: l.statement.loss.span })),
     ...reader.metrics,
   ];
   return {
     quantities,
     losses: reader.losses,
-    earlyStopping: reader.watch(ctx, quantities),
+    earlyStopping: reader.watch('early_stopping', ctx, quantities, earlyStopping),
+    plateau: reader.watch('plateau', ctx, quantities, plateau),
     states: [...inner.updates.values()],
   };
 }
@@ -64,7 +69,7 @@ export function fitBody(ctx: Context, info: DataInfo, body: readonly Statement[]
 class BodyReader {
   readonly losses: Loss[] = [];
   readonly metrics: Quantity[] = [];
-  private stopping: { ctx: Context; statement: Extract<Statement, { kind: 'action' }> } | undefined;
+  private readonly watches = new Map<string, { readonly ctx: Context; readonly statement: Action }>();
 
   read(ctx: Context, s: Statement): boolean {
     if (s.kind === 'minimize') this.minimize(ctx, s);
@@ -77,7 +82,7 @@ class BodyReader {
   private minimize(ctx: Context, s: Minimize): void {
     const node = this.number(ctx, s.loss, 'the loss');
     const optimizer = ctx.session.run.evaluate(ctx, s.with);
-    if (s.every) fail(ctx, 'E0412', { what: '`every`', help: undefined }, at(s.every.span, 'here'));
+    const every = everyOf(ctx, s);
     let chosen = optimizer;
     if (optimizer.kind === 'declaration' && optimizer.decl.kind === 'optimizer')
       chosen = ctx.session.run.call(ctx, optimizer, [], s.with.span);
@@ -88,9 +93,11 @@ class BodyReader {
     }
     const over = s.over && overPaths(ctx, s.over);
     if (!node || (s.over && !over)) return;
-    const name = this.nameOf(s);
-    if (this.isTaken(ctx, name, s.loss.span)) return;
-    this.losses.push({ name, node, optimizer: chosen, over, statement: s });
+    // One loss may train several parts, each with its own optimizer.
+    const same = this.losses.find((l) => l.node === node);
+    const name = same?.name ?? this.nameOf(s);
+    if (!same && this.isTaken(ctx, name, s.loss.span)) return;
+    this.losses.push({ name, node, optimizer: chosen, over, every, statement: s });
   }
 
   /** The first is the `loss`; with several, those that are names keep them. */
@@ -131,52 +138,77 @@ class BodyReader {
     return undefined;
   }
 
-  private action(ctx: Context, s: Extract<Statement, { kind: 'action' }>): void {
-    const { callee } = s.call;
-    if (callee.kind === 'name' && callee.name === 'early_stopping') {
-      this.stopping = { ctx, statement: s };
-      return;
+  private action(ctx: Context, statement: Action): void {
+    const { callee } = statement.call;
+    const name = callee.kind === 'name' ? callee.name : '';
+    const before = this.watches.get(name);
+    if (before) {
+      const label = also(before.statement.span, 'first used here');
+      fail(ctx, 'E0202', { name }, at(statement.span, 'used again here'), label);
+    } else if (name === 'early_stopping' || name === 'plateau') this.watches.set(name, { ctx, statement });
+    else {
+      const help = 'here stand equations, `minimize`, `metric`, `early_stopping(…)` and `plateau(…)`';
+      const fields = { what: 'this call', where: 'a `fit`', help };
+      fail(ctx, 'E0207', fields, at(statement.span, 'here'));
     }
-    fail(
-      ctx,
-      'E0207',
-      {
-        what: 'this call',
-        where: 'a `fit`',
-        help: 'here stand equations, `minimize`, `metric` and `early_stopping(…)`',
-      },
-      at(s.span, 'here'),
-    );
   }
 
-  watch(ctx: Context, quantities: readonly Quantity[]): EarlyStopping | undefined {
-    if (!this.stopping) return undefined;
+  watch<W>(name: string, ctx: Context, quantities: readonly Quantity[], read: WatchReader<W>): W | undefined {
+    const found = this.watches.get(name);
+    if (!found) return undefined;
     const losses = this.losses.map((l) => l.name);
     const names = quantities.map((q) => q.name);
-    return earlyStopping({ ...ctx, scope: this.stopping.ctx.scope }, this.stopping.statement, names, losses);
+    return read({ ...ctx, scope: found.ctx.scope }, found.statement, names, losses);
   }
 }
 
-/** Paths of the parameters that `over` names: of a model, a layer, or single ones. */
+type WatchReader<W> = (
+  ctx: Context,
+  statement: Action,
+  names: readonly string[],
+  losses: readonly string[],
+) => W | undefined;
+
+/** `every 5`: in the steps that are multiples of it. */
+function everyOf(ctx: Context, s: Minimize): number {
+  if (!s.every) return 1;
+  const v = ctx.session.run.evaluate(ctx, s.every);
+  if (v.kind === 'poison') return 1;
+  const n = numberOf(v);
+  if (n !== undefined && Number.isInteger(n) && n >= 1 && n <= 1000) return n;
+  const found = n === undefined ? describe(v) : String(n);
+  const expected = 'a whole number from 1 to 1000';
+  fail(ctx, 'E0505', { option: 'every', expected, found }, at(s.every.span, describe(v)));
+  return 1;
+}
+
+/**
+ * Paths of the parameters that `over` names: of a model, a layer, single ones, or by patterns (`"features"`,
+ * `"*.bias"`); a pattern that begins with `!` takes away from what stands before it, or from all.
+ */
 function overPaths(ctx: Context, over: readonly Expr[]): ReadonlySet<string> | undefined {
-  const paths = new Set<string>();
-  for (const e of over) {
-    const v = ctx.session.run.evaluate(ctx, e);
+  const all = [...ctx.session.tensors.values()].flatMap((e) => (e.role === 'param' ? [e.path] : []));
+  const values = over.map((e) => ({ e, v: ctx.session.run.evaluate(ctx, e) }));
+  const [first] = values;
+  const paths = new Set(first?.v.kind === 'string' && first.v.value.startsWith('!') ? all : []);
+  for (const { e, v } of values) {
     if (v.kind === 'instance') for (const p of pathsOf(v.instance)) paths.add(p);
     else if (v.kind === 'tensor' && v.node.op === 'leaf' && v.node.role === 'param') paths.add(v.node.name);
-    else {
-      if (v.kind !== 'poison')
-        fail(
-          ctx,
-          'E0402',
-          {
-            what: 'what `over` names',
-            expected: 'a model, a layer or a parameter',
-            found: describe(v),
-            help: undefined,
-          },
-          at(e.span, describe(v)),
-        );
+    else if (v.kind === 'string') {
+      const pattern = v.value.replace(/^!/, '');
+      if (!expectMatch(ctx, pattern, all, e.span)) return undefined;
+      const named = all.filter((path) => matches(pattern, path));
+      for (const path of named)
+        if (v.value.startsWith('!')) paths.delete(path);
+        else paths.add(path);
+    } else {
+      const fields = {
+        what: 'what `over` names',
+        expected: 'a model, a layer, a parameter or a pattern of paths',
+        found: describe(v),
+        help: undefined,
+      };
+      if (v.kind !== 'poison') fail(ctx, 'E0402', fields, at(e.span, describe(v)));
       return undefined;
     }
   }
@@ -186,72 +218,6 @@ function overPaths(ctx: Context, over: readonly Expr[]): ReadonlySet<string> | u
 function* pathsOf(instance: Instance): Generator<string> {
   for (const entry of instance.tensors.values()) yield entry.path;
   for (const child of instance.children.values()) yield* pathsOf(child);
-}
-
-// ---------------------------------------------------------------- gradients
-
-/** New values of all parameters that the losses train, and of the optimizers' slots. */
-export function trainingUpdates(ctx: Context, step: Step): readonly Update[] {
-  const { session } = ctx;
-  const updates: Update[] = [];
-  const trained = new Map<string, Span>();
-  for (const loss of step.losses) {
-    const { span } = loss.statement.loss;
-    const entries = parametersOf(ctx, loss);
-    if (entries.length === 0) {
-      const what = loss.over
-        ? 'the loss is computed from none of the parameters that `over` names'
-        : 'the loss is computed from no parameter';
-      fail(ctx, 'E0503', { what }, at(span, 'this loss'));
-      continue;
-    }
-    const twice = entries.find((e) => trained.has(e.path));
-    if (twice) {
-      fail(
-        ctx,
-        'E0513',
-        { name: twice.path, times: 2 },
-        at(loss.statement.span, 'trained again here'),
-        also(trained.get(twice.path)!, 'trained here'),
-      );
-      continue;
-    }
-    for (const e of entries) trained.set(e.path, loss.statement.span);
-    if (!session.differentiate) continue;
-    const { gradients, problems } = session.differentiate(
-      session.graph,
-      loss.node,
-      entries.map((e) => e.leaf),
-    );
-    const [lost] = problems;
-    if (lost) {
-      const entry = entries.find((e) => e.leaf === lost.wrt);
-      const cut = lost.node && session.graph.originsOf(lost.node).at(-1);
-      const stops = cut && cut !== span ? [also(cut, 'it ends here')] : [];
-      fail(
-        ctx,
-        'E0514',
-        { path: entry?.path ?? '' },
-        at(span, 'no gradient leaves this loss for it'),
-        ...stops,
-      );
-      continue;
-    }
-    entries.forEach((entry, i) => {
-      const updated = session.graph.from([loss.statement.span], () =>
-        optimize(ctx, loss.optimizer, entry, gradients[i]!, loss.statement.with.span),
-      );
-      updates.push(...updated);
-    });
-  }
-  return updates;
-}
-
-function parametersOf(ctx: Context, loss: Loss): readonly TensorEntry[] {
-  const reached = new Set(topological([loss.node]));
-  return [...ctx.session.tensors.values()].filter(
-    (e) => e.role === 'param' && reached.has(e.leaf) && (loss.over?.has(e.path) ?? true),
-  );
 }
 
 // ---------------------------------------------------------------- running sums

@@ -15,7 +15,8 @@ export const taskProblems = {
   E0503: row<{ what: string }>({
     title: 'nothing to train',
     message: (f) => f.what,
-    help: () => '`minimize` trains the `param`s that the loss is computed from, and of those the ones named by `over`',
+    help: () =>
+      '`minimize` trains the `param`s that the loss is computed from, and of those the ones named by `over`',
   }),
   E0504: row<{ name: string }>({
     title: 'two metrics of one name',
@@ -33,7 +34,8 @@ export const taskProblems = {
   }),
   E0507: row<{ field: string; expected: string; found: string; data: string }>({
     title: 'data whose fields are not those trained on',
-    message: (f) => `the field \`${f.field}\` of \`${f.data}\` is ${f.found}, and the body was written for ${f.expected}`,
+    message: (f) =>
+      `the field \`${f.field}\` of \`${f.data}\` is ${f.found}, and the body was written for ${f.expected}`,
     help: () => 'the data of a `fit` and of the `evaluate` after it need the same fields',
   }),
   E0508: row<{ name: string; parameter: string }>({
@@ -59,7 +61,9 @@ export const taskProblems = {
   E0512: row<{ name: string; task: string; near: string | undefined; has: readonly string[] }>({
     title: 'a setting that the task does not have',
     message: (f) => `the task \`${f.task}\` has no parameter \`${f.name}\` to set`,
-    help: (f) => near(f.near) ?? (f.has.length > 0 ? `it has ${f.has.map((n) => `\`${n}\``).join(', ')}` : 'it has no parameters'),
+    help: (f) =>
+      near(f.near) ??
+      (f.has.length > 0 ? `it has ${f.has.map((n) => `\`${n}\``).join(', ')}` : 'it has no parameters'),
   }),
   E0513: row<{ name: string; times: number }>({
     title: 'an optimizer for what is already optimized',
@@ -70,5 +74,11 @@ export const taskProblems = {
     title: 'a parameter that the loss does not reach',
     message: (f) => `the loss has no gradient with respect to \`${f.path}\``,
     help: () => 'comparisons, `argmax`, `floor` and `stop_gradient` have none',
+  }),
+  E0515: row<{ pattern: string; near: string | undefined; has: readonly string[] }>({
+    title: 'a pattern that matches no parameter',
+    message: (f) => `no parameter's path matches "${f.pattern}"`,
+    help: (f) =>
+      near(f.near) ?? (f.has.length > 0 ? `there is ${f.has.slice(0, 8).join(', ')}` : 'there are no parameters here'),
   }),
 } as const;
