@@ -8,7 +8,15 @@ import { describe, expect, it } from 'vitest';
 import { catalogue, problemToJson, renderProblems } from '../../compiler/diagnostics/index.ts';
 import { runtimeProblems } from '../../runtime/problems.ts';
 import { checkFiles } from '../support/check.ts';
-import { expectedPath, mendedPrograms, pageOf, pagePath, refreshPage, samples } from './samples.ts';
+import {
+  commandLine,
+  expectedPath,
+  mendedPrograms,
+  pageOf,
+  pagePath,
+  refreshPage,
+  samples,
+} from './samples.ts';
 
 const all = samples();
 
@@ -54,7 +62,9 @@ describe.each(all)('$folder', (sample) => {
     const first = all.find((s) => s.code === code);
     if (first !== sample) return;
     const title = `${code}: ${catalogue[code]?.title ?? '(not in the catalogue)'}`;
-    await expect(refreshPage(page!, { title, files, asked, printed })).toMatchFileSnapshot(pagePath(code));
+    await expect(
+      refreshPage(page!, { title, files, command: asked && commandLine(asked), printed }),
+    ).toMatchFileSnapshot(pagePath(code));
   });
 
   it('has a page whose mended program is right', () => {

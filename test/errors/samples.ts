@@ -66,12 +66,13 @@ const END = '<!-- end of sample -->';
 export interface Shown {
   readonly title: string;
   readonly files: ReadonlyMap<string, string>;
-  readonly asked?: Asked | undefined;
+  /** The command line after `nnetc`, where it matters. */
+  readonly command?: string | undefined;
   readonly printed: string;
 }
 
 /** The page with its title from the catalogue, the files of its sample and what is printed for them. */
-export function refreshPage(page: string, { title, files, asked, printed }: Shown): string {
+export function refreshPage(page: string, { title, files, command, printed }: Shown): string {
   const [before, rest] = page.split(START);
   const after = rest?.split(END)[1];
   if (before === undefined || after === undefined) throw new Error(`the page lacks ${START} or ${END}`);
@@ -80,14 +81,15 @@ export function refreshPage(page: string, { title, files, asked, printed }: Show
       ? fenced('nnet', text)
       : `\`${name}\`:\n\n${fenced('nnet', text)}`,
   );
-  const command = asked ? [fenced('sh', commandLine(asked))] : [];
-  const body = [START, ...blocks, ...command, fenced('text', printed), END].join('\n\n');
+  const typed = command === undefined ? [] : [fenced('sh', `nnetc ${command}`)];
+  const body = [START, ...blocks, ...typed, fenced('text', printed), END].join('\n\n');
   return `# ${title}\n${before.slice(before.indexOf('\n') + 1)}${body}${after}`;
 }
 
-function commandLine({ task, sets = {} }: Asked): string {
+/** What somebody types who asks for this. */
+export function commandLine({ task, sets = {} }: Asked): string {
   const settings = Object.entries(sets).map(([name, value]) => ` --set ${name}=${value}`);
-  return `nnetc run main.nnet ${task}${settings.join('')}`;
+  return `run main.nnet ${task}${settings.join('')}`;
 }
 
 function fenced(language: string, text: string): string {
