@@ -1,8 +1,9 @@
 /** Finding a WebGPU device: the browser's, or in Node that of the optional package `webgpu` (Dawn). */
+import type * as Webgpu from 'webgpu';
 import { GpuDevice } from './webgpu/device.ts';
 
 export { GpuDevice } from './webgpu/device.ts';
-export type { GpuStats } from './webgpu/device.ts';
+export type { GpuStats } from './webgpu/gpu.ts';
 export { WebgpuSession } from './webgpu/session.ts';
 
 export interface WebgpuOptions {
@@ -69,8 +70,6 @@ let instance: Promise<GPU> | undefined;
 function dawn(): Promise<GPU> {
   // Not a literal, so that bundlers for browsers do not look for it.
   const name = 'webgpu';
-  instance ??= (import(/* @vite-ignore */ name) as Promise<typeof import('webgpu')>).then(({ create }) =>
-    create([]),
-  );
+  instance ??= (import(/* @vite-ignore */ name) as Promise<typeof Webgpu>).then(({ create }) => create([]));
   return instance;
 }

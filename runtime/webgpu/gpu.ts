@@ -1,7 +1,5 @@
-/** One WebGPU device: pipelines, counters, and what went wrong. Sessions share it; the last one to close destroys it. */
-import type { Program } from '../../compiler/plan.ts';
+/** One WebGPU device: objects made on it and counted, pipelines, and what went wrong. */
 import { RuntimeError } from '../errors.ts';
-import { WebgpuSession } from './session.ts';
 
 /** What was done since the device was opened; in steady state only `dispatches` and `submits` grow. */
 export interface GpuStats {
@@ -14,7 +12,7 @@ export interface GpuStats {
 
 const COMPUTE = 4;
 
-export class GpuDevice {
+export class Gpu {
   /** What to call it: `webgpu (nvidia ampere)`. */
   readonly name: string;
   readonly device: GPUDevice;
@@ -30,7 +28,6 @@ export class GpuDevice {
   readonly adapter: GPUAdapter;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
-  readonly #sessions = new Set<WebgpuSession>();
   #problem: Error | undefined;
   #closed = false;
 
@@ -53,14 +50,6 @@ export class GpuDevice {
       event.preventDefault();
       this.#problem ??= problemOf(event.error);
     });
-  }
-
-  /** Loads a program that was compiled for `webgpu`. Its stores start as zeros. */
-  load(program: Program): WebgpuSession {
-    this.check();
-    const session = new WebgpuSession(this, program);
-    this.#sessions.add(session);
-    return session;
   }
 
   /** Throws what went wrong since the last look, if anything did. */
@@ -167,17 +156,10 @@ export class GpuDevice {
     }
   }
 
-  /** Called by a session when it closes. */
-  forget(session: WebgpuSession): void {
-    this.#sessions.delete(session);
-    if (this.#sessions.size === 0) this.close();
-  }
-
   /** Destroys the device and everything on it, so that the process can end. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const session of this.#sessions) session.close();
     this.device.destroy();
   }
 }

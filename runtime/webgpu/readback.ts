@@ -2,7 +2,7 @@
  * Reading from the GPU: requests made before anything else is enqueued travel together, through mappable buffers that
  * are kept and used again.
  */
-import type { GpuDevice } from './device.ts';
+import type { Gpu } from './gpu.ts';
 
 const MAP_READ = 1;
 const COPY_DST = 8;
@@ -18,11 +18,11 @@ interface Request {
 }
 
 export class Readback {
-  readonly #gpu: GpuDevice;
+  readonly #gpu: Gpu;
   readonly #free: GPUBuffer[] = [];
   #requests: Request[] = [];
 
-  constructor(gpu: GpuDevice) {
+  constructor(gpu: Gpu) {
     this.#gpu = gpu;
   }
 

@@ -4,8 +4,8 @@ import { planArena } from '../arena.ts';
 import type { Dims } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
 import { evalSize } from '../size.ts';
-import type { GpuDevice } from './device.ts';
-import { outOfMemory } from './device.ts';
+import type { Gpu } from './gpu.ts';
+import { outOfMemory } from './gpu.ts';
 import type { Place, Stores } from './stores.ts';
 import { ALIGNMENT, ELEMENT, STORAGE_USAGE } from './stores.ts';
 
@@ -42,7 +42,7 @@ export interface Compiled {
 }
 
 /** Compiles all kernels of a plan at once. */
-export async function compile(gpu: GpuDevice, plan: Plan): Promise<Compiled> {
+export async function compile(gpu: Gpu, plan: Plan): Promise<Compiled> {
   const shaders = shadersOf(plan);
   const layouts = plan.dispatches.map((d) => gpu.layout(d.buffers.length, plan.dims.length > 0));
   const most = Math.max(0, ...plan.dispatches.map((d) => d.buffers.length));
@@ -87,8 +87,8 @@ export class Reserved {
   readonly #compiled: Compiled;
   #written: Uint32Array | undefined;
 
-  /** Creates GPU objects: call within `GpuDevice.guarded`. */
-  constructor(gpu: GpuDevice, plan: Plan, compiled: Compiled, stores: Stores, capacity: readonly number[]) {
+  /** Creates GPU objects: call within `Gpu.guarded`. */
+  constructor(gpu: Gpu, plan: Plan, compiled: Compiled, stores: Stores, capacity: readonly number[]) {
     this.#plan = plan;
     this.#compiled = compiled;
     this.capacity = capacity;
@@ -123,7 +123,7 @@ export class Reserved {
   }
 
   /** Encodes and submits one run. */
-  submit(gpu: GpuDevice, bound: Bound): void {
+  submit(gpu: Gpu, bound: Bound): void {
     const { queue } = gpu.device;
     const { uniform, pipelines } = this.#compiled;
     if (uniform && this.#written !== bound.words) {

@@ -13,7 +13,7 @@ import {
   tensorOf,
 } from '../ports.ts';
 import { elements, evalShape } from '../size.ts';
-import type { GpuDevice, GpuStats } from './device.ts';
+import type { Gpu, GpuStats } from './gpu.ts';
 import { Readback } from './readback.ts';
 import type { Bound, Compiled } from './reserved.ts';
 import { bind, compile, Reserved } from './reserved.ts';
@@ -40,7 +40,8 @@ interface PlanState {
 export class WebgpuSession implements Session {
   readonly device: string;
   readonly program: Program;
-  readonly #gpu: GpuDevice;
+  readonly #gpu: Gpu;
+  readonly #onClose: () => void;
   readonly #stores: Stores;
   readonly #readback: Readback;
   readonly #plans = new Map<string, PlanState>();
@@ -50,8 +51,9 @@ export class WebgpuSession implements Session {
   readonly #looks: Promise<undefined>[] = [];
   #closed = false;
 
-  constructor(gpu: GpuDevice, program: Program) {
+  constructor(gpu: Gpu, program: Program, onClose: () => void) {
     this.#gpu = gpu;
+    this.#onClose = onClose;
     this.device = gpu.name;
     this.program = program;
     this.#stores = new Stores(gpu, program);
@@ -127,7 +129,7 @@ export class WebgpuSession implements Session {
     this.#stores.close();
     this.#readback.close();
     this.#plans.clear();
-    this.#gpu.forget(this);
+    this.#onClose();
   }
 
   #check(): void {

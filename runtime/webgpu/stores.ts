@@ -1,7 +1,7 @@
 /** What is kept between runs, on the GPU: all stores of a program, in as few buffers as the device's limits allow. */
 import type { Program, Tensor } from '../../compiler/plan.ts';
-import type { GpuDevice } from './device.ts';
-import { outOfMemory } from './device.ts';
+import type { Gpu } from './gpu.ts';
+import { outOfMemory } from './gpu.ts';
 
 /** Offsets of bound ranges are multiples of it on every device. */
 export const ALIGNMENT = 256;
@@ -22,7 +22,7 @@ export class Stores {
   readonly #buffers: readonly GPUBuffer[];
 
   /** Zeros. Throws RuntimeError `out-of-memory` when a store is larger than what can be bound. */
-  constructor(gpu: GpuDevice, program: Program) {
+  constructor(gpu: Gpu, program: Program) {
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
     const pages: number[] = [];
     const slots = program.stores.map(({ name, size }) => {

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, it } from 'vitest';
+import { afterAll, beforeAll, it, vi } from 'vitest';
 import type { GpuDevice } from '../../runtime/webgpu.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import type { Case } from '../support/kernel-build.ts';
 import * as kernels from './kernels.ts';
 import { expectSame, softwareGpuDevice } from './run.ts';
+
+// SwiftShader takes up to seconds to compile a tiled kernel, more when the machine is busy.
+vi.setConfig({ testTimeout: 180_000 });
 
 let device: GpuDevice;
 beforeAll(async () => {

@@ -249,6 +249,25 @@ describeGpu('a WebGPU session', () => {
     session.close();
   });
 
+  it('compiles kernels that are alike once', async () => {
+    const again = { ...hidden, name: 'hidden_again', notes: ['the same'] };
+    const twice: Plan = {
+      ...step,
+      dispatches: [...step.dispatches, dispatch(again, [0, 1, 2, 3])],
+      code: {
+        kind: 'wgsl',
+        shaders: Object.fromEntries(
+          [hidden, loss, update, again].map((k) => [k.name, emitWgsl(k, ['batch']).code]),
+        ),
+      },
+    };
+    const other = await softwareGpuDevice();
+    const session = other.load({ ...program, plans: { step: twice } });
+    await session.reserve('step', { batch: 1 });
+    expect(session.stats()).toMatchObject({ pipelinesCreated: 3, bindGroupsCreated: 4 });
+    other.close();
+  });
+
   it('stores tensors at their offsets, zeros at first', async () => {
     const { session } = await open();
     expect(await session.read('first')).toEqual(new Int32Array(10));

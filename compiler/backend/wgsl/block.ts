@@ -31,8 +31,7 @@ export class Block {
 
   /** `other` is this block or one around it. */
   isWithin(other: Block): boolean {
-    for (let b: Block | undefined = this; b; b = b.parent) if (b === other) return true;
-    return false;
+    return this === other || (this.parent?.isWithin(other) ?? false);
   }
 
   add(...lines: readonly string[]): void {
@@ -51,11 +50,7 @@ export class Block {
 
   /** The name that `code` was given here or further out. */
   find(code: string): string | undefined {
-    for (let b: Block | undefined = this; b; b = b.parent) {
-      const name = b.#named.get(code);
-      if (name !== undefined) return name;
-    }
-    return undefined;
+    return this.#named.get(code) ?? this.parent?.find(code);
   }
 
   /** Makes `name` stand for `code` from here on. */

@@ -265,11 +265,7 @@ function loadElement(
   covered: boolean,
 ): void {
   const total = countOf(source.k);
-  const k = scope.named({
-    code: step.code === '0i' ? 'k0' : `(k0 + ${step.code})`,
-    home: scope.block,
-    simple: false,
-  });
+  const k = sumOf(scope, k0, step);
   bindFlat(scope, source.k, clamped(scope, k, total, covered));
   const value = scope.value(source.ex).code;
   const zero = scope.constant(source.ex.dtype, 0).code;

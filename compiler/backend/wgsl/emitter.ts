@@ -240,8 +240,9 @@ export class Emitter {
     varying.sort(
       (s, t) => s.value.home.depth - t.value.home.depth || Number(s.negative) - Number(t.negative),
     );
-    let [{ value: sum, negative }, ...rest] = varying as [SignedValue, ...SignedValue[]];
-    if (negative) sum = { code: `(${offset}i - ${sum.code})`, home: sum.home, simple: false };
+    const [first, ...rest] = varying as [SignedValue, ...SignedValue[]];
+    let sum = first.value;
+    if (first.negative) sum = { code: `(${offset}i - ${sum.code})`, home: sum.home, simple: false };
     else if (offset !== 0) sum = { ...sum, code: signed(sum.code, offset), simple: false };
     for (const t of rest) {
       const { codes, home } = this.#join([sum, t.value]);

@@ -112,7 +112,7 @@ function accumulate(reductions: readonly Reduction[], emitter: Emitter, names: r
 /** Declares an accumulator for each reduction. */
 function accumulators(reductions: readonly Reduction[], emitter: Emitter): string[] {
   return reductions.map((r) => {
-    const name = emitter.block.names.fresh('r', r.name);
+    const name = emitter.block.names.fresh('r');
     const start = emitter.constant(r.dtype, startOf(r)).code;
     emitter.block.add(`var ${name}: ${valueType(r.dtype)} = ${start};`);
     return name;

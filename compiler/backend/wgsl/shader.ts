@@ -70,9 +70,12 @@ export class Shader {
     return name;
   }
 
-  /** The whole text; `large` when the dispatch may be two-dimensional (see `workgroupsOf`). */
+  /**
+   * The whole text, without a word about which kernel it is, so that kernels that are alike share a pipeline. `large` when
+   * the dispatch may be two-dimensional (see `workgroupsOf`).
+   */
   finish(workgroupSize: number, large: boolean): string {
-    const { buffers, name, notes } = this.kernel;
+    const { buffers } = this.kernel;
     const bindings = buffers.map(
       (use, i) =>
         `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<${storageType(use.dtype)}>;`,
@@ -87,9 +90,8 @@ export class Shader {
       ...this.prologue.lines,
       ...this.main.lines,
     ];
-    const comments = [name, ...notes].flatMap((note) => note.split(/[\r\n\v\f\u0085\u2028\u2029]+/));
     const sections = [
-      [...comments.map((c) => `// ${c}`), ...bindings],
+      bindings,
       this.#shared,
       ...helperCode(this.helpers).map((code) => [code]),
       [

@@ -36,8 +36,9 @@ const FEW_GROUPS = 32;
 
 export function chooseTile(kernel: ContractKernel, limits: WgslLimits): Tile {
   const [m, n, k] = [size(countOf(kernel.m)), size(countOf(kernel.n)), size(countOf(kernel.k))];
-  let [threadsM, perM] = side(m);
-  let [threadsN, perN] = side(n);
+  const [leastM, perM] = side(m);
+  const [leastN, perN] = side(n);
+  let [threadsM, threadsN] = [leastM, leastN];
   while (threadsM * threadsN < INVOCATIONS && (m > threadsM * perM || n > threadsN * perN)) {
     if (m > threadsM * perM) threadsM *= 2;
     else threadsN *= 2;
