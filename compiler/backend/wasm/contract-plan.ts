@@ -127,8 +127,12 @@ function candidate(kernel: ContractKernel, tile: Tile): Candidate {
   const [m, n, k] = [sizeOf(kernel.m), sizeOf(kernel.n), sizeOf(kernel.k)];
   const a = cheaper(kernel.a, kernel.m.at(-1), kernel.k.at(-1));
   const b = cheaper(kernel.b, kernel.n.at(-1), kernel.k.at(-1));
-  const products = Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * k;
-  const multiply = products * (tile.rows * tile.vectors * 0.55 + 0.3);
+  const strip = (vectors: number): number => tile.rows * vectors * 0.55 + 0.3;
+  const lanes = 4 * tile.vectors;
+  const strips =
+    Math.floor(n / lanes) * strip(tile.vectors) +
+    (n % lanes > 0 ? strip(Math.ceil((n % lanes) / 4)) + 0.3 : 0);
+  const multiply = Math.ceil(m / tile.rows) * k * strips;
   const cost = multiply + n * k * b.cost + m * k * a.cost + m * n * storeCost(kernel);
   return { kernel, tile, a: a.along, b: b.along, cost };
 }

@@ -6,7 +6,7 @@
  */
 import type { Axis, ContractKernel, RowsKernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, floorDivide, multiply } from '../../shape/poly.ts';
+import { add, asConstant, floorDivide, multiply } from '../../shape/poly.ts';
 import type { ContractPlan } from './contract-plan.ts';
 import { mergeRoles, planContract } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
@@ -55,7 +55,6 @@ class ContractEmitter {
   private readonly packA: Func;
   private readonly packB: Func;
   private readonly epilogue: Func;
-  private readonly micro: Func;
   private readonly lanes: number;
 
   constructor(
@@ -74,7 +73,6 @@ class ContractEmitter {
       context,
     );
     this.epilogue = buildEpilogue(k, plan.tile.vectors, context);
-    this.micro = context.micro(plan.tile.rows, plan.tile.vectors);
     const ranges = new Map([...k.batch, ...k.k].map((a) => [a.name, a.extent]));
     this.lower = new Lowering(context.environment(k, ranges));
   }
@@ -145,7 +143,7 @@ class ContractEmitter {
     const add = i32.const(0);
     lower.push(
       ...this.strips(columns, (strip) => [
-        ...this.multiplyStrip(n.first, strip, rows, areas, areas.result, all, add),
+        ...this.multiplyStrip(n.first, strip, columns, rows, areas, areas.result, all, add),
         this.finish(m.first, n.first, strip, rows, areas.result),
       ]),
     );
@@ -175,7 +173,7 @@ class ContractEmitter {
       lower.push(...this.packRows(m.first, rows, areas, bounds));
       lower.push(
         ...this.strips(columns, (strip) =>
-          this.multiplyStrip(n.first, strip, rows, areas, resultOf(strip), bounds, started.get),
+          this.multiplyStrip(n.first, strip, columns, rows, areas, resultOf(strip), bounds, started.get),
         ),
         started.set(i32.const(1)),
       );
@@ -226,6 +224,7 @@ class ContractEmitter {
   private multiplyStrip(
     first: I32,
     strip: I32,
+    columns: I32,
     rows: I32,
     areas: Areas,
     result: I32,
@@ -244,11 +243,24 @@ class ContractEmitter {
       panel.set(areas.a),
       to.set(result),
       ...forLoop(row, i32.const(0), rows, tile.rows, [
-        this.micro.call('void', deep.get, panel.get, areas.b, to.get, isAdding),
+        ...this.multiplyTile(i32.sub(columns, strip), [deep.get, panel.get, areas.b, to.get, isAdding]),
         panel.set(i32.add(panel.get, bytes)),
         to.set(i32.add(to.get, i32.const(4 * tile.rows * this.lanes))),
       ]),
     ];
+  }
+
+  /** The register kernel for as many vectors as the `left` columns need. */
+  private multiplyTile(left: I32, args: readonly I32[]): Stmt[] {
+    const { rows, vectors } = this.plan.tile;
+    const total = asConstant(count(this.k.n));
+    const call = (used: number): Stmt => this.context.micro(rows, vectors, used).call('void', ...args);
+    const rest = total === undefined ? undefined : Math.ceil((total % this.lanes) / 4);
+    let code: Stmt[] = [call(vectors)];
+    for (let used = vectors - 1; used >= 1; used--)
+      if (rest === undefined || rest === used)
+        code = when(i32.leS(left, i32.const(4 * used)), [call(used)], code);
+    return code;
   }
 
   private finish(firstM: I32, firstN: I32, strip: I32, rows: I32, result: I32): Stmt {

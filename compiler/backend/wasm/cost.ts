@@ -33,18 +33,30 @@ function workOf(exs: readonly Ex[], stores: readonly Poly[]): Work {
   return { offsets, ops };
 }
 
+/** Every element twice: the only part that varies is (axis + ...) div 2. */
+function isHalved(p: Poly, axis: string): boolean {
+  const varying = p.terms.flatMap((t) => (mentions({ terms: [t], key: t.key }, axis) ? [t] : []));
+  const [atom] = varying[0]?.factors ?? [];
+  return (
+    varying.length === 1 &&
+    varying[0]?.factors.length === 1 &&
+    atom?.kind === 'div' &&
+    asConstant(atom.b) === 2
+  );
+}
+
 /** Instructions for four elements along `axis`. */
 function vectorCost(work: Work, axis: string): number {
   const access = (p: Poly): number => {
     if (!mentions(p, axis)) return 0.5;
     const step = linearIn(p, axis);
     const by = step && asConstant(step.coefficient);
-    return by === 1 ? 1 : by === 2 ? 3 : step ? 8 : 16;
+    return by === 1 ? 1 : by === 2 ? 3 : step ? 7 : isHalved(p, axis) ? 4 : 12;
   };
   return work.ops + work.offsets.reduce((sum, p) => sum + access(p), 0);
 }
 
-const scalarCost = (work: Work): number => work.ops + work.offsets.length + 1;
+const scalarCost = (work: Work): number => work.ops + 1.5 * work.offsets.length + 1;
 
 /** Cost of one element when `axis` has that extent: whole vectors, then a scalar tail. */
 function perElement(work: Work, axis: Axis): number {

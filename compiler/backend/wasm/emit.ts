@@ -104,17 +104,17 @@ class Emitter {
           params.map((p) => [p, 'i32'] as const),
           'void',
         ),
-      micro: (rows, vectors) => this.micro(rows, vectors),
+      micro: (rows, vectors, used) => this.micro(rows, vectors, used),
       scratch: (thread, bytes) => this.scratch(thread, bytes),
     };
     return { entry: k.name, units: this.units(k, context) };
   }
 
-  private micro(rows: number, vectors: number): Func {
-    const key = `${rows}x${vectors}`;
+  private micro(rows: number, vectors: number, used: number): Func {
+    const key = `${rows}x${used}/${vectors}`;
     const known = this.micros.get(key);
     if (known) return known;
-    const made = buildMicro(this.module, rows, vectors, this.options.relaxed);
+    const made = buildMicro(this.module, rows, vectors, used, this.options.relaxed);
     this.micros.set(key, made);
     return made;
   }

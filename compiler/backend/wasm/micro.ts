@@ -6,17 +6,26 @@
 import type { Func, Module, Stmt, V128 } from './encoder.ts';
 import { brIf, f32x4, i32, loop, v128, when } from './instr.ts';
 
-/** (count of k >= 1, panel of A, panel of B, tile of C row by row without gaps, whether to add to the tile). */
-export function buildMicro(module: Module, rows: number, vectors: number, relaxed: boolean): Func {
+/**
+ * (count of k >= 1, panel of A, panel of B, tile of C row by row without gaps, whether to add to the tile). Of the panel's
+ * `vectors` only the first `used` are computed: the last strip may be narrow.
+ */
+export function buildMicro(
+  module: Module,
+  rows: number,
+  vectors: number,
+  used: number,
+  relaxed: boolean,
+): Func {
   const params = ['count', 'a', 'b', 'tile', 'add'].map((name) => [name, 'i32'] as const);
-  const f = module.func(`micro.${rows}x${4 * vectors}`, params, 'void');
+  const f = module.func(`micro.${rows}x${4 * used}of${4 * vectors}`, params, 'void');
   const [count, a, b, tile, add] = [0, 1, 2, 3, 4].map((i) => f.param(i));
-  const sums = range(rows).map(() => range(vectors).map(() => f.local('v128', 'sum')));
-  const bs = range(vectors).map(() => f.local('v128', 'b'));
+  const sums = range(rows).map(() => range(used).map(() => f.local('v128', 'sum')));
+  const bs = range(used).map(() => f.local('v128', 'b'));
   const splat = f.local('v128', 'a');
   const offset = (i: number, j: number): number => 16 * (i * vectors + j);
   const each = (make: (i: number, j: number) => Stmt): Stmt[] =>
-    range(rows).flatMap((i) => range(vectors).map((j) => make(i, j)));
+    range(rows).flatMap((i) => range(used).map((j) => make(i, j)));
   const multiplyAdd = (x: V128, y: V128, sum: V128): V128 =>
     relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
   f.body.push(

@@ -208,7 +208,16 @@ class Packing {
 
   /** Four lanes at a time, four k's of each by vectors, transposed; the rest of a run of k one by one. */
   transposing(): Stmt[] {
-    return Array.from({ length: this.groups }, (_, g) => this.transposingGroup(4 * g)).flat();
+    const { lanes, width } = this.spec;
+    const total = asConstant(count(lanes));
+    const isFull = total !== undefined && total % width === 0;
+    return Array.from({ length: this.groups }, (_, g) => {
+      const group = this.transposingGroup(4 * g);
+      if (g === 0 || isFull) return group;
+      const head = this.lowering();
+      const exists = i32.ltS(i32.add(this.f.param(0).get, i32.const(4 * g)), head.poly(count(lanes)));
+      return [...head.finish(), ...when(exists, group)];
+    }).flat();
   }
 
   private transposingGroup(firstLane: number): Stmt[] {
