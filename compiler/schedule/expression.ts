@@ -85,8 +85,13 @@ export class ExpressionBuilder {
   private make(node: Node, indices: readonly Poly[], guard: Guard, data: readonly Binding[]): Ex {
     const local = this.env.local(node, indices);
     if (local) return local;
-    if (node.op === 'leaf' || this.env.isSource(node)) return this.load(node, indices, guard, data, 0);
+    if (this.isStored(node)) return this.load(node, indices, guard, data, 0);
     return this.expand(node, indices, guard, data);
+  }
+
+  /** Constants and indices are never read from memory, even where they are results themselves. */
+  private isStored(node: Node): boolean {
+    return node.op === 'leaf' || (this.env.isSource(node) && node.op !== 'const' && node.op !== 'index');
   }
 
   private load(
@@ -172,8 +177,7 @@ export class ExpressionBuilder {
     const guard = dedupe([...outer, ...own]);
     const data = [...outerData, ...bound];
     if (own.length === 0) return this.value(x, index, guard, data);
-    const isLoad =
-      (x.op === 'leaf' || this.env.isSource(x)) && !this.env.local(x, index) && outer.length === 0;
+    const isLoad = this.isStored(x) && !this.env.local(x, index) && outer.length === 0;
     if (isLoad) return this.load(x, index, guard, data, node.fill);
     const inside = own
       .map((c) => this.condition(c, data))
