@@ -2,7 +2,7 @@
 import { parse, print } from '../grammar/index.ts';
 import type { Declaration, Import, Port, Statement } from '../grammar/syntax.ts';
 
-type Documented = Exclude<Declaration, Import>;
+export type Documented = Exclude<Declaration, Import>;
 
 /**
  * One page for several files: what each declares, in the order of the text, as the formatter writes it.
@@ -31,7 +31,7 @@ const intro = [
 ];
 
 /** Declarations of a file. @throws Error when it has syntax errors */
-function declarationsOf(name: string, text: string): readonly Documented[] {
+export function declarationsOf(name: string, text: string): readonly Documented[] {
   const { syntax, problems } = parse({ path: name, text });
   if (problems.length > 0) throw new Error(`${name} has syntax errors`);
   return syntax.declarations.filter((d): d is Documented => d.kind !== 'import');
@@ -78,6 +78,18 @@ function entry(d: Documented): readonly string[] {
 
 /** A comment's lines as they are; an empty one separates paragraphs in both. */
 const paragraphs = (doc: string | undefined): readonly string[] => (doc === undefined ? [] : [doc, '']);
+
+/** A declaration's text as it stands in its file, with the documentation above it. */
+export function sourceOf(text: string, d: Documented): string {
+  const above = /(?:^\/\/\/.*\n)*$/m.exec(text.slice(0, d.span.start))?.[0] ?? '';
+  return above + text.slice(d.span.start, d.span.end);
+}
+
+/** Documentation and signature, as they might stand in a file. */
+export function documented(d: Documented): string {
+  const comment = (d.doc ?? '').split('\n').map((line) => `/// ${line}`.trimEnd());
+  return [...(d.doc === undefined ? [] : comment), signature(d)].join('\n');
+}
 
 /** The declaration without its equations: parameters, result, ports. */
 export function signature(d: Documented): string {

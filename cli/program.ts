@@ -158,6 +158,12 @@ const commands: readonly CommandRow[] = [
     load: async () => (await import('./commands/fmt.ts')).fmt,
   },
   {
+    name: 'doc [what]',
+    about: 'show a declaration of the library, or what a file declares',
+    options: [],
+    load: async () => (await import('./commands/doc.ts')).doc,
+  },
+  {
     name: 'bench <file> [task]',
     about: 'time the training step of a task',
     options: [...device, option.steps, option.batch, option.set, option.json],
