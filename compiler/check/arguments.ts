@@ -5,12 +5,12 @@ import { suggest } from '../diagnostics/suggest.ts';
 import { float, numberOf } from './arithmetic.ts';
 import { describe, describeType } from './describe.ts';
 import type { Subject } from './dims.ts';
-import { dtypeOf, tensorType, unify } from './dims.ts';
+import { dtypeOf, shapeOf, tensorType, unify } from './dims.ts';
 import { toTensor } from './arithmetic.ts';
 import { also, at, fail } from './report.ts';
-import { castTo } from './tensor.ts';
+import { castTo, spreadTo } from './tensor.ts';
 import type { Context, Given, TensorValue, Value } from './values.ts';
-import { poison, restOf } from './values.ts';
+import { poison, restOf, tensor } from './values.ts';
 
 export interface Callee {
   readonly name: string;
@@ -95,7 +95,7 @@ export function bindParameters(
         param.span,
       );
     else if (param.default) {
-      const initial = ctx.session.run.evaluate(ctx, param.default);
+      const initial = spreadDefault(ctx, ctx.session.run.evaluate(ctx, param.default), param.type, name);
       value = conform(
         ctx,
         initial,
@@ -107,6 +107,25 @@ export function bindParameters(
     ctx.scope.define(name, value, arg?.span ?? param.span, 'an argument');
   }
   return missing;
+}
+
+/** A number or truth value as the default of a tensor: everywhere in the declared shape. Other values as they are. */
+export function spreadDefault(
+  ctx: Context,
+  value: Value,
+  declared: TypeExpr | undefined,
+  name: string,
+): Value {
+  const type = tensorType(declared);
+  if (!type || !['int', 'float', 'bool'].includes(value.kind) || type.dims.length === 0) return value;
+  const dtype = dtypeOf(ctx, type.dtype);
+  const [only] = type.dims;
+  // `mask: bool[...m] = true`: any shape will do, and the least is none.
+  const free = type.dims.length === 1 && only?.kind === 'spread' && !ctx.scope.lookup(only.name.name);
+  const shape = free ? [] : dtype && shapeOf(ctx, type, name);
+  const scalar = toTensor(ctx, value, value.kind === 'bool' ? 'bool' : dtype);
+  if (!shape || !scalar) return poison;
+  return tensor(spreadTo(ctx.session.graph, scalar, scalar.iters, shape), scalar.iters);
 }
 
 /** The value as the type wants it (a whole number becomes a float, a number a tensor); poison when it is not of it. */

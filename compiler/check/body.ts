@@ -1,9 +1,9 @@
 /** Runs the statements of a declaration: ports, equations, `if` and `repeat`. */
-import type { Equation, Port, Repeat, Statement } from '../../grammar/syntax.ts';
+import type { Equation, Port, Repeat, Statement, TypeExpr } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import { suggest } from '../diagnostics/suggest.ts';
 import { asConstant, constant } from '../shape/poly.ts';
-import { tensorArgument } from './arguments.ts';
+import { spreadDefault, tensorArgument } from './arguments.ts';
 import { select, toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
 import { tensorType } from './dims.ts';
@@ -21,6 +21,8 @@ export interface Body {
   readonly body: readonly Statement[];
   /** Values of the `input` ports. */
   readonly given: ReadonlyMap<string, Given>;
+  /** The type of what a function gives: an equation for the name that it returns knows its shape from there. */
+  readonly result?: TypeExpr | undefined;
   readonly instance?: Instance;
   /** Makes what `param` and `state` declare; a layer's own tensors when left out. */
   readonly store?: (ctx: Context, port: Port) => Value;
@@ -118,14 +120,21 @@ class Run {
   }
 
   private input(ctx: Context, p: Port): Value {
-    const given = this.body.given.get(p.name.name);
-    if (!given) return poison;
     const type = tensorType(p.type);
+    const given = this.body.given.get(p.name.name) ?? this.defaultInput(ctx, p);
+    if (!given) return poison;
     if (!type) return given.value;
     const what = `the input \`${p.name.name}\` of \`${this.body.name}\``;
     const value = tensorArgument(ctx, given.value, type, { what, name: p.name.name, span: given.span });
     this.aborted = value.kind === 'poison';
     return value;
+  }
+
+  /** `input memory: f32[b, s, n] = x`, `input mask: bool[t, s] = true`: what stands in for an input that is left out. */
+  private defaultInput(ctx: Context, p: Port): Given | undefined {
+    if (!p.init) return undefined;
+    const value = spreadDefault(ctx, ctx.session.run.evaluate(ctx, p.init), p.type, p.name.name);
+    return { name: p.name, value, span: p.init.span };
   }
 
   private clashes(ctx: Context, name: string, span: Span): boolean {
@@ -214,7 +223,14 @@ class Run {
 
   private valueOf(ctx: Context, e: Equation, port: Port | undefined): Value {
     if (!e.subscripts) return ctx.session.run.evaluate({ ...ctx, naming: e.target.name }, e.value);
-    return indexed(ctx, e, port);
+    return indexed(ctx, e, port ?? this.returnedPort(e));
+  }
+
+  /** The type that the function's result has, when the equation defines what is returned. */
+  private returnedPort(e: Equation): Pick<Port, 'name' | 'type'> | undefined {
+    const last = this.body.body.at(-1);
+    const returns = last?.kind === 'return' && last.value.kind === 'name' && last.value.name === e.target.name;
+    return returns && !e.prime ? { name: e.target, type: this.body.result } : undefined;
   }
 
   private checkedOutput(ctx: Context, port: Port, value: Value, e: Equation): Value {
@@ -336,7 +352,7 @@ class Run {
     }
     values.forEach((value, i) => {
       if (!ctx.session.spend(ctx, s.span)) return;
-      const copy = ctx.copy === '' ? `${i + 1}` : `${ctx.copy}_${i + 1}`;
+      const copy = `${ctx.copy}.${i}`;
       if (s.index) ctx.scope.define(s.index.name, value, s.index.span, 'an equation');
       this.statements({ ...ctx, copy, site: `${ctx.site}#${s.span.start}.${i}` }, s.body);
     });

@@ -113,7 +113,13 @@ function callFn(ctx: Context, fn: FnValue, args: readonly Given[], span: Span): 
     return fail(ctx, 'E0403', { callee: name, missing: lacking }, at(span, `without ${lacking.join(', ')}`));
   bindParameters(inner, { name, span }, decl.params, matched);
   if (decl.params.some((p) => inner.scope.names.get(p.name.name)?.value.kind === 'poison')) return poison;
-  const { returned } = runBody(inner, { kind: 'fn', name, body: decl.body, given: new Map() });
+  const { returned } = runBody(inner, {
+    kind: 'fn',
+    name,
+    body: decl.body,
+    given: new Map(),
+    result: decl.result,
+  });
   if (!returned)
     return fail(
       ctx,

@@ -13,7 +13,7 @@ import { poison, restOf, tensor } from './values.ts';
 type NameExpr = Extract<Expr, { kind: 'name' }>;
 
 /** `y[...b, o] = e`: the right side for all values of the indices, in the order of the left. */
-export function indexed(ctx: Context, e: Equation, port: Port | undefined): Value {
+export function indexed(ctx: Context, e: Equation, port: Pick<Port, 'name' | 'type'> | undefined): Value {
   const subscripts = (e.subscripts ?? []).filter(
     (s): s is Spread | NameExpr => s.kind === 'spread' || (s.kind === 'name' && !s.prime),
   );
@@ -70,7 +70,7 @@ export function indexed(ctx: Context, e: Equation, port: Port | undefined): Valu
   return tensor(permuted(graph, node, order), outer);
 }
 
-const numberDType = (port: Port | undefined): 'f32' | 'i32' | undefined => {
+const numberDType = (port: Pick<Port, 'type'> | undefined): 'f32' | 'i32' | undefined => {
   const dtype = tensorType(port?.type)?.dtype.name;
   return dtype === 'f32' || dtype === 'i32' ? dtype : undefined;
 };
@@ -79,7 +79,7 @@ const numberDType = (port: Port | undefined): 'f32' | 'i32' | undefined => {
 function declaredShape(
   ctx: Context,
   e: Equation,
-  port: Port | undefined,
+  port: Pick<Port, 'name' | 'type'> | undefined,
 ): { shape: ReturnType<typeof restOf>; span: Span } | undefined {
   if (e.prime) {
     const current = ctx.scope.lookup(e.target.name)?.value;

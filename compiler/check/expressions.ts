@@ -12,7 +12,7 @@ import { reduction } from './reductions.ts';
 import { at, fail, withinRange } from './report.ts';
 import { libraryPrefix } from './reporter.ts';
 import { itersIn } from './tensor.ts';
-import type { Context, Given, Value } from './values.ts';
+import type { Context, Given, Instance, Value } from './values.ts';
 import { int, poison, tensor } from './values.ts';
 
 export function evaluate(ctx: Context, expr: Expr): Value {
@@ -169,8 +169,8 @@ function field(ctx: Context, expr: Field): Value {
       const { instance } = base;
       const entry = instance.tensors.get(wanted);
       if (entry) return tensor(entry.leaf);
-      const child = [...instance.children.values()].find((c) => c.path.split('.').at(-1) === wanted);
-      if (child) return { kind: 'instance', instance: child };
+      const child = childNamed(instance, wanted);
+      if (child) return child;
       const has = [...instance.tensors.keys(), ...instance.childNames];
       if (has.length === 0)
         return fail(
@@ -184,6 +184,18 @@ function field(ctx: Context, expr: Field): Value {
     default:
       return missing(describe(base), []);
   }
+}
+
+/** The layer of this name inside another; the list of those that a `repeat` made. */
+function childNamed(instance: Instance, wanted: string): Value | undefined {
+  const path = instance.path === '' ? wanted : `${instance.path}.${wanted}`;
+  const children = [...instance.children.values()];
+  const child = children.find((c) => c.path === path);
+  if (child) return { kind: 'instance', instance: child };
+  const copies = children.filter((c) => c.path.startsWith(`${path}.`));
+  return copies.length === 0
+    ? undefined
+    : { kind: 'list', items: copies.map((c) => ({ kind: 'instance', instance: c })) };
 }
 
 // ---------------------------------------------------------------- conditions

@@ -97,7 +97,7 @@ export function applyWith(
     args,
     `\`${name}\` is already made; its sizes are given where it is made`,
   );
-  const missing = params.filter((p) => !matched.has(p.name.name)).map((p) => p.name.name);
+  const missing = inputs.filter((p) => !matched.has(p.name.name) && !p.init).map((p) => p.name.name);
   if (missing.length > 0)
     return fail(ctx, 'E0403', { callee: name, missing }, at(span, `without the input ${missing.join(', ')}`));
   return outputsOf(
