@@ -54,7 +54,9 @@ export class ProgressRenderer {
         return this.line(this.epochLine(event));
       case 'stopped':
         return this.line(
-          `stopped after epoch ${event.epoch}: ${event.monitor} did not improve for ${epochs(event.patience)}`,
+          event.reached === undefined
+            ? `stopped after epoch ${event.epoch}: ${event.monitor} did not improve for ${epochs(event.patience)}`
+            : `stopped after epoch ${event.epoch}: ${event.monitor} reached ${event.reached}`,
         );
       case 'restored':
         return this.line(

@@ -112,6 +112,7 @@ function isRunState(x: unknown): x is RunState {
     Array.isArray(s.history) &&
     s.history.every(isRecord) &&
     (s.best === null || isBest(s.best)) &&
+    (s.plateau === undefined || isPlateau(s.plateau)) &&
     (s.train === null || areNumbers(s.train))
   );
 }
@@ -126,6 +127,10 @@ const isRecord = (x: unknown): x is EpochRecord =>
   areNumbers(x['train']) &&
   (x['valid'] === null || areNumbers(x['valid']));
 const isBest = (x: unknown): x is Best => isTable(x) && typeof x['value'] === 'number' && isCount(x['epoch']);
+const isPlateau = (x: unknown): boolean =>
+  isTable(x) &&
+  ['count', 'waited', 'cooling'].every((name) => isCount(x[name])) &&
+  (x['best'] === null || typeof x['best'] === 'number');
 
 /**
  * Loads weights (parameters and states) from a weights file or a checkpoint.

@@ -20,6 +20,8 @@ export interface CompiledModel {
   readonly programs: { readonly wasm?: ProgramText; readonly webgpu?: ProgramText };
   /** Names of the training step's scalar outputs. */
   readonly metrics: readonly string[];
+  /** The plans of training steps in turn, where not all are alike: step `s` runs `cycle[s % cycle.length]`. */
+  readonly cycle?: readonly string[];
 }
 
 /** A Program as it stands in a module: JSON whose Wasm bytes are base64. */
@@ -159,10 +161,12 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
       );
     this.step++;
     const clocks = { seed: this.seed, step: this.step, epoch: 1, epochs: 1, steps_per_epoch: 1 };
-    await this.run('train', batch, clocks);
+    const { cycle } = this.compiled;
+    const plan = cycle?.[this.step % cycle.length] ?? 'train';
+    await this.run(plan, batch, clocks);
     const scores: Record<string, number> = {};
     for (const name of this.compiled.metrics)
-      scores[name] = (await this.session.output('train', name))[0] ?? NaN;
+      scores[name] = (await this.session.output(plan, name))[0] ?? NaN;
     return scores as Metrics;
   }
 

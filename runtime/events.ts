@@ -63,6 +63,8 @@ export interface StoppedEvent {
   readonly epoch: number;
   readonly monitor: string;
   readonly patience: number;
+  /** The target that was reached. */
+  readonly reached?: number;
 }
 
 /** The weights of the best epoch are back. */

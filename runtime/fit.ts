@@ -1,5 +1,5 @@
 /** `fit`: epochs of training and validation, early stopping, the best weights, checkpoints. Browser-safe. */
-import type { EarlyStopping, FitStep } from '../compiler/plan.ts';
+import type { EarlyStopping, FitStep, Plateau, Watch } from '../compiler/plan.ts';
 import { Batches } from './data/batches.ts';
 import type { Dataset } from './data/column.ts';
 import type { Session } from './device.ts';
@@ -10,7 +10,7 @@ import { planOf } from './ports.ts';
 import { problem } from './problems.ts';
 import type { Split } from './random.ts';
 import { shuffle, split, streams } from './random.ts';
-import type { EpochRecord, RunState, Scores } from './state.ts';
+import type { EpochRecord, PlateauState, RunState, Scores } from './state.ts';
 import type { RunStore } from './store.ts';
 import { notFinite, readTensors } from './weights.ts';
 
@@ -71,6 +71,8 @@ export async function runFit(
     batch: step.batch,
   });
   let state = start;
+  if (step.begin !== undefined && start.epoch === 0 && start.batch === 0)
+    await context.session.run(step.begin, {}, {}, { seed: fit.seed });
   if (context.lastSaved === undefined) await save(fit, state);
   while (state.epoch < epochs && !state.stopped) {
     const { state: next, interrupted } = await runEpoch(fit, state);
@@ -82,10 +84,18 @@ export async function runFit(
     await save(fit, state);
     if (state.stopped && fit.watch) {
       const { monitor, patience } = fit.watch;
-      context.emit({ type: 'stopped', epoch: state.epoch, monitor, patience });
+      const reached = reachedTarget(fit.watch, state.history.at(-1)) ? fit.watch.target : undefined;
+      context.emit({
+        type: 'stopped',
+        epoch: state.epoch,
+        monitor,
+        patience,
+        ...(reached !== undefined && { reached }),
+      });
     }
   }
-  await restoreBest(fit, state);
+  // The best weights were saved as averages.
+  if (!(await restoreBest(fit, state))) await exchangeAverages(fit);
   return { state, interrupted: false };
 }
 
@@ -106,7 +116,8 @@ async function prepare(
       reason: 'there is nothing to train on',
     });
   const batch = Math.min(step.batch, Math.max(parts.train.length, parts.valid.length));
-  await session.reserve(step.train, { batch: Math.min(batch, parts.train.length) });
+  for (const plan of new Set([step.train, ...(step.cycle ?? [])]))
+    await session.reserve(plan, { batch: Math.min(batch, parts.train.length) });
   if (parts.valid.length > 0)
     await session.reserve(step.evaluate, { batch: Math.min(batch, parts.valid.length) });
   return {
@@ -137,8 +148,13 @@ async function runEpoch(fit: Fit, before: RunState): Promise<FitResult> {
   let { state } = trained;
   if (trained.interrupted || state.train === null) return { state, interrupted: true };
   const trainSeconds = (context.now() - began) / 1000;
+  // Measured, and saved as the best, are the averages of the weights where there are such.
+  await exchangeAverages(fit);
   const valid = await validate(fit, state);
-  if (valid === 'interrupted') return { state, interrupted: true };
+  if (valid === 'interrupted') {
+    await exchangeAverages(fit);
+    return { state, interrupted: true };
+  }
   const record: EpochRecord = {
     part: state.part,
     epoch: state.epoch + 1,
@@ -148,8 +164,9 @@ async function runEpoch(fit: Fit, before: RunState): Promise<FitResult> {
     seconds: (context.now() - began) / 1000,
   };
   state = { ...state, epoch: record.epoch, batch: 0, train: null, history: [...state.history, record] };
-  const judged = judge(fit, state, record);
+  const judged = judge(fit, countPlateaus(fit, state, record), record);
   if (judged.best) await announce(fit, 'best', await context.store.saveBest(context.session, judged.state));
+  await exchangeAverages(fit);
   const samples = fit.split.train.length - before.batch * fit.step.batch;
   context.emit({
     type: 'epoch',
@@ -177,13 +194,13 @@ async function trainEpoch(fit: Fit, before: RunState): Promise<FitResult> {
   let finite = before.step;
   const done = await runPass({
     session,
-    plan: step.train,
+    plan: (index) => planAt(step, stepAt(fit, before.epoch, index)),
     batches: fit.train,
     order,
     batch: step.batch,
     from: before.batch,
     metrics: step.metrics,
-    clocks: (index) => clocksOf(fit, before.epoch, before.step + index - before.batch + 1),
+    clocks: (index) => clocksOf(fit, before, stepAt(fit, before.epoch, index)),
     signal: context.signal,
     now: context.now,
     progressMs: context.progressMs,
@@ -201,9 +218,29 @@ async function trainEpoch(fit: Fit, before: RunState): Promise<FitResult> {
   return { state: { ...state, train: scores }, interrupted: false };
 }
 
-/** `step` counts from 1 over the whole task, `epoch` from 1. */
-function clocksOf(fit: Fit, epoch: number, step: number): Readonly<Record<string, number>> {
-  return { seed: fit.seed, step, epoch: epoch + 1, epochs: fit.epochs, steps_per_epoch: fit.stepsPerEpoch };
+/** Steps count from 1 in each `fit`, so that schedules and bias corrections begin with it. */
+const stepAt = (fit: Fit, epoch: number, index: number): number => epoch * fit.stepsPerEpoch + index + 1;
+
+const planAt = ({ cycle, train }: FitStep, step: number): string => cycle?.[step % cycle.length] ?? train;
+
+/** `step` and `epoch` count from 1. */
+function clocksOf(fit: Fit, state: RunState, step: number): Readonly<Record<string, number>> {
+  return {
+    seed: seedOfPart(fit.seed, state.part),
+    step,
+    epoch: state.epoch + 1,
+    epochs: fit.epochs,
+    steps_per_epoch: fit.stepsPerEpoch,
+    plateaus: state.plateau?.count ?? 0,
+  };
+}
+
+/** Parts of a task draw other random numbers, though each counts its steps from 1. */
+const seedOfPart = (seed: number, part: number): number => (seed + Math.imul(part, 0x9e3779b9)) | 0;
+
+/** Weights become their averages, and the other way round. */
+async function exchangeAverages({ context, step }: Fit): Promise<void> {
+  if (step.average !== undefined) await context.session.run(step.average, {}, {}, {});
 }
 
 async function validate(fit: Fit, state: RunState): Promise<Scores | null | 'interrupted'> {
@@ -213,13 +250,13 @@ async function validate(fit: Fit, state: RunState): Promise<Scores | null | 'int
   await zeroSums(context.session, step.metrics);
   const done = await runPass({
     session: context.session,
-    plan: step.evaluate,
+    plan: () => step.evaluate,
     batches: fit.evaluate,
     order,
     batch: step.batch,
     from: 0,
     metrics: step.metrics,
-    clocks: () => clocksOf(fit, state.epoch, state.step),
+    clocks: () => clocksOf(fit, state, stepAt(fit, state.epoch, fit.stepsPerEpoch - 1)),
     signal: context.signal,
     now: context.now,
     progressMs: context.progressMs,
@@ -264,18 +301,46 @@ async function checkFinite(fit: Fit, scores: Scores, good: number, bad: number):
 /** Compares an epoch with the best one. */
 function judge(fit: Fit, state: RunState, record: EpochRecord): { state: RunState; best: boolean } {
   if (!fit.watch) return { state, best: false };
-  const { monitor, mode, minDelta, patience } = fit.watch;
-  const value = monitored(record, monitor);
-  const gain =
-    value === null
-      ? -Infinity
-      : state.best === null
-        ? Infinity
-        : (state.best.value - value) * (mode === 'min' ? 1 : -1);
-  if (value !== null && gain > minDelta)
-    return { state: { ...state, best: { value, epoch: record.epoch }, waited: 0 }, best: true };
-  const waited = state.waited + 1;
-  return { state: { ...state, waited, stopped: waited >= patience }, best: false };
+  const { watch } = fit;
+  const value = monitored(record, watch.monitor);
+  const reached = reachedTarget(watch, record);
+  if (value !== null && improves(watch, value, state.best?.value ?? null)) {
+    const best = { value, epoch: record.epoch };
+    return { state: { ...state, best, waited: 0, stopped: reached }, best: true };
+  }
+  const waited = record.epoch <= (watch.start ?? 0) ? 0 : state.waited + 1;
+  return { state: { ...state, waited, stopped: reached || waited >= watch.patience }, best: false };
+}
+
+/** By more than `minDelta`. */
+function improves({ mode, minDelta }: Watch, value: number, best: number | null): boolean {
+  return best === null || (best - value) * (mode === 'min' ? 1 : -1) > minDelta;
+}
+
+function reachedTarget({ monitor, mode, target }: EarlyStopping, record: EpochRecord | undefined): boolean {
+  const value = record ? monitored(record, monitor) : null;
+  if (target === undefined || value === null) return false;
+  return mode === 'min' ? value <= target : value >= target;
+}
+
+/** Counts a plateau once `patience` epochs have brought nothing; then `cooldown` epochs do not count. */
+function countPlateaus({ step }: Fit, state: RunState, record: EpochRecord): RunState {
+  return step.plateau ? { ...state, plateau: nextPlateau(step.plateau, state.plateau, record) } : state;
+}
+
+function nextPlateau(
+  watch: Plateau,
+  before: PlateauState = { count: 0, best: null, waited: 0, cooling: 0 },
+  record: EpochRecord,
+): PlateauState {
+  const value = monitored(record, watch.monitor);
+  const cooling = Math.max(0, before.cooling - 1);
+  if (value !== null && improves(watch, value, before.best))
+    return { ...before, best: value, waited: 0, cooling };
+  if (before.cooling > 0) return { ...before, waited: 0, cooling };
+  const waited = before.waited + 1;
+  if (waited < watch.patience) return { ...before, waited, cooling };
+  return { ...before, count: before.count + 1, waited: 0, cooling: watch.cooldown };
 }
 
 /** `valid.loss`, `train.accuracy`; null where there is no such number. */
@@ -285,10 +350,13 @@ function monitored(record: EpochRecord, monitor: string): number | null {
   return scores?.[name] ?? null;
 }
 
-async function restoreBest(fit: Fit, state: RunState): Promise<void> {
-  if (!fit.watch || !state.best || state.best.epoch === state.epoch) return;
+/** Puts the weights of the best epoch back; tells whether there was anything to do. */
+async function restoreBest(fit: Fit, state: RunState): Promise<boolean> {
+  const { watch } = fit;
+  if (!watch || watch.restore === false || !state.best || state.best.epoch === state.epoch) return false;
   await fit.context.store.restoreBest(fit.context.session);
-  fit.context.emit({ type: 'restored', monitor: fit.watch.monitor, ...state.best });
+  fit.context.emit({ type: 'restored', monitor: watch.monitor, ...state.best });
+  return true;
 }
 
 async function save(fit: Fit, state: RunState): Promise<void> {

@@ -5,7 +5,8 @@ import type { Scores } from './state.ts';
 
 export interface Pass {
   readonly session: Session;
-  readonly plan: string;
+  /** The plan of the batch of this index (from 0). */
+  readonly plan: (index: number) => string;
   readonly batches: Batches;
   readonly order: Uint32Array;
   readonly batch: number;
@@ -74,7 +75,7 @@ export async function runPass(pass: Pass): Promise<number> {
     const start = done * batch;
     const count = Math.min(batch, order.length - start);
     const pending = session.run(
-      pass.plan,
+      pass.plan(done),
       { batch: count },
       pass.batches.take(order, start, count),
       pass.clocks(done),

@@ -19,6 +19,17 @@ export interface RunState {
   /** Early stopping ended the part. */
   readonly stopped: boolean;
   readonly history: readonly EpochRecord[];
+  /** What the clock `plateaus` has counted; absent where nothing watches. */
+  readonly plateau?: PlateauState;
+}
+
+export interface PlateauState {
+  readonly count: number;
+  readonly best: number | null;
+  /** Epochs since `best` or since the last plateau. */
+  readonly waited: number;
+  /** Epochs that are left of the cool-down. */
+  readonly cooling: number;
 }
 
 export interface Best {

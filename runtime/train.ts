@@ -167,7 +167,8 @@ async function runSteps(
 
 /** A later `fit` begins: its own epochs, best and patience; the steps go on counting. */
 function nextPart(state: RunState, part: number): RunState {
-  return { ...state, part, epoch: 0, batch: 0, train: null, best: null, waited: 0, stopped: false };
+  const { plateau: _, ...rest } = state;
+  return { ...rest, part, epoch: 0, batch: 0, train: null, best: null, waited: 0, stopped: false };
 }
 
 async function saveTrained(context: RunContext): Promise<void> {
@@ -202,13 +203,20 @@ async function evaluate(
   await session.reserve(step.evaluate, { batch });
   const done = await runPass({
     session,
-    plan: step.evaluate,
+    plan: () => step.evaluate,
     batches: new Batches(planOf(session.program, step.evaluate), data, step.data, batch),
     order: range(data.count),
     batch,
     from: 0,
     metrics: step.metrics,
-    clocks: () => ({ seed: state.seed, step: state.step, epoch: state.epoch }),
+    clocks: () => ({
+      seed: state.seed,
+      step: state.step,
+      epoch: state.epoch,
+      epochs: state.epoch,
+      steps_per_epoch: 1,
+      plateaus: state.plateau?.count ?? 0,
+    }),
     signal: context.signal,
     now,
     progressMs: context.progressMs,

@@ -53,7 +53,7 @@ function taskOf(model: Model, options: Options, file: string): string | undefine
   return tasks.length === 1 ? tasks[0] : tasks.find((t) => t === 'train');
 }
 
-type TargetParts = Pick<ModuleParts, 'name' | 'metrics'> & {
+type TargetParts = Pick<ModuleParts, 'name' | 'metrics' | 'cycle'> & {
   readonly programs: { readonly wasm: Program; readonly webgpu: Program };
 };
 
@@ -77,9 +77,11 @@ function partsOf(
   });
   const [wasm, webgpu] = programs as [Program, Program];
   const [first] = trained;
+  const fit = first && soleUse(first, name) && fitOf(first);
   return {
     name,
-    metrics: (first && soleUse(first, name) && fitOf(first)?.metrics) ?? [],
+    metrics: fit?.metrics ?? [],
+    ...(fit?.cycle && { cycle: fit.cycle }),
     programs: { wasm, webgpu },
   };
 }
@@ -96,10 +98,12 @@ const fitOf = ({ info }: CompiledTask): FitStep | undefined =>
 /** The plans a module needs, under the names it knows. */
 function programOf(task: CompiledTask, used: ModelInfo): Program {
   const { plans } = task.program;
+  const fit = fitOf(task);
   const chosen = {
+    ...Object.fromEntries((fit?.cycle ?? []).map((name) => [name, plans[name]])),
     init: plans['init'],
     predict: plans[used.predict],
-    train: plans[fitOf(task)?.train ?? ''],
+    train: plans[fit?.train ?? ''],
   };
   const kept = Object.entries(chosen).filter((e): e is [string, Plan] => e[1] !== undefined);
   return {

@@ -12,6 +12,8 @@ export interface ModuleParts {
   readonly programs: { readonly wasm?: Program; readonly webgpu?: Program };
   /** Scalar outputs of `train`: the loss first. */
   readonly metrics: readonly string[];
+  /** The plans of training steps in turn, where not all are alike. */
+  readonly cycle?: readonly string[];
 }
 
 /** The module's text; not formatted. */
@@ -34,6 +36,7 @@ export function printModule(parts: ModuleParts): string {
   const compiled = [
     `name: ${JSON.stringify(parts.name)}`,
     `metrics: ${JSON.stringify(train ? parts.metrics : [])}`,
+    ...(parts.cycle ? [`cycle: ${JSON.stringify(parts.cycle)}`] : []),
     `programs: { ${programTexts(parts.programs).join(', ')} }`,
   ];
   return [

@@ -179,7 +179,7 @@ describe('a fit', () => {
         [2, 1],
         [3, 2],
         [4, 2],
-      ].map(([step, epoch]) => ({ seed: 1, step, epoch, epochs: 2, steps_per_epoch: 2 })),
+      ].map(([step, epoch]) => ({ seed: 1, step, epoch, epochs: 2, steps_per_epoch: 2, plateaus: 0 })),
     );
     expect(s.runs[0]).toMatchObject({ plan: 'init', clocks: { seed: 1 } });
   });
