@@ -6,5 +6,5 @@ export { parse, print } from '../grammar/index.ts';
 export type { Problem } from '../grammar/problem.ts';
 export type { SourceFile, Span } from '../grammar/span.ts';
 export { helpOf, messageOf, plain, problemToJson, renderProblems } from './diagnostics/index.ts';
-export { printModule } from './emit/module.ts';
+export { printModule, programText } from './emit/module.ts';
 export type * from './plan.ts';
