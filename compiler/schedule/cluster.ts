@@ -19,7 +19,7 @@ export interface Member {
 }
 
 export interface Cluster {
-  readonly kind: 'contract' | 'rows' | 'scatter';
+  readonly kind: 'contract' | 'rows' | 'scatter' | 'loop';
   readonly id: number;
   /** Extents of the grid (axes of size 1 left out). */
   readonly grid: readonly Poly[];
@@ -45,6 +45,12 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
   const roots = new Set(rootsOf(prepared.computation));
 
   const place = (node: Node): void => {
+    if (node.op === 'part') {
+      const loop = of.get(node.inputs[0] as Node);
+      loop?.members.push({ node, gridAxes: bigAxes(node.shape), reads: [] });
+      if (loop) of.set(node, loop);
+      return;
+    }
     const reads = readsOf(node, isSource);
     const home = findHome(node, reads, { clusters, of, prepared, significant, target });
     const made = home ?? { cluster: create(node, clusters.length, prepared), gridAxes: bigAxes(node.shape) };
@@ -61,7 +67,7 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
   const stored = new Set<Node>();
   for (const c of clusters)
     for (const m of c.members) {
-      if (roots.has(m.node) || m.node.op === 'scatter') stored.add(m.node);
+      if (roots.has(m.node) || m.node.op === 'scatter' || m.node.op === 'part') stored.add(m.node);
       if (m.node.op !== 'reduce' && c.kind === 'rows' && m.gridAxes.length < bigAxes(m.node.shape).length)
         stored.add(m.node);
       for (const r of m.reads)
@@ -75,7 +81,7 @@ export const bigAxes = (shape: readonly Poly[]): number[] => shape.flatMap((d, i
 
 function create(node: Node, id: number, prepared: Prepared): Cluster {
   const contraction = prepared.contractions.get(node);
-  const kind = contraction ? 'contract' : node.op === 'scatter' ? 'scatter' : 'rows';
+  const kind = contraction ? 'contract' : node.op === 'scatter' ? 'scatter' : node.op === 'scan' ? 'loop' : 'rows';
   const grid = bigAxes(node.shape).map((i) => node.shape[i] as Poly);
   return { kind, id, grid, members: [], contraction, after: new Set() };
 }
@@ -96,7 +102,7 @@ interface Home {
 /** The existing cluster that may take `node` in, the latest first. */
 function findHome(node: Node, reads: readonly Read[], context: Context): Home | undefined {
   const { of, prepared, significant } = context;
-  if (prepared.contractions.has(node) || node.op === 'scatter' || node.op === 'leaf') return undefined;
+  if (prepared.contractions.has(node) || ['scatter', 'scan', 'leaf'].includes(node.op)) return undefined;
   const anchor = significant.anchors.get(node);
   const home = anchor && anchor !== node ? of.get(anchor) : undefined;
   const gridAxes = home?.members.find((m) => m.node === anchor)?.gridAxes ?? [];

@@ -22,6 +22,8 @@ export function lowerCluster(
       return lowering.scatter(name, notes);
     case 'rows':
       return lowering.rows(name, notes);
+    case 'loop':
+      throw new Error('a loop consists of the kernels of its body');
   }
 }
 

@@ -2,12 +2,14 @@
  * Puts clusters in an order of execution, decides which new values of kept tensors are written in place, and
  * gives every stored value its buffer with the dispatches between which it lives.
  */
-import type { Leaf, Node } from '../ir/graph.ts';
+import type { Leaf, Node, Scan } from '../ir/graph.ts';
 import type { DType } from '../ir/ops.ts';
 import { equal, multiply, type Poly } from '../shape/poly.ts';
 import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.ts';
+import { placesOf, type Loop } from './loops.ts';
 import type { Prepared } from './prepare.ts';
 import { ownIndices } from './reads.ts';
+import type { Place } from './relocate.ts';
 
 export interface Buffer {
   readonly name: string;
@@ -35,25 +37,61 @@ export interface Ordered {
   readonly home: ReadonlyMap<Node, number>;
   /** Every buffer that a stored value is written to. */
   readonly destinations: ReadonlyMap<Node, readonly number[]>;
+  /** Where each buffer of a loop's body stands. */
+  readonly loops: ReadonlyMap<Cluster, readonly Place[]>;
 }
 
-export function order(prepared: Prepared, clustering: Clustering): Ordered {
+/** `loopOf`: the loop of a cluster that is one, its body scheduled. */
+export function order(
+  prepared: Prepared,
+  clustering: Clustering,
+  loopOf: (c: Cluster) => Loop | undefined,
+): Ordered {
   const { inPlace, copies } = decideUpdates(prepared, clustering);
   const clusters = sort(clustering.clusters);
-  const table = new BufferTable(clusters.length + copies.length);
+  const widths = clusters.map((c) => loopOf(c)?.body.kernels.length ?? 1);
+  const count = widths.reduce((a, b) => a + b, 0);
+  const table = new BufferTable(count + copies.length, firstValues(clusters));
   const outputs = new Set(prepared.computation.outputs.map((o) => o.node));
+  const loops = new Map<Cluster, readonly Place[]>();
 
-  clusters.forEach((c, at) => {
-    for (const m of c.members) {
-      for (const r of m.reads) if (r.source.op === 'leaf') table.touchLeaf(r.source, at);
-      for (const r of m.reads) if (clustering.of.get(r.source) !== c) table.touch(r.source, at);
-    }
+  let at = 0;
+  clusters.forEach((c, i) => {
+    const loop = loopOf(c);
+    // What a loop touches, it touches in every iteration.
+    const end = at + (widths[i] ?? 1) - 1;
     for (const m of c.members)
-      if (clustering.stored.has(m.node))
-        table.write(m.node, inPlace.get(m.node) ?? [], at, outputs.has(m.node));
+      for (const r of m.reads) {
+        if (r.source.op === 'leaf') for (const time of [at, end]) table.touchLeaf(r.source, time);
+        if (clustering.of.get(r.source) !== c) table.touch(r.source, end);
+      }
+    if (loop) loops.set(c, table.loop(loop, at, end, outputs));
+    else
+      for (const m of c.members)
+        if (clustering.stored.has(m.node))
+          table.write(m.node, inPlace.get(m.node) ?? [], at, outputs.has(m.node));
+    at = end + 1;
   });
-  copies.forEach((copy, i) => table.copy(copy, clusters.length + i));
-  return { clusters, copies, buffers: table.buffers, home: table.home, destinations: table.destinations };
+  copies.forEach((copy, i) => table.copy(copy, count + i));
+  const { buffers, home, destinations } = table;
+  return { clusters, copies, buffers, home, destinations, loops };
+}
+
+interface Carry {
+  readonly scan: Scan;
+  readonly carry: number;
+}
+
+/** Which carries begin with a node; such nodes are made for this (see `LoopOperands`). */
+function firstValues(clusters: readonly Cluster[]): ReadonlyMap<Node, readonly Carry[]> {
+  const found = new Map<Node, Carry[]>();
+  for (const { members } of clusters)
+    for (const { node } of members)
+      if (node.op === 'scan')
+        node.inputs.slice(0, node.carries.length).forEach((x, carry) => {
+          found.set(x, [...(found.get(x) ?? []), { scan: node, carry }]);
+        });
+  return found;
 }
 
 const sizeOf = (shape: readonly Poly[]): Poly => multiply(...shape);
@@ -71,9 +109,12 @@ class BufferTable {
   readonly destinations = new Map<Node, number[]>();
   private readonly leaves = new Map<Leaf, number>();
   private readonly end: number;
+  private readonly firstValues: ReadonlyMap<Node, readonly Carry[]>;
+  private readonly carries = new Map<string, number>();
 
-  constructor(count: number) {
+  constructor(count: number, firstValues: ReadonlyMap<Node, readonly Carry[]>) {
     this.end = count - 1;
+    this.firstValues = firstValues;
   }
 
   touch(node: Node, at: number): void {
@@ -95,6 +136,7 @@ class BufferTable {
 
   write(node: Node, leaves: readonly Leaf[], at: number, isOutput: boolean): void {
     const targets = leaves.map((leaf) => this.touchLeaf(leaf, at));
+    for (const { scan, carry } of this.firstValues.get(node) ?? []) targets.push(this.carry(scan, carry, at));
     if (targets.length === 0 || isOutput)
       targets.push(this.add(`${node.op} ${node.id}`, node, undefined, at, isOutput ? this.end : at));
     const [first] = targets;
@@ -105,6 +147,48 @@ class BufferTable {
   copy(copy: Copy, at: number): void {
     this.touch(copy.from, at);
     this.touchLeaf(copy.to, at);
+  }
+
+  /** The buffer of a carry: of all its values where its history is asked for. The first value is written to its start. */
+  private carry(scan: Scan, carry: number, at: number): number {
+    const key = `${scan.id} ${carry}`;
+    const known = this.carries.get(key);
+    if (known !== undefined) return known;
+    const leaf = scan.carries[carry] as Leaf;
+    const id = this.add(`carry ${carry} of loop ${scan.id}`, leaf, undefined, at, at);
+    this.carries.set(key, id);
+    return id;
+  }
+
+  loop(loop: Loop, at: number, end: number, outputs: ReadonlySet<Node>): readonly Place[] {
+    const { scan, parts } = loop;
+    const lasting = (id: number, until: number): number => {
+      const buffer = this.buffers[id];
+      if (buffer) buffer.last = Math.max(buffer.last, until);
+      return id;
+    };
+    scan.carries.forEach((_, k) => lasting(this.carry(scan, k, at), end));
+    for (const part of parts) {
+      const until = outputs.has(part) ? this.end : end;
+      const { result } = part;
+      const id =
+        result.kind === 'each'
+          ? this.add(`part ${part.id}`, part, undefined, at, until)
+          : lasting(this.carry(scan, result.carry, at), until);
+      const buffer = this.buffers[id];
+      if (buffer) buffer.size = sizeOf(part.shape);
+      this.home.set(part, id);
+      this.destinations.set(part, [id]);
+    }
+    return placesOf(loop, {
+      home: (node) => {
+        const found = this.home.get(node);
+        if (found === undefined) throw new Error(`${node.op} ${node.id} is read in a loop but has no buffer`);
+        return found;
+      },
+      carry: (s, k) => this.carry(s, k, at),
+      scratch: (b) => this.buffers.push({ ...b, first: at + b.first, last: at + b.last }) - 1,
+    });
   }
 
   private add(name: string, node: Node, leaf: Leaf | undefined, first: number, last: number): number {
@@ -126,6 +210,12 @@ function sort(clusters: readonly Cluster[]): readonly Cluster[] {
   return sorted;
 }
 
+/**
+ * To so many kept tensors a kernel writes one value (zeros for the states of an optimizer); the others are copied. A
+ * kernel touches at most 8 buffers on a GPU.
+ */
+const mostHomes = 6;
+
 /** In place where every other reader of the old value can run before and the writer reads just its own element. */
 function decideUpdates(
   prepared: Prepared,
@@ -137,7 +227,8 @@ function decideUpdates(
   for (const { leaf, value } of prepared.computation.updates) {
     const writer = clustering.of.get(value);
     const others = [...(readers.get(leaf) ?? [])].filter((c) => c !== writer);
-    const fits = writer && readsOwnElement(writer, leaf, value) && !others.some((c) => needs(c, writer));
+    const room = (inPlace.get(value)?.length ?? 0) < mostHomes;
+    const fits = writer && room && writer.kind !== 'loop' && readsOwnElement(writer, leaf, value) && !others.some((c) => needs(c, writer));
     if (writer && fits) {
       for (const c of others) writer.after.add(c);
       inPlace.set(value, [...(inPlace.get(value) ?? []), leaf]);

@@ -5,6 +5,7 @@
 import type { Computation, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
+import { LoopOperands } from './loops.ts';
 import { compact, Dependence } from './reads.ts';
 import type { Target } from './target.ts';
 
@@ -26,7 +27,7 @@ export function prepare(computation: Computation, target: Target): Prepared {
 
   const plain = (operand: Node, role: string): Node => {
     const base = strip(operand);
-    if (base.op === 'map' || base.op === 'index') {
+    if (base.op === 'map') {
       const { small, full } =
         base === operand
           ? compact(graph, operand, dependence.axesOf(operand))
@@ -43,8 +44,12 @@ export function prepare(computation: Computation, target: Target): Prepared {
     return padded.view;
   };
 
-  for (const node of topological(rootsOf(computation))) {
+  const nodes = topological(rootsOf(computation));
+  const loops = new LoopOperands(graph, nodes, (n, reason) => forced.set(n, reason));
+  for (const node of nodes) {
     let made = graph.withInputs(node, node.inputs.map(renew));
+    if (made.op === 'scan') made = loops.scan(made);
+    if (made.op === 'part' && node.op === 'part') made = loops.part(made, node);
     const found = recognise(graph, made, dependence);
     if (found && made.op === 'reduce') {
       const [a, b] = [plain(found.a, 'the left operand'), plain(found.b, 'the right operand')];

@@ -7,10 +7,12 @@ import type { Computation, Node } from '../ir/graph.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { multiply, one, scale, zero, add, type Poly } from '../shape/poly.ts';
 import { cluster, type Cluster, type Clustering } from './cluster.ts';
+import { scheduleLoop, type Loop } from './loops.ts';
 import { lowerCluster, lowerCopy } from './lower.ts';
 import { order, type Buffer } from './order.ts';
-import { prepare } from './prepare.ts';
+import { prepare, type Prepared } from './prepare.ts';
 import { iterationShape } from './reads.ts';
+import { relocate } from './relocate.ts';
 import { findSignificant, type Significant } from './significant.ts';
 import type { Target } from './target.ts';
 
@@ -20,6 +22,16 @@ export interface Scheduled {
   readonly buffers: readonly Buffer[];
   /** Buffer of each output of the computation. */
   readonly outputs: readonly { readonly name: string; readonly node: Node; readonly buffer: number }[];
+  /** Kernels that are run several times; properly nested, outer ones first. */
+  readonly loops: readonly ScheduledLoop[];
+}
+
+/** Kernels `begin` to `end` - 1, `count` times, the dimension `dim` being 1, 2, … */
+export interface ScheduledLoop {
+  readonly begin: number;
+  readonly end: number;
+  readonly dim: string;
+  readonly count: Poly;
 }
 
 export interface ScheduledKernel {
@@ -28,16 +40,33 @@ export interface ScheduledKernel {
   readonly flops: Poly;
 }
 
-export function schedule(computation: Computation, target: Target): Scheduled {
+export const schedule = (computation: Computation, target: Target): Scheduled =>
+  scheduleWith(computation, target, new Names());
+
+function scheduleWith(computation: Computation, target: Target, names: Names): Scheduled {
   const prepared = prepare(computation, target);
   const significant = findSignificant(prepared, target);
   const clustering = cluster(prepared, significant, target);
-  const ordered = order(prepared, clustering);
-  const names = new Names();
-  const kernels: ScheduledKernel[] = ordered.clusters.map((c) => ({
-    kernel: lowerCluster(c, names.of(c), notesOf(c, clustering, significant), clustering, ordered),
-    flops: flopsOf(c),
-  }));
+  const bodies = scheduleLoops(prepared, clustering, names, (body) => scheduleWith(body, target, names));
+  const ordered = order(prepared, clustering, (c) => bodies.get(c));
+  const kernels: ScheduledKernel[] = [];
+  const loops: ScheduledLoop[] = [];
+  for (const c of ordered.clusters) {
+    const loop = bodies.get(c);
+    if (loop) {
+      const places = ordered.loops.get(c) ?? [];
+      const begin = kernels.length;
+      for (const k of loop.body.kernels)
+        kernels.push({ ...k, kernel: relocate(k.kernel, (b) => places[b] ?? missing(b)) });
+      loops.push({ begin, end: kernels.length, dim: loop.dim, count: loop.scan.extent });
+      for (const l of loop.body.loops) loops.push({ ...l, begin: begin + l.begin, end: begin + l.end });
+      continue;
+    }
+    kernels.push({
+      kernel: lowerCluster(c, names.of(c), notesOf(c, clustering, significant), clustering, ordered),
+      flops: flopsOf(c),
+    });
+  }
   const leaves = new Map(ordered.buffers.flatMap((b, i) => (b.leaf ? [[b.leaf, i] as const] : [])));
   for (const copy of ordered.copies) {
     const [from, to] = [ordered.home.get(copy.from), leaves.get(copy.to)];
@@ -49,7 +78,28 @@ export function schedule(computation: Computation, target: Target): Scheduled {
     });
   }
   const outputs = prepared.computation.outputs.map((o) => ({ ...o, buffer: outputBuffer(o.node, ordered) }));
-  return { kernels, buffers: ordered.buffers, outputs };
+  return { kernels, buffers: ordered.buffers, outputs, loops };
+}
+
+const missing = (buffer: number): never => {
+  throw new Error(`buffer ${buffer} of a loop has no place`);
+};
+
+/** The bodies of the loops among the clusters. */
+function scheduleLoops(
+  { computation }: Prepared,
+  { clusters, isSource }: Clustering,
+  names: Names,
+  run: (body: Computation) => Scheduled,
+): ReadonlyMap<Cluster, Loop> {
+  const loops = new Map<Cluster, Loop>();
+  for (const c of clusters) {
+    const [first, ...rest] = c.members.map((m) => m.node);
+    if (first?.op !== 'scan') continue;
+    const parts = rest.filter((n) => n.op === 'part');
+    loops.set(c, scheduleLoop(computation.graph, first, parts, `%${names.unique('loop')}`, isSource, run));
+  }
+  return loops;
 }
 
 /** The host reads the buffer of the value's own, which lives to the end of the run. */

@@ -36,7 +36,7 @@ function tooWide(found: Significant, most: number): Node | undefined {
   const isSource = (n: Node): boolean => found.reasons.has(n);
   const width = (n: Node): number => new Set(readsOf(n, isSource).map((r) => r.source)).size;
   for (const node of found.order) {
-    if (node.op === 'leaf' || width(node) <= most) continue;
+    if (node.op === 'leaf' || node.op === 'scan' || width(node) <= most) continue;
     const inlined = topological(node.inputs.filter((x) => !isSource(x))).filter((n) => n.op === 'map' && !isSource(n));
     const fitting = inlined.map((n) => ({ n, width: width(n) })).filter((c) => c.width > 1 && c.width <= most);
     const [widest] = fitting.sort((a, b) => b.width - a.width);
@@ -73,6 +73,8 @@ function reasonFor(
   if (node.op === 'reduce')
     return prepared.contractions.has(node) ? 'a contraction' : `a ${node.fn} reduction`;
   if (node.op === 'scatter') return 'a scatter';
+  if (node.op === 'scan') return 'a loop';
+  if (node.op === 'part') return 'a result of a loop';
   if (roots.has(node)) return 'a result';
   if (node.op === 'leaf' || node.op === 'const') return undefined;
   const forced = prepared.forced.get(node);

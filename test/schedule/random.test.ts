@@ -8,6 +8,7 @@ import { schedule } from '../../compiler/schedule/schedule.ts';
 import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
 import { evaluate } from '../support/evaluate.ts';
 import { randomGraph, type RandomGraph } from '../support/random-graph.ts';
+import { randomLoop } from '../support/random-loop.ts';
 import { runSchedule } from '../support/run-schedule.ts';
 
 const runs = Number(process.env['NNET_RANDOM'] ?? 60);
@@ -70,6 +71,20 @@ describe.each([wasmTarget, { ...webgpuTarget, maxBuffers: 4 }])(
       fc.assert(
         fc.property(randomGraph({ length: 100 }), (random) => compare(trainingStep(random), random, target)),
         { numRuns: runs, seed: 2 },
+      );
+    });
+
+    it('with loops', () => {
+      fc.assert(
+        fc.property(randomLoop(), (random) => compare(random.computation, random, target)),
+        { numRuns: runs, seed: 3 },
+      );
+    });
+
+    it('and the training step of a loop', () => {
+      fc.assert(
+        fc.property(randomLoop(), (random) => compare(trainingStep(random), random, target)),
+        { numRuns: runs, seed: 4 },
       );
     });
   },

@@ -13,6 +13,7 @@ import type { RandomGraph } from './random-graph.ts';
 export interface RandomLoopOptions {
   readonly batch?: readonly number[];
   readonly times?: readonly number[];
+  /** Every dimension but the batch is at least 1: proofs rely on it. */
   /** Width of the carries. Default up to 3. */
   readonly widths?: readonly number[];
   readonly length?: number;
@@ -39,7 +40,7 @@ class Builder {
 
   constructor(tape: readonly number[], options: RandomLoopOptions) {
     this.tape = tape;
-    const { batch = [2, 1, 3, 0], times = [3, 1, 2, 0], widths = [3, 2, 1] } = options;
+    const { batch = [2, 1, 3, 0], times = [3, 1, 2], widths = [3, 2, 1] } = options;
     this.widths = widths;
     this.random = tape.reduce((a, b) => (Math.imul(a, 31) + b) >>> 0, 7);
     this.dims = { n: this.pick(batch), time: this.pick(times) };

@@ -20,12 +20,24 @@ export function runSchedule(
     const given = b.leaf && values.get(b.leaf.name);
     return given ? Float64Array.from(given) : new Float64Array(size(b.size)).fill(NaN);
   });
-  for (const { kernel } of scheduled.kernels)
-    evaluateKernel(
-      kernel,
-      dims,
-      kernel.buffers.map((use) => memory[use.buffer] as Float64Array),
-    );
+  const run = (begin: number, end: number, loops: Scheduled['loops'], bound: typeof dims): void => {
+    for (let at = begin; at < end; ) {
+      const loop = loops.find((l) => l.begin === at && l.end > at);
+      if (loop) {
+        const inner = loops.slice(loops.indexOf(loop) + 1).filter((l) => l.begin >= at && l.end <= loop.end);
+        for (let i = 1; i <= size(loop.count); i++) run(at, loop.end, inner, { ...bound, [loop.dim]: i });
+        at = loop.end;
+        continue;
+      }
+      const { kernel } = scheduled.kernels[at++] as Scheduled['kernels'][number];
+      evaluateKernel(
+        kernel,
+        bound,
+        kernel.buffers.map((use) => memory[use.buffer] as Float64Array),
+      );
+    }
+  };
+  run(0, scheduled.kernels.length, scheduled.loops, dims);
   const at = (i: number): Float64Array => memory[i] as Float64Array;
   return {
     outputs: new Map(scheduled.outputs.map((o) => [o.name, at(o.buffer)])),
