@@ -2,7 +2,7 @@
  * Renders a run's events for people: results as lines on `out`, and on a terminal one line on `err` that is drawn
  * over and over while an epoch goes on. Without a terminal there is now and then a plain line instead.
  */
-import type { EpochEvent, ProgressEvent, RunEvent, StartEvent, TestEvent } from '../runtime/events.ts';
+import type { EpochEvent, LoadedEvent, ProgressEvent, RunEvent, StartEvent, TestEvent } from '../runtime/events.ts';
 import type { Scores } from '../runtime/state.ts';
 import { count, duration, score } from './numbers.ts';
 import type { Terminal } from './terminal.ts';
@@ -67,6 +67,8 @@ export class ProgressRenderer {
       case 'saved':
         if (event.what === 'model') this.line(`saved ${shortPath(this.terminal, event.path)}`);
         return;
+      case 'loaded':
+        return this.line(loadedLine(event, shortPath(this.terminal, event.path)));
       case 'warning':
         return this.note(`warning[${event.code}]: ${event.message}`);
       case 'end':
@@ -137,6 +139,17 @@ export class ProgressRenderer {
 function startLine(event: StartEvent): string {
   const resumed = event.resumedAt === undefined ? '' : `, resumed at step ${count(event.resumedAt)}`;
   return `${event.task} on ${event.device}, ${count(event.parameters)} parameters, seed ${event.seed}${resumed}`;
+}
+
+function loadedLine({ model, matched, kept, unused }: LoadedEvent, file: string): string {
+  const some = (names: readonly string[]): string =>
+    names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
+  const parts = [
+    `${model}: ${matched.length} of ${matched.length + kept.length} tensors from ${file} (${some(matched)})`,
+    ...(kept.length > 0 ? [`left as they were: ${some(kept)}`] : []),
+    ...(unused.length > 0 ? [`not used: ${some(unused)}`] : []),
+  ];
+  return parts.join('; ');
 }
 
 const label = (event: ProgressEvent): string =>

@@ -195,7 +195,7 @@ export interface PortInfo {
   readonly shape: readonly Size[];
 }
 
-export type TaskStep = FitStep | EvaluateStep | SaveStep;
+export type TaskStep = FitStep | EvaluateStep | SaveStep | LoadStep;
 
 /**
  * Trains. Each batch: run plan `train` (or that of the `cycle`) with the data's fields, the dimension `batch`, and the
@@ -267,4 +267,19 @@ export interface SaveStep {
   readonly kind: 'save';
   readonly model: string;
   readonly path: string;
+}
+
+/** `load(net, "net.safetensors", only: "conv*")`: weights of a part of a model. */
+export interface LoadStep {
+  readonly kind: 'load';
+  readonly model: string;
+  readonly path: string;
+  /** What the model's paths begin with in the program: empty when it is the only one, else `gen.`. */
+  readonly prefix: string;
+  /** Names of the parameters and states to fill, without the prefix. All of them must be in the file. */
+  readonly asked: readonly string[];
+  /** Those of the model that stay as they are. */
+  readonly others: readonly string[];
+  /** What the names begin with in the file: `backbone` for `backbone.conv1.weight`. */
+  readonly under?: string;
 }

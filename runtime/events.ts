@@ -10,6 +10,7 @@ export type RunEvent =
   | RestoredEvent
   | TestEvent
   | SavedEvent
+  | LoadedEvent
   | WarningEvent
   | EndEvent;
 
@@ -87,6 +88,19 @@ export interface SavedEvent {
   readonly type: 'saved';
   readonly what: 'checkpoint' | 'best' | 'model';
   readonly path: string;
+}
+
+/** Part of a model was filled from a file. */
+export interface LoadedEvent {
+  readonly type: 'loaded';
+  readonly model: string;
+  readonly path: string;
+  /** Paths in the model that were filled. */
+  readonly matched: readonly string[];
+  /** Those that were not asked for and stay as they are. */
+  readonly kept: readonly string[];
+  /** Names in the file that nothing asked for. */
+  readonly unused: readonly string[];
 }
 
 export interface WarningEvent {

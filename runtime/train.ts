@@ -1,5 +1,5 @@
 /** Runs a task: initial weights, then its steps in the order of the text. Browser-safe: files are behind RunStore. */
-import type { EvaluateStep, SaveStep, TaskInfo } from '../compiler/plan.ts';
+import type { EvaluateStep, LoadStep, SaveStep, TaskInfo } from '../compiler/plan.ts';
 import { Batches } from './data/batches.ts';
 import { checkData } from './data/check.ts';
 import type { Dataset } from './data/column.ts';
@@ -31,11 +31,18 @@ export interface RunOptions {
   readonly prepare?: ((session: Session) => Promise<void>) | undefined;
   /** Writes the weights of a model whose tensors' paths begin with `prefix`: the `save(net, "file")` of a task. */
   readonly saveModel?: ((session: Session, prefix: string, path: string) => Promise<string>) | undefined;
+  /** Fills part of a model from a file; returns where that is, and what in it was not asked for. */
+  readonly loadModel?: ((session: Session, step: LoadStep) => Promise<Loaded>) | undefined;
   /** Milliseconds between progress events (reading the sums makes a GPU wait). Default 100. */
   readonly progressMs?: number | undefined;
   readonly saveSeconds?: number | undefined;
   /** Milliseconds; for tests. */
   readonly now?: (() => number) | undefined;
+}
+
+export interface Loaded {
+  readonly path: string;
+  readonly unused: readonly string[];
 }
 
 export interface RunResult {
@@ -160,6 +167,9 @@ async function runSteps(
       case 'save':
         if (part >= start.part) await saveStep(info, context, options, step);
         break;
+      case 'load':
+        if (part >= start.part) await loadStep(context, options, step);
+        break;
     }
   }
   return finish('done');
@@ -185,6 +195,12 @@ async function saveStep(
   const prefix = info.models.find((m) => m.name === step.model)?.prefix ?? '';
   const path = await options.saveModel?.(context.session, prefix, step.path);
   if (path !== undefined) context.emit({ type: 'saved', what: 'model', path });
+}
+
+async function loadStep(context: RunContext, options: RunOptions, step: LoadStep): Promise<void> {
+  const { model, asked: matched, others: kept } = step;
+  const done = await options.loadModel?.(context.session, step);
+  if (done) context.emit({ type: 'loaded', model, matched, kept, ...done });
 }
 
 async function evaluate(

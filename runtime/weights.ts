@@ -1,5 +1,5 @@
 /** Named tensors against a program's: which fit, which are missing, which are not known. Browser-safe. */
-import type { PlanDType, Program, Tensor } from '../compiler/plan.ts';
+import type { LoadStep, PlanDType, Program, Tensor } from '../compiler/plan.ts';
 import type { Data, Session } from './device.ts';
 import { problem } from './problems.ts';
 import type { SafetensorsHeader, StoredTensor, TensorToStore } from './safetensors.ts';
@@ -45,6 +45,38 @@ export function matchTensors(
   const pairs = wanted.map((tensor) => ({ tensor, stored: stored(tensor.path)! }));
   for (const { tensor, stored } of pairs) checkFit(from.file, tensor, stored);
   return { pairs, unexpected };
+}
+
+/** Part of a model, as a `load` names it. */
+export type Part = Pick<LoadStep, 'prefix' | 'asked' | 'under'>;
+
+/**
+ * Fills part of a model. The file names it with the model's prefix, without, or below `under`.
+ * @returns names in the file that were not asked for
+ * @throws RuntimeError E0802 when one that was asked for is missing, E0803 when shape or type differ
+ */
+export async function loadPart(session: Session, from: TensorFile, part: Part): Promise<readonly string[]> {
+  const above = part.under === undefined ? '' : `${part.under.replace(/\.$/, '')}.`;
+  const used = new Set<string>();
+  const missing: string[] = [];
+  const pairs = part.asked.flatMap((name) => {
+    const path = `${part.prefix}${name}`;
+    const tensor = session.program.tensors.find((t) => t.path === path && weightRoles.includes(t.role));
+    const names = above === '' ? [path, name] : [`${above}${name}`];
+    const found = names.find((n) => from.tensors.has(n));
+    if (!tensor || found === undefined) {
+      missing.push(names.at(-1)!);
+      return [];
+    }
+    used.add(found);
+    return [{ tensor, stored: from.tensors.get(found)! }];
+  });
+  const unused = [...from.tensors.keys()].filter((name) => !used.has(name));
+  if (missing.length > 0) throw missingProblem(from, missing, unused);
+  for (const { tensor, stored } of pairs) checkFit(from.file, tensor, stored);
+  for (const { tensor, stored } of pairs)
+    await session.write(tensor.path, decodeTensor(from.file, stored, from.bytesOf(stored), tensor.dtype));
+  return unused;
 }
 
 const shown = 6;

@@ -10,7 +10,7 @@ import type { RunEvent } from '../../runtime/events.ts';
 import { latestRunFolder, RunFolder } from '../../runtime/run-folder.ts';
 import type { RunState } from '../../runtime/state.ts';
 import { runTask } from '../../runtime/train.ts';
-import { loadTensors, weightRoles } from '../../runtime/weights.ts';
+import { loadPart, loadTensors, weightRoles } from '../../runtime/weights.ts';
 import { compileTask } from '../compilation.ts';
 import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
@@ -69,7 +69,7 @@ interface Job {
 
 /** Reads the data that the task's steps use. */
 export function loadData(terminal: Terminal, info: TaskInfo): ReadonlyMap<string, Dataset> {
-  const used = new Set(info.steps.flatMap((step) => (step.kind === 'save' ? [] : [step.data])));
+  const used = new Set(info.steps.flatMap((step) => ('data' in step ? [step.data] : [])));
   const load = (source: DataInfo): readonly [string, Dataset] => [
     source.name,
     loadSource({ ...source, file: resolve(terminal.cwd, source.file) }),
@@ -97,6 +97,10 @@ async function runOn(session: Session, job: Job): Promise<ExitCode> {
       ...(folder && { store: folder }),
       progressMs: renderer.progressMs,
       prepare: (s) => pretrained(s, job, onEvent),
+      loadModel: async (s, step) => {
+        const path = weightsFile(step.path, job);
+        return { path, unused: await loadPart(s, openTensors(path), step) };
+      },
       saveModel: (s, prefix, path) => saveModel(s, prefix, resolve(dirname(job.file), path)),
     });
     if (result.status === 'done') return exitCodes.done;

@@ -200,13 +200,14 @@ export function elaborateTaskIn(
     ...Object.fromEntries(run.computations),
     ...Object.fromEntries(whole.map((m) => [m.info.predict, m.computation])),
   };
+  const steps = run.finish();
   return finish(reporter, {
     name: task.name.name,
     data: [...run.data.byName.values()].map((s) => s.info),
     models: whole.map((m) => m.info),
     tensors: tensorsOf(session),
     computations,
-    steps: run.steps,
+    steps,
   });
 }
 

@@ -1,8 +1,10 @@
 /** Tasks: their models and data, and a computation for each thing they do with them. */
-import type { Equation, Evaluate, Expr, Fit, Statement, Task } from '../../grammar/syntax.ts';
+import type { Action, Equation, Evaluate, Expr, Fit, Statement, Task } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { Computation, Node } from '../ir/graph.ts';
 import type { DataInfo, DataField, FitStep, TaskStep } from '../plan.ts';
+import type { Deferred } from './actions.ts';
+import { actionStep } from './actions.ts';
 import { DataSources } from './data.ts';
 import { describe } from './describe.ts';
 import type { Host } from './host.ts';
@@ -13,7 +15,6 @@ import { fitBody, Options, runningSums } from './training.ts';
 import type { Training } from './updates.ts';
 import { trainingOf } from './updates.ts';
 import type { Context, Instance, Value } from './values.ts';
-import { poison } from './values.ts';
 
 /** A model that the task names. */
 export interface Used {
@@ -37,7 +38,7 @@ const whole =
 
 export class TaskRun {
   readonly models: Used[] = [];
-  readonly steps: TaskStep[] = [];
+  private readonly planned: (TaskStep | Deferred<TaskStep>)[] = [];
   readonly computations = new Map<string, Computation>();
   readonly data: DataSources;
   private last: Trained | undefined;
@@ -190,7 +191,7 @@ export class TaskRun {
     const plans = this.trainPlans(ctx, train, training, s.span);
     const names = { train: plans.train, evaluate: this.free('evaluate') };
     this.compute(ctx, names.evaluate, [], runningSums(ctx, measure.quantities, s.span));
-    this.steps.push({
+    this.planned.push({
       kind: 'fit',
       data: source.info.name,
       ...settings,
@@ -218,7 +219,7 @@ export class TaskRun {
     });
     const [train = ''] = names;
     // The memory of a first `fit` is as `init` leaves it.
-    const isFirst = !this.steps.some((s) => s.kind === 'fit');
+    const isFirst = !this.planned.some((s) => s.kind === 'fit');
     const begin = [...(isFirst ? [] : training.begin), ...training.averages];
     const plan = (name: string, updates: readonly Update[]): string | undefined => {
       if (updates.length === 0) return undefined;
@@ -262,7 +263,7 @@ export class TaskRun {
     const batch = options.number('batch', this.last?.batch ?? 32, 'a whole number of at least 1', whole(1));
     if (!s.body && !this.last) {
       // After a `fit` that went wrong nothing more is said.
-      if (this.steps.length === 0 && ctx.session.reporter.problems.length === 0)
+      if (this.planned.length === 0 && ctx.session.reporter.problems.length === 0)
         fail(ctx, 'E0506', {}, at(s.span, 'evaluates nothing'));
       return;
     }
@@ -270,7 +271,7 @@ export class TaskRun {
     if (s.body) return this.measure(ctx, s, s.body, source.info, batch);
     const { last } = this;
     if (!last || !this.sameFields(ctx, last, source, s)) return;
-    this.steps.push({
+    this.planned.push({
       kind: 'evaluate',
       data: source.info.name,
       batch,
@@ -289,7 +290,7 @@ export class TaskRun {
     const step = fitBody({ ...ctx, training: false }, info, body);
     const name = this.free('evaluate');
     this.compute(ctx, name, [], runningSums(ctx, step.quantities, s.span));
-    this.steps.push({
+    this.planned.push({
       kind: 'evaluate',
       data: info.name,
       batch,
@@ -327,38 +328,14 @@ export class TaskRun {
 
   // -------------------------------------------------------------- actions
 
-  /** `save(net, "net.safetensors")` */
-  private action(ctx: Context, s: Extract<Statement, { kind: 'action' }>): void {
-    const { callee, args } = s.call;
-    if (callee.kind !== 'name' || callee.name !== 'save') {
-      fail(
-        ctx,
-        'E0207',
-        {
-          what: 'this call',
-          where: 'a task',
-          help: 'a task has equations, `fit`, `evaluate` and `save(model, "file.safetensors")`',
-        },
-        at(s.span, 'here'),
-      );
-      return;
-    }
-    const [model, path] = args.map((a) => ctx.session.run.evaluate(ctx, a.value));
-    const used =
-      model?.kind === 'instance' ? this.models.find((m) => m.instance === model.instance) : undefined;
-    if (!used || path?.kind !== 'string') {
-      if ((model ?? poison).kind === 'poison' && args.length > 0) return;
-      const [found, span] = used ? [path, args[1]?.span] : [model, args[0]?.span];
-      const fields = {
-        what: used ? 'the file' : 'what is saved',
-        expected: used ? 'a path' : 'a model of the task',
-        found: found ? describe(found) : 'nothing',
-        help: '`save(net, "net.safetensors")`',
-      };
-      fail(ctx, 'E0402', fields, at(span ?? s.span, fields.found));
-      return;
-    }
-    this.steps.push({ kind: 'save', model: used.name, path: path.value });
+  private action(ctx: Context, s: Action): void {
+    const step = actionStep(ctx, s, this.models);
+    if (step) this.planned.push(step);
+  }
+
+  /** The steps in the order of the text, once every parameter is known. */
+  finish(): readonly TaskStep[] {
+    return this.planned.flatMap((s) => (s.kind === 'deferred' ? (s.finish() ?? []) : [s]));
   }
 }
 
