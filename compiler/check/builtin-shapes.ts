@@ -208,7 +208,7 @@ function shifted(ctx: Context, x: Node, shape: readonly Poly[], at: number, star
   return viewOf(ctx.session.graph, x, shape, index, { guard });
 }
 
-/** `pad(x, before, after, value: 0)`: the lists apply to the last dimensions; `after` is `before` when left out. */
+/** `pad(x, before, after, value: 0)`: the lists apply to the last dimensions; `after` is `before` when left out; less cuts off. */
 const pad: Run = (ctx, call) => {
   const args = new Args(ctx, call, ['x', 'before', 'after?', 'value?']);
   const x = args.good ? args.tensor('x') : undefined;
@@ -227,9 +227,9 @@ const pad: Run = (ctx, call) => {
     );
   }
   const first = rest.length - before.length;
-  const negative = [...before, ...after].some((p) => (asConstant(p) ?? 0) < 0);
-  if (negative) return args.refuse('before', 'widths of at least 0') ?? poison;
   const to = rest.map((d, i) => (i < first ? d : add(before[i - first]!, d, after[i - first]!)));
+  if (to.some((d) => (asConstant(d) ?? 1) < 1))
+    return args.refuse('before', 'widths that leave at least one element') ?? poison;
   return tensor(padded(ctx, x, to, [...rest.slice(0, first).map(() => zero), ...before], fill), x.iters);
 };
 

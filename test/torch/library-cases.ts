@@ -83,6 +83,7 @@ export const cases: Readonly<Record<string, string>> = {
   transpose2d_stride: 'ConvTranspose2d(4, kernel: 4, stride: 2, padding: 1)',
   transpose2d_all:
     'ConvTranspose2d(3, kernel: 3, stride: (3, 2), padding: (2, 1), extra: (2, 1), dilation: (2, 1))',
+  transpose2d_cut: 'ConvTranspose2d(4, kernel: (1, 2), stride: 2, padding: (0, 1))',
   transpose1d: 'ConvTranspose1d(4, kernel: 3)',
   transpose1d_all: 'ConvTranspose1d(4, kernel: 3, stride: 2, padding: 1, extra: 1, dilation: 2)',
   depthwise: 'DepthwiseConv2d(3, multiplier: 2, padding: 1)',

@@ -170,8 +170,16 @@ export class Lowering extends Indices {
     const step = variation.kind === 'uniform' ? 0 : asConstant(variation.step);
     if (step === undefined || step < 0)
       return [0, 1, 2, 3].map((lane) => this.address(this.shifted(p, 4 * copy + lane)));
-    const { base, offset } = this.address(this.shifted(p, 4 * copy));
-    return [0, 1, 2, 3].map((lane) => ({ base, offset: offset + lane * step }));
+    const first = this.shifted(p, 4 * copy);
+    const { base, offset } = this.address(first);
+    // Where a guard keeps the first lane from an address below 0, an offset would not lead back into memory: it is added
+    // to the address as an unsigned number. Sums wrap.
+    const wraps = offset === 0 && !this.isNatural(first);
+    return [0, 1, 2, 3].map((lane) =>
+      wraps && lane > 0
+        ? { base: i32.add(base, i32.const(lane * step)), offset: 0 }
+        : { base, offset: offset + lane * step },
+    );
   }
 
   /** buffers[buffer][offset] = value in the innermost level. Compute the value first: stores come after all loads. */
