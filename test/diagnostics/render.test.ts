@@ -183,7 +183,7 @@ describe('rendering', () => {
       { 'a\u001b[2J.nnet': 'x = "\u001b[31m\u202e" «!0:\u001b[1mhere\u0007»+«/0»' },
       { message: 'bad \u001b]0;title\u0007', help: 'see \u009b2J' },
     );
-     
+
     expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
     expect(out).toContain('␛[31m');
   });
@@ -240,7 +240,7 @@ describe('rendering', () => {
     expect(out).toContain('<frame>=</frame> <help>help:</help> mend it');
 
     const ansi = renderProblems([p], sources, { color: true, catalogue });
-     
+
     const stripped = ansi.replace(/\u001b\[[\d;]*m/g, '');
     expect(ansi).not.toBe(stripped);
     expect(stripped).toBe(renderProblems([p], sources, { color: false, catalogue }));

@@ -65,7 +65,9 @@ async function train(
   target: Target,
 ): Promise<{ losses: number[]; session: Session }> {
   const model = load(`examples/${example}.nnet`, testHost());
-  const { program } = must(compileTask(model, 'train', { target, relaxed: false, sets: { lr: rates[example] ?? 0 } }));
+  const { program } = must(
+    compileTask(model, 'train', { target, relaxed: false, sets: { lr: rates[example] ?? 0 } }),
+  );
   const session = await openSession(program, target);
   await session.run('init', {}, {}, { seed: 1 });
   const params = program.tensors.filter((t) => t.role === 'param');
