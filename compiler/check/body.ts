@@ -139,7 +139,8 @@ class Run {
 
   private clashes(ctx: Context, name: string, span: Span): boolean {
     const before = ctx.scope.names.get(name);
-    if (!before) return false;
+    // Copies of a `repeat` declare one each.
+    if (!before || (ctx.copy !== '' && before.span === span)) return false;
     fail(
       ctx,
       'E0202',

@@ -198,6 +198,14 @@ describe('static values', () => {
     expect(y).toEqual([4, 2]);
   });
 
+  it('repeat declares a parameter for each copy', () => {
+    const body = (more: string): string =>
+      `model M() { input x: f32[b, 2] output y: f32[b, 2]\n h = x\n repeat 2 { param s: f32[2] = ones\n ${more} h = h * s }\n y = h }`;
+    const { y } = run(body(''), { x: [1, 2] }, { b: 1 }, { 's.0': [2, 3], 's.1': [5, 7] });
+    expect(y).toEqual([10, 42]);
+    expect(codesOf(body('param s: f32[2] = ones\n'))).toEqual(['E0202']);
+  });
+
   it('lists', () => {
     const text =
       'model M(sizes: [int] = [3, 2]) { input x: f32[b, 4] output y: f32[b, m]\n h = x\n repeat n in sizes + [1] { h = h |> Dense(n, use_bias: false) }\n y = h }';
