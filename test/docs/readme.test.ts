@@ -65,6 +65,12 @@ describe('pages', () => {
     expect(broken).toEqual([]);
   });
 
+  it('tell of every example', () => {
+    const table = readFileSync(`${root}examples/README.md`, 'utf8');
+    const programs = readdirSync(`${root}examples`).filter((name) => name.endsWith('.nnet'));
+    expect(programs.filter((name) => !table.includes(`\`${name}\``))).toEqual([]);
+  });
+
   it('are in every folder of sources', () => {
     const sources = (folder: string): string[] =>
       readdirSync(join(root, folder), { withFileTypes: true })
