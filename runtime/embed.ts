@@ -33,7 +33,13 @@ export interface LoadOptions {
   /** Weights as the bytes of a safetensors file; without them the model is initialised from `seed`. */
   readonly weights?: Uint8Array;
   readonly seed?: number;
+  /** How long the program will train, for learning rate schedules; without it they stay where they begin. */
+  readonly epochs?: number;
+  readonly stepsPerEpoch?: number;
 }
+
+/** Steps an epoch when the program does not say: so many that a schedule never leaves its start. */
+const endless = 2 ** 24;
 
 /** A model that is loaded on a device. `In`, `Out`, `Batch` and `Metrics` are what the module declares. */
 export interface LoadedModel<In extends Tensors, Out extends Tensors, Batch extends Tensors, Metrics> {
@@ -68,7 +74,8 @@ async function load<In extends Tensors, Out extends Tensors, Batch extends Tenso
   options: LoadOptions,
 ): Promise<LoadedModel<In, Out, Batch, Metrics>> {
   const session = await open(compiled, options.backend ?? 'auto');
-  const model = new Loaded<In, Out, Batch, Metrics>(compiled, session, options.seed ?? 0);
+  const { seed = 0, epochs = 1, stepsPerEpoch = endless } = options;
+  const model = new Loaded<In, Out, Batch, Metrics>(compiled, session, { seed, epochs, stepsPerEpoch });
   await model.start(options.weights);
   return model;
 }
@@ -128,7 +135,7 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
   constructor(
     private readonly compiled: CompiledModel,
     private readonly session: Session,
-    private readonly seed: number,
+    private readonly length: Required<Pick<LoadOptions, 'seed' | 'epochs' | 'stepsPerEpoch'>>,
   ) {}
 
   get device(): string {
@@ -136,7 +143,7 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
   }
 
   async start(weights: Uint8Array | undefined): Promise<void> {
-    await this.session.run('init', {}, {}, { seed: this.seed });
+    await this.session.run('init', {}, {}, { seed: this.length.seed });
     if (weights) await this.restore(weights);
   }
 
@@ -160,7 +167,9 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
         'compile a file that has a task with `fit`',
       );
     this.step++;
-    const clocks = { seed: this.seed, step: this.step, epoch: 1, epochs: 1, steps_per_epoch: 1 };
+    const { seed, epochs, stepsPerEpoch } = this.length;
+    const epoch = Math.floor((this.step - 1) / stepsPerEpoch) + 1;
+    const clocks = { seed, step: this.step, epoch, epochs, steps_per_epoch: stepsPerEpoch };
     const { cycle } = this.compiled;
     const plan = cycle?.[this.step % cycle.length] ?? 'train';
     await this.run(plan, batch, clocks);
@@ -172,7 +181,7 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
 
   async save(options: { readonly all?: boolean } = {}): Promise<Uint8Array> {
     const tensors = await readTensors(this.session, options.all ? allRoles : weightRoles);
-    return concat(encodeSafetensors(tensors, { step: String(this.step), seed: String(this.seed) }));
+    return concat(encodeSafetensors(tensors, { step: String(this.step), seed: String(this.length.seed) }));
   }
 
   async restore(bytes: Uint8Array): Promise<readonly string[]> {

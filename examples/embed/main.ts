@@ -55,7 +55,7 @@ export interface Result {
 
 export async function main(backend: 'auto' | 'wasm' | 'webgpu' = 'auto', steps = 100): Promise<Result> {
   const [train, test] = [readDigits('train'), readDigits('t10k')];
-  const net = await LeNet.load({ backend, seed: 1 });
+  const net = await LeNet.load({ backend, seed: 1, stepsPerEpoch: steps });
   try {
     const before = await classify(net, test, 10);
     const losses: number[] = [];
