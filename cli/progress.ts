@@ -2,7 +2,14 @@
  * Renders a run's events for people: results as lines on `out`, and on a terminal one line on `err` that is drawn
  * over and over while an epoch goes on. Without a terminal there is now and then a plain line instead.
  */
-import type { EpochEvent, LoadedEvent, ProgressEvent, RunEvent, StartEvent, TestEvent } from '../runtime/events.ts';
+import type {
+  EpochEvent,
+  LoadedEvent,
+  ProgressEvent,
+  RunEvent,
+  StartEvent,
+  TestEvent,
+} from '../runtime/events.ts';
 import type { Scores } from '../runtime/state.ts';
 import { count, duration, score } from './numbers.ts';
 import type { Terminal } from './terminal.ts';

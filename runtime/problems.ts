@@ -104,6 +104,23 @@ export const runtimeProblems = {
     message: (f) => `\`${f['field']}\` of \`${f['kind']}\` must be a file name, and this is ${f['found']}`,
     help: (f) => `for example ${f['kind']}(${f['field']}: "./file")`,
   },
+  E0714: {
+    title: 'a table has no such column',
+    message: (f) => `"${f['file']}" has no column \`${f['column']}\``,
+    help: (f) => `its columns are ${list(f['has'])}`,
+  },
+  E0715: {
+    title: 'a cell of a table is not what its field needs',
+    message: (f) =>
+      `line ${f['line']} of "${f['file']}": expected ${f['expected']} for \`${f['column']}\`, found ${f['found'] === '' ? 'nothing' : `"${f['found']}"`}`,
+    help: () =>
+      'mend the line, or read the column in another way: `"age: f32"`, `"id: i32"`, `"species: class"`',
+  },
+  E0716: {
+    title: 'a file is not a table of separated values',
+    message: (f) => `"${f['file']}" cannot be read as a table: ${f['reason']}`,
+    help: () => 'rows are lines with the same number of values; say what separates them: `separator: ";"`',
+  },
   E0801: {
     title: 'a file is not a valid safetensors file',
     message: (f) => `"${f['file']}" is not a valid safetensors file: ${f['reason']}`,

@@ -24,7 +24,11 @@ export function actionStep(
   const { callee } = s.call;
   const name = callee.kind === 'name' ? callee.name : '';
   if (name !== 'save' && name !== 'load') {
-    const fields = { what: 'this call', where: 'a task', help: `a task has equations, \`fit\`, \`evaluate\`, ${help}` };
+    const fields = {
+      what: 'this call',
+      where: 'a task',
+      help: `a task has equations, \`fit\`, \`evaluate\`, ${help}`,
+    };
     fail(ctx, 'E0207', fields, at(s.span, 'here'));
     return undefined;
   }
@@ -37,8 +41,7 @@ export function actionStep(
   const args = new Args(ctx, { name, args: given, span: s.span }, ['model', 'file', ...more]);
   if (!args.good) return undefined;
   const model = args.value('model');
-  const used =
-    model?.kind === 'instance' ? models.find((m) => m.instance === model.instance) : undefined;
+  const used = model?.kind === 'instance' ? models.find((m) => m.instance === model.instance) : undefined;
   const path = args.value('file');
   if (!used) args.refuse('model', 'a model of the task', help);
   else if (path?.kind !== 'string') args.refuse('file', 'a path', help);

@@ -313,6 +313,7 @@ const functions: Readonly<Record<string, Run>> = {
   is_string: isString,
   int: wholeNumber,
   idx: dataSource,
+  csv: dataSource,
   ...shapeBuiltins,
 };
 

@@ -35,7 +35,11 @@ const rows = {
   },
   ema: { field: 'ema', expected: 'a number above 0 and below 1', read: numeric((n) => n > 0 && n < 1) },
   loss_scale: { field: 'lossScale', expected: 'a number above 0', read: numeric((n) => n > 0) },
-  no_decay: { field: 'noDecay', expected: 'a pattern of paths, or several: `("*.bias", "norm*")`', read: patterns },
+  no_decay: {
+    field: 'noDecay',
+    expected: 'a pattern of paths, or several: `("*.bias", "norm*")`',
+    read: patterns,
+  },
 } as const satisfies Readonly<
   Record<string, { readonly field: keyof OptimizerOptions } & Option<number | readonly string[]>>
 >;
@@ -73,7 +77,12 @@ export function splitOptions(
         at(arg.span, describe(arg.value)),
       );
     if (name === 'no_decay' && !decl.params.some((p) => p.name.name === 'weight_decay')) {
-      const fields = { callee: decl.name.name, name, near: undefined, has: decl.params.map((p) => p.name.name) };
+      const fields = {
+        callee: decl.name.name,
+        name,
+        near: undefined,
+        has: decl.params.map((p) => p.name.name),
+      };
       fail(ctx, 'E0404', fields, at(arg.span, 'it has no `weight_decay`'));
     }
   }

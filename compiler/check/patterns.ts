@@ -24,7 +24,11 @@ export function expectMatch(
   span: Expr['span'],
 ): boolean {
   if (paths.some((path) => matches(pattern, path))) return true;
-  const fields = { pattern, near: suggest(pattern, [...paths, ...layersOf(paths)]), has: paths };
+  const fields = {
+    pattern,
+    near: suggest(pattern.replaceAll('*', ''), [...paths, ...layersOf(paths)]),
+    has: paths,
+  };
   fail(ctx, 'E0515', fields, at(span, 'matches no parameter'));
   return false;
 }

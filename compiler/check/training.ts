@@ -14,7 +14,7 @@ import { expectMatch, matches } from './patterns.ts';
 import { also, at, fail } from './report.ts';
 import { makeEntry } from './storage.ts';
 import { castTo } from './tensor.ts';
-import type { Context, Instance, OptimizerValue, TensorEntry, Value } from './values.ts';
+import type { Context, Instance, OptimizerValue, Value } from './values.ts';
 import { int, restOf, Scope } from './values.ts';
 
 export interface Loss {

@@ -143,11 +143,7 @@ function trainer(ctx: Context, loss: Loss, trained: Map<string, Span>): Trainer 
 }
 
 /** The parameters that a `minimize` trains; each is trained by one of them only. */
-function entriesOf(
-  ctx: Context,
-  loss: Loss,
-  trained: Map<string, Span>,
-): readonly TensorEntry[] | undefined {
+function entriesOf(ctx: Context, loss: Loss, trained: Map<string, Span>): readonly TensorEntry[] | undefined {
   const { span } = loss.statement.loss;
   const reached = new Set(topological([loss.node]));
   const entries = [...ctx.session.tensors.values()].filter(
@@ -178,11 +174,7 @@ function entriesOf(
   return good.every(Boolean) ? entries : undefined;
 }
 
-function gradientsOf(
-  ctx: Context,
-  loss: Loss,
-  entries: readonly TensorEntry[],
-): readonly Node[] | undefined {
+function gradientsOf(ctx: Context, loss: Loss, entries: readonly TensorEntry[]): readonly Node[] | undefined {
   const { session } = ctx;
   const { span } = loss.statement.loss;
   if (!session.differentiate) return undefined;

@@ -79,6 +79,7 @@ export const taskProblems = {
     title: 'a pattern that matches no parameter',
     message: (f) => `no parameter's path matches "${f.pattern}"`,
     help: (f) =>
-      near(f.near) ?? (f.has.length > 0 ? `there is ${f.has.slice(0, 8).join(', ')}` : 'there are no parameters here'),
+      near(f.near) ??
+      (f.has.length > 0 ? `there is ${f.has.slice(0, 8).join(', ')}` : 'there are no parameters here'),
   }),
 } as const;

@@ -4,6 +4,7 @@ import type { DataField, DataInfo, StaticValue } from '../../compiler/plan.ts';
 import { problem } from '../problems.ts';
 import type { Column, Dataset, FieldDescription } from './column.ts';
 import { checkCounts, dataset, planDType } from './column.ts';
+import { csvColumns } from './csv.ts';
 import { readAll, readHead, resolveData } from './files.ts';
 import { idxColumn, idxField, idxHeader, idxHeaderBytes } from './idx.ts';
 
@@ -16,7 +17,7 @@ interface Reader {
   readonly load: (field: string, source: string, path: string) => Column;
 }
 
-/** One row per format. */
+/** One file for each field. */
 const readers: Readonly<Record<string, Reader>> = {
   idx: {
     describe: (field, source, path) => {
@@ -27,7 +28,10 @@ const readers: Readonly<Record<string, Reader>> = {
   },
 };
 
-export const sourceKinds: readonly string[] = Object.keys(readers);
+/** All fields in one file. */
+const tables: Readonly<Record<string, (call: SourceCall) => readonly Column[]>> = { csv: csvColumns };
+
+export const sourceKinds: readonly string[] = [...Object.keys(readers), ...Object.keys(tables)];
 
 function perFile<T>(
   call: SourceCall,
@@ -41,6 +45,9 @@ function perFile<T>(
   });
 }
 
+const tableOf = (call: SourceCall): readonly Column[] | undefined =>
+  Object.hasOwn(tables, call.kind) ? tables[call.kind]?.(call) : undefined;
+
 const shown = (value: StaticValue): string => JSON.stringify(value);
 
 export interface SourceDescription {
@@ -49,11 +56,12 @@ export interface SourceDescription {
 }
 
 /**
- * The fields of a source and its number of samples; reads headers only.
- * @throws RuntimeError E0701 to E0706, E0712, E0713
+ * The fields of a source and its number of samples; reads headers only, of tables all.
+ * @throws RuntimeError E0701 to E0706, E0712 to E0716
  */
 export function describeSource(call: SourceCall): SourceDescription {
-  const fields = perFile(call, (reader, field, source, path) => reader.describe(field, source, path));
+  const fields =
+    tableOf(call) ?? perFile(call, (reader, field, source, path) => reader.describe(field, source, path));
   checkCounts(fields);
   return {
     count: fields[0]?.count ?? 0,
@@ -63,6 +71,8 @@ export function describeSource(call: SourceCall): SourceDescription {
 
 /** Reads a source whole; its headers first, so that a mistake is told at once. @throws like describeSource */
 export function loadSource(call: SourceCall): Dataset {
+  const table = tableOf(call);
+  if (table) return dataset(table);
   describeSource(call);
   return dataset(perFile(call, (reader, field, source, path) => reader.load(field, source, path)));
 }

@@ -59,6 +59,16 @@ function load(
   });
 }
 
+/** Writes a table and loads fields of it. */
+function table(
+  folder: string,
+  text: string,
+  fields: Readonly<Record<string, string | readonly string[]>>,
+): unknown {
+  writeFileSync(join(folder, 'data.csv'), text);
+  return loadSource({ kind: 'csv', args: { file: 'data.csv', ...fields }, file: join(folder, 'main.nnet') });
+}
+
 /** A step that takes batches of 2 x 2 images and labels. */
 const plan: Plan = {
   name: 'step',
@@ -72,6 +82,7 @@ const plan: Plan = {
   clocks: [],
   buffers: [],
   dispatches: [],
+  loops: [],
   code: { kind: 'wgsl', shaders: {} },
 };
 
@@ -211,6 +222,26 @@ const cases: readonly Case[] = [
     code: 'E0713',
     slug: 'no-file-name',
     raise: () => loadSource({ kind: 'idx', args: { image: 7 }, file: 'main.nnet' }),
+  },
+  {
+    code: 'E0714',
+    slug: 'no-column',
+    raise: (d) => table(d, 'length,width\n1,2\n', { x: ['length', 'height'] }),
+  },
+  {
+    code: 'E0715',
+    slug: 'not-a-number',
+    raise: (d) => table(d, 'length,width\n1,2\n3,wide\n', { x: ['length', 'width'] }),
+  },
+  {
+    code: 'E0715',
+    slug: 'not-a-class',
+    raise: (d) => table(d, 'species\nsetosa\nvirginia\n', { label: 'species: setosa|virginica' }),
+  },
+  {
+    code: 'E0716',
+    slug: 'short-row',
+    raise: (d) => table(d, 'length,width\n1,2\n3\n', { x: ['length', 'width'] }),
   },
   {
     code: 'E0801',

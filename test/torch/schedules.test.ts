@@ -92,7 +92,8 @@ function compare(target: Target): void {
           plateaus: Math.floor(step / 9),
         };
         await session.run('train', { batch: 1 }, { x: Float32Array.of(1) }, clocks);
-        for (const name of Object.keys(expected)) found[name]!.push((await session.output('train', name))[0]!);
+        for (const name of Object.keys(expected))
+          found[name]!.push((await session.output('train', name))[0]!);
         w -= recorded.rates['cosine']![step - 1]!;
       }
       for (const [name, rates] of Object.entries(expected))

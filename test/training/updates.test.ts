@@ -49,7 +49,10 @@ function compiled(body: string, target: Target): Compiled {
 }
 
 const gradient = (step: number, of: number): number[] =>
-  Array.from({ length: size }, (_, i) => Math.sin(step * 3.7 + i * 1.3 + of * 2.1) * (step % 3 === 0 ? 3 : 1));
+  Array.from(
+    { length: size },
+    (_, i) => Math.sin(step * 3.7 + i * 1.3 + of * 2.1) * (step % 3 === 0 ? 3 : 1),
+  );
 
 const fill = (v: number): number[] => Array.from({ length: size }, () => v);
 const sum = (v: readonly number[]): number => v.reduce((x, y) => x + y, 0);
@@ -64,7 +67,8 @@ async function train(
   const session = await openSession(program, target);
   try {
     await session.run('init', {}, {}, { seed: 1 });
-    for (const path of ['first.weight', 'second.weight']) await session.write(path, Float32Array.from(fill(1)));
+    for (const path of ['first.weight', 'second.weight'])
+      await session.write(path, Float32Array.from(fill(1)));
     if (fit.begin) await session.run(fit.begin, {}, {}, {});
     for (let step = 1; step <= count; step++) {
       const plan = fit.cycle?.[step % fit.cycle.length] ?? fit.train;
@@ -110,13 +114,18 @@ const near = 3e-6;
 const suite = (target: Target): void => {
   it('clips by the common norm of all gradients', async () => {
     const plain = new Plain();
-    await train(compiled('minimize a with Sgd(lr: 0.1, clip_norm: 1.5)', target), target, 4, async (s, step) => {
-      const g = full(step, 0);
-      const norm = Math.hypot(...g);
-      const factor = Math.min(1, 1.5 / (norm + 1e-6));
-      plain.move(0, 0.1 * factor, g);
-      expectClose(await held(s, 'first'), plain.of(0), near, `step ${step}`);
-    });
+    await train(
+      compiled('minimize a with Sgd(lr: 0.1, clip_norm: 1.5)', target),
+      target,
+      4,
+      async (s, step) => {
+        const g = full(step, 0);
+        const norm = Math.hypot(...g);
+        const factor = Math.min(1, 1.5 / (norm + 1e-6));
+        plain.move(0, 0.1 * factor, g);
+        expectClose(await held(s, 'first'), plain.of(0), near, `step ${step}`);
+      },
+    );
   });
 
   it('clips each element', async () => {
@@ -188,11 +197,16 @@ const suite = (target: Target): void => {
   it('takes the weights named by patterns, and leaves the others as they are', async () => {
     const plain = new Plain();
     const body = 'minimize a + b with Sgd(lr: 0.1) over "*.weight", "!second"';
-    await train(compiled(body.replace(/ with (.*) over (.*)/, ' over $2 with $1'), target), target, 2, async (s, step) => {
-      plain.move(0, 0.1, [...gradient(step, 0), 0]);
-      expectClose(await held(s, 'first'), plain.of(0), near, `first, step ${step}`);
-      expectClose(await held(s, 'second'), plain.of(1), near, `second, step ${step}`);
-    });
+    await train(
+      compiled(body.replace(/ with (.*) over (.*)/, ' over $2 with $1'), target),
+      target,
+      2,
+      async (s, step) => {
+        plain.move(0, 0.1, [...gradient(step, 0), 0]);
+        expectClose(await held(s, 'first'), plain.of(0), near, `first, step ${step}`);
+        expectClose(await held(s, 'second'), plain.of(1), near, `second, step ${step}`);
+      },
+    );
   });
 
   it('leaves parameters out of the weight decay', async () => {
