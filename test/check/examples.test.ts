@@ -1,9 +1,10 @@
 /** The examples elaborate without a problem, to graphs that verify. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { check, elaborateTask, tasksOf } from '../../compiler/check/index.ts';
+import { check, elaborateTask, resolve, tasksOf } from '../../compiler/check/index.ts';
 import { gradient } from '../../compiler/grad/reverse.ts';
 import { verify } from '../../compiler/ir/verify.ts';
+import { testHost } from '../support/backends.ts';
 import { hostOf, library, modelOf, shown } from './support.ts';
 
 it('the library has no mistakes', () => {
@@ -17,11 +18,10 @@ it('the library has no mistakes', () => {
 });
 
 it.each(readdirSync('examples').filter((f) => f.endsWith('.nnet')))('%s', (name) => {
-  const text = readFileSync(`examples/${name}`, 'utf8');
-  expect(
-    shown(check('main.nnet', hostOf({ 'main.nnet': text }), { library, differentiate: gradient }).problems),
-  ).toEqual([]);
-  const model = modelOf(text);
+  const path = `examples/${name}`;
+  const options = { library, differentiate: gradient };
+  expect(shown(check(path, testHost(), options).problems)).toEqual([]);
+  const model = resolve(path, testHost(), options);
   for (const task of tasksOf(model)) {
     const { graphs, problems } = elaborateTask(model, task);
     expect(shown(problems)).toEqual([]);
