@@ -1,5 +1,5 @@
 /** `fit`: epochs of training and validation, early stopping, the best weights, checkpoints. Browser-safe. */
-import type { EarlyStopping, FitStep, Plateau, Watch } from '../compiler/plan.ts';
+import type { EarlyStopping, FitStep } from '../compiler/plan.ts';
 import { Batches } from './data/batches.ts';
 import type { Dataset } from './data/column.ts';
 import type { Session } from './device.ts';
@@ -10,8 +10,9 @@ import { planOf } from './ports.ts';
 import { problem } from './problems.ts';
 import type { Split } from './random.ts';
 import { shuffle, split, streams } from './random.ts';
-import type { EpochRecord, PlateauState, RunState, Scores } from './state.ts';
+import type { EpochRecord, RunState, Scores } from './state.ts';
 import type { RunStore } from './store.ts';
+import { judge, nextPlateau, reachedTarget } from './watch.ts';
 import { notFinite, readTensors } from './weights.ts';
 
 /** What the parts of a task share. */
@@ -164,7 +165,9 @@ async function runEpoch(fit: Fit, before: RunState): Promise<FitResult> {
     seconds: (context.now() - began) / 1000,
   };
   state = { ...state, epoch: record.epoch, batch: 0, train: null, history: [...state.history, record] };
-  const judged = judge(fit, countPlateaus(fit, state, record), record);
+  const { plateau } = fit.step;
+  if (plateau) state = { ...state, plateau: nextPlateau(plateau, state.plateau, record) };
+  const judged = judge(fit.watch, state, record);
   if (judged.best) await announce(fit, 'best', await context.store.saveBest(context.session, judged.state));
   await exchangeAverages(fit);
   const samples = fit.split.train.length - before.batch * fit.step.batch;
@@ -296,58 +299,6 @@ async function checkFinite(fit: Fit, scores: Scores, good: number, bad: number):
     step: bad,
     ...(spoilt.length > 0 && { bad: spoilt.slice(0, 6) }),
   });
-}
-
-/** Compares an epoch with the best one. */
-function judge(fit: Fit, state: RunState, record: EpochRecord): { state: RunState; best: boolean } {
-  if (!fit.watch) return { state, best: false };
-  const { watch } = fit;
-  const value = monitored(record, watch.monitor);
-  const reached = reachedTarget(watch, record);
-  if (value !== null && improves(watch, value, state.best?.value ?? null)) {
-    const best = { value, epoch: record.epoch };
-    return { state: { ...state, best, waited: 0, stopped: reached }, best: true };
-  }
-  const waited = record.epoch <= (watch.start ?? 0) ? 0 : state.waited + 1;
-  return { state: { ...state, waited, stopped: reached || waited >= watch.patience }, best: false };
-}
-
-/** By more than `minDelta`. */
-function improves({ mode, minDelta }: Watch, value: number, best: number | null): boolean {
-  return best === null || (best - value) * (mode === 'min' ? 1 : -1) > minDelta;
-}
-
-function reachedTarget({ monitor, mode, target }: EarlyStopping, record: EpochRecord | undefined): boolean {
-  const value = record ? monitored(record, monitor) : null;
-  if (target === undefined || value === null) return false;
-  return mode === 'min' ? value <= target : value >= target;
-}
-
-/** Counts a plateau once `patience` epochs have brought nothing; then `cooldown` epochs do not count. */
-function countPlateaus({ step }: Fit, state: RunState, record: EpochRecord): RunState {
-  return step.plateau ? { ...state, plateau: nextPlateau(step.plateau, state.plateau, record) } : state;
-}
-
-function nextPlateau(
-  watch: Plateau,
-  before: PlateauState = { count: 0, best: null, waited: 0, cooling: 0 },
-  record: EpochRecord,
-): PlateauState {
-  const value = monitored(record, watch.monitor);
-  const cooling = Math.max(0, before.cooling - 1);
-  if (value !== null && improves(watch, value, before.best))
-    return { ...before, best: value, waited: 0, cooling };
-  if (before.cooling > 0) return { ...before, waited: 0, cooling };
-  const waited = before.waited + 1;
-  if (waited < watch.patience) return { ...before, waited, cooling };
-  return { ...before, count: before.count + 1, waited: 0, cooling: watch.cooldown };
-}
-
-/** `valid.loss`, `train.accuracy`; null where there is no such number. */
-function monitored(record: EpochRecord, monitor: string): number | null {
-  const [part, name = ''] = monitor.split('.', 2);
-  const scores = part === 'train' ? record.train : part === 'valid' ? record.valid : null;
-  return scores?.[name] ?? null;
 }
 
 /** Puts the weights of the best epoch back; tells whether there was anything to do. */
