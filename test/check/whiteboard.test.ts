@@ -83,6 +83,36 @@ describe('repeated layers', () => {
   });
 });
 
+describe('parameters', () => {
+  const model = (value: string): string =>
+    `layer Two() { input x: f32[b, 2] output y: f32[b, 2]\n inner = Dense(2) y = x |> inner |> LayerNorm() }
+     model M() { input x: f32[b, 2] output y: f32[]\n two = Two() z = two(x) other = Dense(2) w = other(z) y = ${value} + 0 * sum(w) }`;
+  const weights = {
+    'two.inner.weight': [1, 2, 3, 4],
+    'two.inner.bias': [5, -6],
+    'two.layer_norm1.weight': [1, 1],
+    'two.layer_norm1.bias': [0, 0],
+    'other.weight': [9, 9, 9, 9],
+    'other.bias': [9, 9],
+  };
+  it.each([
+    ['penalty(parameters(two))', 30 + 61 + 2],
+    ['penalty(parameters(two, "inner"), l1)', 10 + 11],
+    ['penalty(parameters(two, "*.weight"), measure: l1)', 10 + 2],
+    ['f32(len(parameters(other)))', 2],
+  ])('%s', (value, expected) => {
+    expect(run(model(value), { x: [1, 2] }, { b: 1 }, weights)['y']).toEqual([expected]);
+  });
+  it.each([
+    ['penalty(parameters(two, "inner.wait"))', 'E0515'],
+    ['penalty(parameters(x))', 'E0402'],
+    ['penalty(parameters(two, 3))', 'E0402'],
+    ['penalty(parameters(Dense(3)))', 'E0414'],
+  ])('%s is %s', (value, code) => {
+    expect(codesOf(model(value))).toEqual([code]);
+  });
+});
+
 describe('functions and layers as static arguments', () => {
   it.each([
     ['relu', 'act: relu'],
