@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { DataRefusal, Host } from '../compiler/check/host.ts';
 import type { Fields } from '../grammar/problem.ts';
-import { describeSource } from '../runtime/data/source.ts';
+import { describeSource, optionsOf } from '../runtime/data/source.ts';
 import { RuntimeError } from '../runtime/errors.ts';
 import { codeOf } from '../runtime/problems.ts';
 
@@ -19,14 +19,17 @@ export function fileHost(cwd: string): Host {
     },
     resolve: (from, specifier) => join(dirname(from), specifier),
     describeData: (kind, args, file) => {
-      const at = resolve(cwd, file);
-      // One by one first, so that the argument that is to blame is known.
-      for (const [name, value] of Object.entries(args)) {
-        const refusal = refused(() => describeSource({ kind, args: { [name]: value }, file: at }));
-        if (refusal) return { argument: name, ...refusal };
+      const describe = (some: typeof args) => describeSource({ kind, args: some, file: resolve(cwd, file) });
+      const refusal = refused(() => describe(args));
+      if (!refusal) return describe(args);
+      // One by one, so that the argument that is to blame is known.
+      const all = Object.entries(args);
+      const shared = Object.fromEntries(all.filter(([name]) => optionsOf(kind).includes(name)));
+      for (const [name, value] of all) {
+        const alone = refused(() => describe({ ...shared, [name]: value }));
+        if (alone) return { argument: name, ...alone };
       }
-      const refusal = refused(() => describeSource({ kind, args, file: at }));
-      return refusal ?? describeSource({ kind, args, file: at });
+      return refusal;
     },
   };
 }

@@ -13,7 +13,7 @@ import { readAll, resolveData } from './files.ts';
 import type { SourceCall } from './source.ts';
 
 /** Arguments that are not fields. */
-const options = ['file', 'separator', 'header'];
+export const csvOptions: readonly string[] = ['file', 'separator', 'header'];
 
 interface Table {
   /** As the user wrote it. */
@@ -28,7 +28,7 @@ interface Table {
 export function csvColumns(call: SourceCall): readonly Column[] {
   const table = readTable(call);
   return Object.entries(call.args)
-    .filter(([name]) => !options.includes(name))
+    .filter(([name]) => !csvOptions.includes(name))
     .map(([name, asked]) => fieldOf(table, name, asked));
 }
 

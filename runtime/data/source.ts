@@ -4,7 +4,7 @@ import type { DataField, DataInfo, StaticValue } from '../../compiler/plan.ts';
 import { problem } from '../problems.ts';
 import type { Column, Dataset, FieldDescription } from './column.ts';
 import { checkCounts, dataset, planDType } from './column.ts';
-import { csvColumns } from './csv.ts';
+import { csvColumns, csvOptions } from './csv.ts';
 import { readAll, readHead, resolveData } from './files.ts';
 import { idxColumn, idxField, idxHeader, idxHeaderBytes } from './idx.ts';
 
@@ -28,8 +28,18 @@ const readers: Readonly<Record<string, Reader>> = {
   },
 };
 
+interface TableReader {
+  /** Arguments that are not fields: which file, and how to read it. */
+  readonly options: readonly string[];
+  readonly columns: (call: SourceCall) => readonly Column[];
+}
+
 /** All fields in one file. */
-const tables: Readonly<Record<string, (call: SourceCall) => readonly Column[]>> = { csv: csvColumns };
+const tables: Readonly<Record<string, TableReader>> = { csv: { options: csvOptions, columns: csvColumns } };
+
+/** Arguments of a kind that every field needs. */
+export const optionsOf = (kind: string): readonly string[] =>
+  Object.hasOwn(tables, kind) ? (tables[kind]?.options ?? []) : [];
 
 export const sourceKinds: readonly string[] = [...Object.keys(readers), ...Object.keys(tables)];
 
@@ -46,7 +56,7 @@ function perFile<T>(
 }
 
 const tableOf = (call: SourceCall): readonly Column[] | undefined =>
-  Object.hasOwn(tables, call.kind) ? tables[call.kind]?.(call) : undefined;
+  Object.hasOwn(tables, call.kind) ? tables[call.kind]?.columns(call) : undefined;
 
 const shown = (value: StaticValue): string => JSON.stringify(value);
 

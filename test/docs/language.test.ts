@@ -1,11 +1,13 @@
 /**
  * Every sample of docs/language.md compiles, or makes exactly the mistake that it says: ```` ```nnet ```` has no problem and is
  * written as the formatter writes it, ```` ```nnet error(E0301) ```` has that one, ```` ```nnet file(name.nnet) ```` can be
- * imported by the samples below it.
+ * imported by the samples below it, and ```` ```csv file(name.csv) ```` lies beside all samples.
  */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { fileHost } from '../../cli/host.ts';
 import { builtinScope } from '../../compiler/check/builtins.ts';
 import { loadLibrary } from '../../compiler/check/library.ts';
@@ -15,7 +17,13 @@ import { parse, print } from '../../grammar/index.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const page = readFileSync(`${root}docs/language.md`, 'utf8');
-const disk = fileHost(root);
+
+/** Where the samples stand. */
+const folder = mkdtempSync(join(tmpdir(), 'nnet-docs-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+for (const [, name = '', text = ''] of page.matchAll(/^```csv file\(([\w.-]+)\)\n([\s\S]*?)^```$/gm))
+  writeFileSync(join(folder, name), text);
+const disk = fileHost(folder);
 
 interface Sample {
   readonly line: number;
