@@ -2,7 +2,7 @@
 import { emitWasm } from './backend/wasm/index.ts';
 import { emitWgsl } from './backend/wgsl/index.ts';
 import type { Computation, Leaf, Node } from './ir/graph.ts';
-import { topological } from './ir/graph.ts';
+import { topological, withBodies } from './ir/graph.ts';
 import { sizeOf, toGraphData } from './ir/serialise.ts';
 import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
 import { schedule, type Scheduled } from './schedule/schedule.ts';
@@ -67,7 +67,7 @@ const elements = (shape: readonly Poly[]): Poly => multiply(one, ...shape);
 function referencePlan(name: string, c: Computation, storeOf: ReadonlyMap<string, number>): Plan {
   const nodes = topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]);
   const leaves = nodes.filter((n): n is Leaf => n.op === 'leaf');
-  const dims = dimsOfNodes(nodes);
+  const dims = dimsOfNodes(withBodies(nodes));
   const host = leaves.filter((l) => !isKept(l));
   for (const l of leaves) if (isKept(l)) storeIndex(l, storeOf);
   const buffers: PlanBuffer[] = [...host, ...c.outputs.map((o) => o.node)].map((n, i) => ({
@@ -93,6 +93,7 @@ function referencePlan(name: string, c: Computation, storeOf: ReadonlyMap<string
     outputs: c.outputs.map((o, i) => port(o.name, o.node, host.length + i)),
     buffers,
     dispatches: [],
+    loops: [],
     code: { kind: 'reference', graph: toGraphData(c) },
   };
 }
@@ -107,8 +108,10 @@ function devicePlan(
 ): Plan {
   const scheduled = schedule(c, options.target === 'wasm' ? wasmTarget : webgpuTarget);
   const dims = dimsOf(scheduled, c);
+  const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
+  const all = [...dims, ...loops.map((l) => l.dim)];
   const { code, dispatches } =
-    options.target === 'wasm' ? wasmCode(scheduled, dims, options.relaxed) : wgslCode(scheduled, dims);
+    options.target === 'wasm' ? wasmCode(scheduled, all, options.relaxed) : wgslCode(scheduled, all);
   const port = (portName: string, node: Node, buffer: number): Port => ({
     name: portName,
     dtype: node.dtype,
@@ -134,6 +137,7 @@ function devicePlan(
           : { kind: 'arena', first: b.first, last: b.last },
     })),
     dispatches,
+    loops,
     code,
   };
 }
@@ -144,6 +148,7 @@ function dimsOfNodes(nodes: readonly Node[]): Set<string> {
   for (const n of nodes) {
     for (const d of n.shape) symbolsOf(d, names);
     if (n.op === 'index') symbolsOf(n.value, names);
+    if (n.op === 'scan') symbolsOf(n.extent, names);
     if (n.op === 'view' || n.op === 'scatter') for (const e of n.index) symbolsOf(e, names);
     if (n.op === 'view') for (const g of n.guard) symbolsOf(g.value, names);
   }
@@ -152,7 +157,7 @@ function dimsOfNodes(nodes: readonly Node[]): Set<string> {
 
 /** Every dimension that a size or an index expression names. */
 function dimsOf(scheduled: Scheduled, c: Computation): string[] {
-  const names = dimsOfNodes(topological([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]));
+  const names = dimsOfNodes(withBodies([...c.outputs.map((o) => o.node), ...c.updates.map((u) => u.value)]));
   for (const b of scheduled.buffers) symbolsOf(b.size, names);
   return [...names].sort();
 }

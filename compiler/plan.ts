@@ -56,7 +56,7 @@ export interface PlanBuffer {
 /**
  * One kernel run. Wasm: exported function `entry` runs units `begin … end` of `units`; WebGPU: pipeline of
  * `entry` with `workgroups`, bindings 0 … n-1 the listed buffers and binding n the dimensions (a uniform of u32, in the
- * order of `Plan.dims`).
+ * order of `Plan.dims`, then of `Plan.loops`).
  */
 export interface Dispatch {
   readonly name: string;
@@ -95,7 +95,20 @@ export interface Plan {
   readonly clocks: readonly Port[];
   readonly buffers: readonly PlanBuffer[];
   readonly dispatches: readonly Dispatch[];
+  /** Dispatches that are run several times; properly nested, outer ones before inner ones. */
+  readonly loops: readonly PlanLoop[];
   readonly code: Code;
+}
+
+/**
+ * Dispatches `begin` to `end` - 1 are run `count` times, in order. `dim` is 1, 2, … meanwhile: it follows `Plan.dims` in the
+ * uniform and among the globals, in the order of `Plan.loops`. Buffers that a loop touches live as long as the loop.
+ */
+export interface PlanLoop {
+  readonly begin: number;
+  readonly end: number;
+  readonly dim: string;
+  readonly count: Size;
 }
 
 /** The Graph as data, for the reference interpreter. Indices refer to earlier nodes. */

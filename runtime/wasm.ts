@@ -6,11 +6,11 @@ import { WasmSession } from './wasm/session.ts';
 export { supportsRelaxedSimd } from './relaxed.ts';
 
 export interface WasmOptions {
-  /** How many threads run each kernel; 1 if not given. */
+  /** How many threads share each step; 1 if not given. Results do not depend on it. */
   readonly threads?: number;
 }
 
 /** Opens a program whose plans were compiled for `wasm`. Compiles its modules; throws RuntimeError where it cannot run. */
-export function openWasm(program: Program, _options: WasmOptions = {}): Promise<Session> {
-  return WasmSession.open(program);
+export function openWasm(program: Program, { threads = 1 }: WasmOptions = {}): Promise<Session> {
+  return WasmSession.open(program, threads);
 }

@@ -11,53 +11,72 @@ import {
   planOf,
   tensorOf,
 } from '../ports.ts';
+import type { BoundLoop } from '../loops.ts';
+import { inOrder } from '../loops.ts';
 import { supportsRelaxedSimd } from '../relaxed.ts';
 import { elements, evalShape, evalSize } from '../size.ts';
 import type { Layout, PlanLayout } from './layout.ts';
 import { layOut } from './layout.ts';
+import type { Entry, ThreadPlan } from './runner.ts';
+import { withSharedMemory } from './shared.ts';
+import { ThreadPool } from './threads.ts';
 
 const pageBytes = 65536;
 
-type Entry = (begin: number, end: number, thread: number) => void;
+/** A dispatch of fewer operations is faster on one thread than shared out. */
+const worthSharing = 40_000;
 
 /** A plan with its buffers at fixed addresses. */
-interface Loaded {
+interface Loaded extends ThreadPlan {
+  /** Its place among the plans that the threads know. */
+  readonly index: number;
   readonly plan: Plan;
   readonly layout: PlanLayout;
-  readonly entries: readonly Entry[];
-  readonly dims: readonly WebAssembly.Global[];
   /** What the dims of the last run came to. */
   bound?: Bound;
 }
 
 interface Bound {
   readonly key: string;
+  readonly dims: readonly number[];
   readonly units: readonly number[];
+  /** Which dispatches are shared out among the threads. */
+  readonly shared: readonly boolean[];
   readonly outputs: readonly number[];
+  readonly loops: readonly BoundLoop[];
 }
 
 export class WasmSession implements Session {
-  readonly device = 'wasm';
+  readonly device: string;
   private readonly reserved = new Map<string, Dims>();
   private readonly loaded = new Map<string, Loaded>();
   private readonly ran = new Set<string>();
   private layout: Layout;
   private memory: WebAssembly.Memory | undefined;
+  /** The threads are learning of a new layout. */
+  private loading: Promise<void> | undefined;
 
   private constructor(
     readonly program: Program,
     private readonly modules: ReadonlyMap<string, WebAssembly.Module>,
+    private readonly pool: ThreadPool | undefined,
   ) {
-    this.layout = layOut(program, this.reserved, 1);
-    this.memory = new WebAssembly.Memory({ initial: 1 });
+    this.device = pool ? `wasm, ${pool.threads} threads` : 'wasm';
+    this.layout = layOut(program, this.reserved, pool?.threads ?? 1);
+    this.memory = new WebAssembly.Memory(
+      pool ? { initial: 1, maximum: 65536, shared: true } : { initial: 1 },
+    );
     this.grow(this.layout.total);
   }
 
-  static async open(program: Program): Promise<WasmSession> {
+  static async open(program: Program, threads: number): Promise<WasmSession> {
+    const isShared = threads > 1;
     const modules = await Promise.all(
-      Object.entries(program.plans).map(async ([name, plan]) => [name, await compile(plan)] as const),
+      Object.entries(program.plans).map(
+        async ([name, plan]) => [name, await compile(plan, isShared)] as const,
+      ),
     );
-    return new WasmSession(program, new Map(modules));
+    return new WasmSession(program, new Map(modules), isShared ? await ThreadPool.start(threads) : undefined);
   }
 
   // ---------------------------------------------------------------- memory
@@ -83,6 +102,7 @@ export class WasmSession implements Session {
     }
   }
 
+  /** Views of shared memory cannot be handed out: everything is copied. */
   private copy(at: number, length: number, dtype: Plan['buffers'][number]['dtype']): Data {
     return new (arrayOf(dtype))(this.open.buffer as ArrayBuffer, at, length).slice();
   }
@@ -100,21 +120,24 @@ export class WasmSession implements Session {
 
   // ---------------------------------------------------------------- plans
 
-  reserve(name: string, dims: Dims): Promise<void> {
-    try {
-      this.fit(planOf(this.program, name), name, dims);
-      return Promise.resolve();
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+  async reserve(name: string, dims: Dims): Promise<void> {
+    await this.loading;
+    this.fit(planOf(this.program, name), name, dims);
+    await this.loading;
+  }
+
+  private fits(plan: Plan, name: string, dims: Dims): boolean {
+    const reserved = this.reserved.get(name);
+    return (
+      this.loaded.has(name) && reserved !== undefined && plan.dims.every((d) => dims[d]! <= reserved[d]!)
+    );
   }
 
   /** Makes room for a plan with these dims; does nothing when there is. */
   private fit(plan: Plan, name: string, dims: Dims): Loaded {
     checkDims(plan, dims);
+    if (this.fits(plan, name, dims)) return this.loaded.get(name)!;
     const before = this.reserved.get(name);
-    const known = this.loaded.get(name);
-    if (known && before && plan.dims.every((d) => dims[d]! <= before[d]!)) return known;
     const kept = this.keepOutputs();
     this.reserved.set(
       name,
@@ -139,19 +162,38 @@ export class WasmSession implements Session {
   }
 
   private relocate(): void {
-    this.layout = layOut(this.program, this.reserved, 1);
+    this.layout = layOut(this.program, this.reserved, this.pool?.threads ?? 1);
     this.grow(this.layout.total);
+    let index = 0;
     for (const [name, layout] of this.layout.plans) {
       const before = this.loaded.get(name);
-      const made = this.instantiate(name, layout);
+      const made = this.instantiate(name, layout, index++);
       made.dims.forEach((global, i) => (global.value = Number(before?.dims[i]?.value ?? 0)));
       this.loaded.set(name, { ...made, ...(before?.bound && { bound: before.bound }) });
     }
+    if (this.pool) this.loading = this.tellThreads(this.pool).finally(() => (this.loading = undefined));
   }
 
-  private instantiate(name: string, layout: PlanLayout): Loaded {
+  private tellThreads(pool: ThreadPool): Promise<void> {
+    const plans = [...this.layout.plans].map(([name, { buffers }]) => {
+      const plan = planOf(this.program, name);
+      const entries = plan.dispatches.map((d) => d.entry);
+      return {
+        module: this.modules.get(name)!,
+        buffers,
+        scratch: this.layout.scratch,
+        dims: plan.dims.length + plan.loops.length,
+        entries,
+      };
+    });
+    return pool.load(this.open, this.layout.control, plans);
+  }
+
+  private instantiate(name: string, layout: PlanLayout, index: number): Loaded {
     const plan = planOf(this.program, name);
-    const dims = plan.dims.map(() => new WebAssembly.Global({ value: 'i32', mutable: true }, 0));
+    const dims = [...plan.dims, ...plan.loops].map(
+      () => new WebAssembly.Global({ value: 'i32', mutable: true }, 0),
+    );
     const fixed = (value: number): WebAssembly.Global =>
       new WebAssembly.Global({ value: 'i32', mutable: false }, value);
     const env: Record<string, WebAssembly.ImportValue> = {
@@ -161,18 +203,22 @@ export class WasmSession implements Session {
     layout.buffers.forEach((at, i) => (env[`b${i}`] = fixed(at)));
     dims.forEach((global, i) => (env[`d${i}`] = global));
     const { exports } = new WebAssembly.Instance(this.modules.get(name)!, { env });
-    return { plan, layout, dims, entries: plan.dispatches.map((d) => exports[d.entry] as Entry) };
+    return { index, plan, layout, dims, entries: plan.dispatches.map((d) => exports[d.entry] as Entry) };
   }
 
   private bind(loaded: Loaded, dims: Dims): Bound {
     const { plan } = loaded;
-    const key = plan.dims.map((d) => dims[d]).join(' ');
+    const key = `dims ${plan.dims.map((d) => dims[d]).join(' ')}`;
     if (loaded.bound?.key === key) return loaded.bound;
     plan.dims.forEach((d, i) => (loaded.dims[i]!.value = dims[d]!));
+    const units = plan.dispatches.map((d) => evalSize(d.units, dims));
     loaded.bound = {
       key,
-      units: plan.dispatches.map((d) => evalSize(d.units, dims)),
+      dims: plan.dims.map((d) => dims[d]!),
+      units,
+      shared: plan.dispatches.map((d, i) => units[i]! > 1 && evalSize(d.flops, dims) >= worthSharing),
       outputs: plan.outputs.map((o) => elements(evalShape(o.shape, dims))),
+      loops: plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) })),
     };
     return loaded.bound;
   }
@@ -182,26 +228,50 @@ export class WasmSession implements Session {
     dims: Dims,
     inputs: Readonly<Record<string, Data>>,
     clocks: Readonly<Record<string, number>> = {},
-  ): void {
+  ): void | Promise<void> {
     const plan = planOf(this.program, name);
     checkDims(plan, dims);
     checkInputs(plan, dims, inputs);
     checkClocks(plan, clocks);
+    if (!this.pool || (!this.loading && this.fits(plan, name, dims)))
+      return this.runNow(plan, name, dims, inputs, clocks);
+    const kept = Object.fromEntries(Object.entries(inputs).map(([port, data]) => [port, data.slice()]));
+    return this.reserve(name, dims).then(() => this.run(name, dims, kept, clocks));
+  }
+
+  private runNow(
+    plan: Plan,
+    name: string,
+    dims: Dims,
+    inputs: Readonly<Record<string, Data>>,
+    clocks: Readonly<Record<string, number>>,
+  ): void {
     const loaded = this.fit(plan, name, dims);
-    const { units, outputs } = this.bind(loaded, dims);
+    const { outputs } = this.bind(loaded, dims);
     const { buffers } = loaded.layout;
     for (const port of plan.inputs) this.put(buffers[port.buffer]!, inputs[port.name]!);
     for (const clock of plan.clocks)
       this.put(buffers[clock.buffer]!, arrayOf(clock.dtype).of(clocks[clock.name] ?? 0));
-    loaded.entries.forEach((entry, i) => {
-      if (units[i]! > 0) entry(0, units[i]!, 0);
-    });
+    this.dispatch(loaded, loaded.bound!);
     const bytes = new Uint8Array(this.open.buffer);
     plan.outputs.forEach((o, i) => {
       const from = buffers[o.buffer]!;
       bytes.copyWithin(loaded.layout.outputs[i]!, from, from + 4 * outputs[i]!);
     });
     this.ran.add(name);
+  }
+
+  private dispatch(loaded: Loaded, { dims, units, shared, loops }: Bound): void {
+    if (this.pool) return this.pool.run(loaded.index, loaded, dims, units, shared, loops);
+    const { entries } = loaded;
+    inOrder(
+      units.length,
+      loops,
+      (loop, i) => (loaded.dims[dims.length + loop]!.value = i),
+      (d) => {
+        if (units[d]! > 0) entries[d]!(0, units[d]!, 0);
+      },
+    );
   }
 
   output(name: string, port: string): Promise<Data> {
@@ -231,12 +301,13 @@ export class WasmSession implements Session {
   }
 
   close(): void {
+    if (this.memory) this.pool?.close();
     this.memory = undefined;
     this.loaded.clear();
   }
 }
 
-async function compile(plan: Plan): Promise<WebAssembly.Module> {
+async function compile(plan: Plan, isShared: boolean): Promise<WebAssembly.Module> {
   const { code } = plan;
   if (code.kind !== 'wasm')
     throw new RuntimeError(
@@ -257,5 +328,6 @@ async function compile(plan: Plan): Promise<WebAssembly.Module> {
         plan: plan.name,
       },
     );
-  return WebAssembly.compile(code.bytes as BufferSource);
+  const bytes = isShared ? withSharedMemory(code.bytes) : code.bytes;
+  return WebAssembly.compile(bytes as BufferSource);
 }

@@ -106,7 +106,7 @@ export class Gpu {
     return this.device.createBindGroup({ label, layout, entries });
   }
 
-  /** `buffers` read-write storage buffers, then a uniform buffer. */
+  /** `buffers` read-write storage buffers, then a part of a uniform buffer, chosen at each dispatch. */
   layout(buffers: number, hasDims: boolean): GPUBindGroupLayout {
     const key = `${buffers} ${hasDims}`;
     const known = this.#layouts.get(key);
@@ -114,7 +114,7 @@ export class Gpu {
     const entry = (binding: number, type: GPUBufferBindingType) => ({
       binding,
       visibility: COMPUTE,
-      buffer: { type },
+      buffer: { type, hasDynamicOffset: type === 'uniform' },
     });
     const entries = Array.from({ length: buffers }, (_, i) => entry(i, 'storage'));
     if (hasDims) entries.push(entry(buffers, 'uniform'));

@@ -3,6 +3,7 @@ import type { Plan } from '../../compiler/plan.ts';
 import { planArena } from '../arena.ts';
 import type { Dims } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
+import { inOrder } from '../loops.ts';
 import { evalSize } from '../size.ts';
 import type { Gpu } from './gpu.ts';
 import { outOfMemory } from './gpu.ts';
@@ -17,15 +18,34 @@ export interface Bound {
   readonly sizes: readonly number[];
   /** Workgroups of every dispatch. */
   readonly workgroups: readonly (readonly [number, number, number])[];
-  /** Contents of the uniform buffer. */
+  /** Contents of the uniform buffer: the dimensions, once for each state of the loops, `ALIGNMENT` bytes apart. */
   readonly words: Uint32Array<ArrayBuffer>;
+  /** Every run of a dispatch, in order, and where its dimensions begin in the uniform buffer, in bytes. */
+  readonly steps: readonly { readonly dispatch: number; readonly at: number }[];
 }
 
 export function bind(plan: Plan, dims: Dims): Bound {
-  const words = new Uint32Array(Math.ceil(plan.dims.length / 4) * 4);
-  plan.dims.forEach((name, i) => (words[i] = dims[name] ?? 0));
+  const loops = plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) }));
+  const state = [...plan.dims.map((name) => dims[name] ?? 0), ...loops.map(() => 0)];
+  const states = [[...state]];
+  const steps: { dispatch: number; at: number }[] = [];
+  inOrder(
+    plan.dispatches.length,
+    loops,
+    (loop, iteration) => {
+      state[plan.dims.length + loop] = iteration;
+      states.push([...state]);
+    },
+    (dispatch) => {
+      const inLoop = loops.some((l) => l.begin <= dispatch && dispatch < l.end);
+      steps.push({ dispatch, at: inLoop ? (states.length - 1) * ALIGNMENT : 0 });
+    },
+  );
+  const words = new Uint32Array((states.length - 1) * (ALIGNMENT / ELEMENT) + Math.ceil(state.length / 4) * 4);
+  states.forEach((s, i) => words.set(s, i * (ALIGNMENT / ELEMENT)));
   return {
     words,
+    steps,
     sizes: plan.buffers.map((b) => evalSize(b.size, dims)),
     workgroups: plan.dispatches.map((d) => {
       const [x, y, z] = d.workgroups ?? [0, 0, 0];
@@ -38,13 +58,12 @@ export function bind(plan: Plan, dims: Dims): Bound {
 export interface Compiled {
   readonly pipelines: readonly GPUComputePipeline[];
   readonly layouts: readonly GPUBindGroupLayout[];
-  readonly uniform: GPUBuffer | undefined;
 }
 
 /** Compiles all kernels of a plan at once. */
 export async function compile(gpu: Gpu, plan: Plan): Promise<Compiled> {
   const shaders = shadersOf(plan);
-  const layouts = plan.dispatches.map((d) => gpu.layout(d.buffers.length, plan.dims.length > 0));
+  const layouts = plan.dispatches.map((d) => gpu.layout(d.buffers.length, uniformBytes(plan) > 0));
   const most = Math.max(0, ...plan.dispatches.map((d) => d.buffers.length));
   const limit = gpu.device.limits.maxStorageBuffersPerShaderStage;
   if (most > limit)
@@ -62,10 +81,11 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Compiled> {
       }),
     ),
   );
-  const size = Math.ceil(plan.dims.length / 4) * 16;
-  const uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, size, UNIFORM_USAGE) : undefined;
-  return { pipelines, layouts, uniform };
+  return { pipelines, layouts };
 }
+
+/** Size of the dimensions that a kernel sees. */
+const uniformBytes = (plan: Plan): number => Math.ceil((plan.dims.length + plan.loops.length) / 4) * 16;
 
 function shadersOf(plan: Plan): Readonly<Record<string, string>> {
   if (plan.code.kind === 'wgsl') return plan.code.shaders;
@@ -80,6 +100,9 @@ function shadersOf(plan: Plan): Readonly<Record<string, string>> {
 export class Reserved {
   /** Elements every buffer has room for. */
   readonly capacity: readonly number[];
+  /** Words that the uniform buffer has room for. */
+  readonly words: number;
+  readonly #uniform: GPUBuffer | undefined;
   readonly #places: readonly Place[];
   readonly #arena: GPUBuffer | undefined;
   readonly #groups: readonly GPUBindGroup[];
@@ -88,8 +111,16 @@ export class Reserved {
   #written: Uint32Array | undefined;
 
   /** Creates GPU objects: call within `Gpu.guarded`. */
-  constructor(gpu: Gpu, plan: Plan, compiled: Compiled, stores: Stores, capacity: readonly number[]) {
+  constructor(
+    gpu: Gpu,
+    plan: Plan,
+    compiled: Compiled,
+    stores: Stores,
+    capacity: readonly number[],
+    words: number,
+  ) {
     this.#plan = plan;
+    this.words = words;
     this.#compiled = compiled;
     this.capacity = capacity;
     const bytes = capacity.map((n) => n * ELEMENT);
@@ -108,7 +139,9 @@ export class Reserved {
         ? stores.place(place.store)
         : { buffer: this.#arena!, offset: offsets[i]!, size: Math.max(ELEMENT, bytes[i]!) },
     );
-    const dims = compiled.uniform ? [{ buffer: compiled.uniform }] : [];
+    const size = uniformBytes(plan);
+    this.#uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, words * ELEMENT, UNIFORM_USAGE) : undefined;
+    const dims = this.#uniform ? [{ buffer: this.#uniform, offset: 0, size }] : [];
     this.#groups = plan.dispatches.map((d, i) =>
       gpu.bindGroup(d.name, compiled.layouts[i]!, [...d.buffers.map((b) => this.#places[b]!), ...dims]),
     );
@@ -119,23 +152,25 @@ export class Reserved {
   }
 
   fits(bound: Bound): boolean {
-    return bound.sizes.every((n, i) => n <= this.capacity[i]!);
+    return bound.words.length <= this.words && bound.sizes.every((n, i) => n <= this.capacity[i]!);
   }
 
   /** Encodes and submits one run. */
   submit(gpu: Gpu, bound: Bound): void {
     const { queue } = gpu.device;
-    const { uniform, pipelines } = this.#compiled;
+    const { pipelines } = this.#compiled;
+    const uniform = this.#uniform;
     if (uniform && this.#written !== bound.words) {
       queue.writeBuffer(uniform, 0, bound.words);
       this.#written = bound.words;
     }
     const encoder = gpu.device.createCommandEncoder({ label: this.#plan.name });
     const pass = encoder.beginComputePass();
-    bound.workgroups.forEach(([x, y, z], i) => {
+    bound.steps.forEach(({ dispatch: i, at }) => {
+      const [x, y, z] = bound.workgroups[i]!;
       if (x === 0 || y === 0 || z === 0) return;
       pass.setPipeline(pipelines[i]!);
-      pass.setBindGroup(0, this.#groups[i]!);
+      pass.setBindGroup(0, this.#groups[i]!, uniform ? [at] : []);
       pass.dispatchWorkgroups(x, y, z);
       gpu.stats.dispatches++;
     });
@@ -146,5 +181,6 @@ export class Reserved {
 
   close(): void {
     this.#arena?.destroy();
+    this.#uniform?.destroy();
   }
 }

@@ -122,10 +122,7 @@ export class WebgpuSession implements Session {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const { reserved, compiled } of this.#plans.values()) {
-      reserved?.close();
-      compiled?.uniform?.destroy();
-    }
+    for (const { reserved } of this.#plans.values()) reserved?.close();
     this.#stores.close();
     this.#readback.close();
     this.#plans.clear();
@@ -186,10 +183,11 @@ export class WebgpuSession implements Session {
     if (old?.fits(bound)) return;
     const { plan, compiled } = state;
     const capacity = bound.sizes.map((n, i) => Math.max(n, old?.capacity[i] ?? 0));
+    const words = Math.max(bound.words.length, old?.words ?? 0);
     this.#readback.flush();
     state.reserved = await this.#gpu.guarded(
       `the buffers of \`${plan.name}\``,
-      () => new Reserved(this.#gpu, plan, compiled, this.#stores, capacity),
+      () => new Reserved(this.#gpu, plan, compiled, this.#stores, capacity, words),
     );
     old?.close();
     delete state.lastDims;

@@ -16,6 +16,7 @@ function planOf(computation: Computation, inputs: Plan['inputs'], outputs: Plan[
     clocks: [],
     buffers: [],
     dispatches: [],
+    loops: [],
     code: { kind: 'reference', graph: toGraphData(computation) },
   };
 }

@@ -89,6 +89,7 @@ export function plan(name: string, parts: Partial<Plan> = {}): Plan {
     clocks: [],
     buffers: [],
     dispatches: [],
+    loops: [],
     code: { kind: 'wgsl', shaders: {} },
     ...parts,
   };

@@ -7,6 +7,7 @@ import { add, scale, symbol } from '../../compiler/shape/poly.ts';
 import { planArena } from '../../runtime/arena.ts';
 import { evalSize } from '../../runtime/size.ts';
 import { openWasm } from '../../runtime/wasm.ts';
+import { withSharedMemory } from '../../runtime/wasm/shared.ts';
 import { axis, float, load, op } from './harness.ts';
 
 const arena = (name: string, size: Size, first: number, last: number): PlanBuffer => ({
@@ -96,12 +97,13 @@ function program(): Program {
       { name: 'w', dtype: 'f32', size: 2, place: { kind: 'store', store: 1 } },
       { name: 'step', dtype: 'i32', size: 1, place: { kind: 'arena', first: -1, last: 3 } },
     ],
+    loops: [],
     dispatches: emitted.entries.map(({ entry, units }) => ({
       name: entry,
       entry,
       buffers: [],
       units: sizeOf(units),
-      flops: 0,
+      flops: ['*', 'batch', 4],
     })),
     code: { kind: 'wasm', bytes: emitted.bytes, scratchBytes: 0, relaxed: false },
   };
@@ -210,4 +212,39 @@ it('sizes are evaluated', () => {
       b: 7,
     }),
   ).toBe(22);
+});
+
+describe('threads', () => {
+  it('make a memory import shared', () => {
+    const plan = program().plans['step']!;
+    if (plan.code.kind !== 'wasm') throw new Error('not wasm');
+    expect(WebAssembly.validate(withSharedMemory(plan.code.bytes) as BufferSource)).toBe(true);
+  });
+
+  it('meet in every step, however late one of them wakes', async () => {
+    const session = await openWasm(program(), { threads: 3 });
+    await session.reserve('step', { batch: 12000 });
+    const x = xs(12000);
+    for (let i = 0; i < 1000; i++) void session.run('step', { batch: 12000 }, { x }, { step: 1 });
+    expect(await session.read('w')).toEqual(Float32Array.of(1000, 1000));
+    expect(await session.output('step', 'y')).toEqual(ys(12000, [999, 999]));
+    session.close();
+  });
+
+  it('run the same steps', async () => {
+    const session = await openWasm(program(), { threads: 3 });
+    expect(session.device).toBe('wasm, 3 threads');
+    await session.write('w', Float32Array.of(10, 20));
+    await session.reserve('step', { batch: 30000 });
+    for (let i = 0; i < 20; i++)
+      expect(session.run('step', { batch: 30000 - i }, { x: xs(30000 - i) }, { step: 1 })).toBeUndefined();
+    expect(await session.output('step', 'y')).toEqual(ys(29981, [29, 39]));
+    await session.run('again', { batch: 50000 }, { x: xs(50000) }, { step: 5 });
+    expect(await session.output('again', 'y')).toEqual(ys(50000, [30, 40]));
+    expect(await session.output('step', 'y')).toEqual(ys(29981, [29, 39]));
+    expect(await session.read('w')).toEqual(Float32Array.of(35, 45));
+    await session.run('step', { batch: 29981 }, { x: xs(29981) });
+    expect(await session.output('step', 'y')).toEqual(ys(29981, [35, 45]));
+    session.close();
+  });
 });

@@ -88,6 +88,7 @@ export const planFor = (kernel: Kernel, dims: readonly string[], sizes: Case['si
       size: sizeOf(poly(sizes[i]!)),
       place: { kind: 'store', store: i },
     })),
+    loops: [],
     dispatches: [
       {
         name: kernel.name,

@@ -106,6 +106,7 @@ const step: Plan = {
     arena('h', 'f32', size, 0, 3),
     arena('loss', 'f32', 1, 1, 3),
   ],
+  loops: [],
   dispatches: [dispatch(hidden, [0, 1, 2, 3]), dispatch(loss, [3, 4]), dispatch(update, [3, 1])],
   code: {
     kind: 'wgsl',

@@ -1,0 +1,174 @@
+/** The other threads of a session: workers that wait in shared memory for the next step. */
+import { RuntimeError } from '../errors.ts';
+import type { BoundLoop } from '../loops.ts';
+import type { LoadMessage, Runner, ThreadPlan } from './runner.ts';
+import { createRunner, workerMain } from './runner.ts';
+
+/** Control words before the dims. */
+const header = 16;
+
+/** Bytes of the control words for plans of at most so many dims, dispatches and loops. */
+export const controlBytes = (dims: number, dispatches: number, loops: number): number =>
+  4 * (header + dims + 2 * dispatches + 3 * loops);
+
+/** A worker of Node or of a browser. */
+interface Thread {
+  post(message: LoadMessage): void;
+  /** The next message, or a failure. */
+  answer(): Promise<string>;
+  end(): void;
+}
+
+export class ThreadPool {
+  private isWaiting = false;
+  private runner: Runner | undefined;
+  private control = new Int32Array(0);
+
+  private constructor(private readonly workers: readonly Thread[]) {}
+
+  get threads(): number {
+    return this.workers.length + 1;
+  }
+
+  /** Starts `threads` - 1 workers. Throws RuntimeError where there are no shared memory or workers. */
+  static async start(threads: number): Promise<ThreadPool> {
+    if (typeof SharedArrayBuffer === 'undefined')
+      throw new RuntimeError(
+        'no-device',
+        'threads need SharedArrayBuffer, which this page does not have',
+        'serve it with the headers COOP and COEP, or use one thread',
+      );
+    const make = await threadMaker();
+    return new ThreadPool(Array.from({ length: threads - 1 }, () => make()));
+  }
+
+  /** Tells every worker about the plans, in the order of their numbers. Nothing may run meanwhile. */
+  async load(
+    memory: WebAssembly.Memory,
+    control: readonly [number, number],
+    plans: LoadMessage['plans'],
+  ): Promise<void> {
+    if (this.isWaiting) this.command(1);
+    this.control = new Int32Array(memory.buffer, ...control);
+    const { threads } = this;
+    this.runner = createRunner(this.control, 0, threads, mayBlock(this.control));
+    const answers = this.workers.map((worker, i) => {
+      const answer = worker.answer();
+      worker.post({ memory, control, thread: i + 1, threads, plans });
+      return answer;
+    });
+    for (const answer of await Promise.all(answers))
+      if (answer !== 'ready') throw new Error(`a thread could not load the plans: ${answer}`);
+    // Every thread has left the last barrier, and counts from 0 again.
+    Atomics.store(this.control, 1, 0);
+    this.isWaiting = true;
+  }
+
+  /** Runs a step on all threads; returns when it is done. `shared`: which dispatches have their units shared out. */
+  run(
+    index: number,
+    plan: ThreadPlan,
+    dims: readonly number[],
+    units: readonly number[],
+    shared: readonly boolean[],
+    loops: readonly BoundLoop[],
+  ): void {
+    const { control } = this;
+    control.set([0, index, dims.length, units.length], 2);
+    control.set(dims, header);
+    control.set(units, header + dims.length);
+    // What one thread does alone, the others need only wait for before they take part again.
+    const sharesNext = (d: number): boolean =>
+      shared[d + 1] === true || loops.some((l) => l.end === d + 1 && shared[l.begin] === true);
+    const flags = shared.map((s, d) => (s ? 1 : 0) + (s || sharesNext(d) || d === shared.length - 1 ? 2 : 0));
+    control.set(flags, header + dims.length + units.length);
+    const table = loops.flatMap((l) => [l.begin, l.end, l.times]);
+    control.set(table, header + dims.length + 2 * units.length);
+    control[8] = loops.length;
+    this.command(0);
+    this.runner!.step(plan);
+  }
+
+  private command(kind: number): void {
+    this.control[2] = kind;
+    Atomics.add(this.control, 0, 1);
+    Atomics.notify(this.control, 0);
+  }
+
+  close(): void {
+    if (this.isWaiting) this.command(2);
+    for (const worker of this.workers) worker.end();
+  }
+}
+
+/** A browser's main thread may not block. */
+function mayBlock(control: Int32Array): boolean {
+  try {
+    Atomics.wait(control, 7, 1, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface NodeWorker {
+  postMessage(message: unknown): void;
+  once(event: string, listener: (value: unknown) => void): void;
+  off(event: string, listener: (value: unknown) => void): void;
+  ref(): void;
+  unref(): void;
+  terminate(): Promise<number>;
+}
+
+const program = (port: string): string => `(${workerMain.toString()})(${port}, ${createRunner.toString()})`;
+
+/** How to start a worker here. */
+async function threadMaker(): Promise<() => Thread> {
+  if (typeof process !== 'undefined' && process.versions?.node) {
+    // Not a literal, so that bundlers for browsers do not look for it.
+    const name = 'node:worker_threads';
+    const { Worker: Node } = (await import(/* @vite-ignore */ name)) as {
+      Worker: new (source: string, options: { eval: boolean }) => NodeWorker;
+    };
+    const port = `(({ parentPort: p }) => ({ send: (m) => p.postMessage(m), receive: (f) => p.on('message', f) }))(require('node:worker_threads'))`;
+    return () => nodeThread(new Node(program(port), { eval: true }));
+  }
+  const port = `{ send: (m) => postMessage(m), receive: (f) => { onmessage = (e) => f(e.data); } }`;
+  const url = URL.createObjectURL(new Blob([program(port)], { type: 'text/javascript' }));
+  return () => browserThread(new Worker(url));
+}
+
+/** Holds the process only while it is asked something. */
+function nodeThread(worker: NodeWorker): Thread {
+  worker.unref();
+  return {
+    post: (message) => worker.postMessage(message),
+    answer: () =>
+      new Promise((resolve, reject) => {
+        const settle = (act: () => void): void => {
+          worker.off('message', done);
+          worker.off('error', failed);
+          worker.unref();
+          act();
+        };
+        const done = (message: unknown): void => settle(() => resolve(String(message)));
+        const failed = (error: unknown): void => settle(() => reject(error as Error));
+        worker.once('message', done);
+        worker.once('error', failed);
+        worker.ref();
+      }),
+    end: () => void worker.terminate(),
+  };
+}
+
+function browserThread(worker: Worker): Thread {
+  return {
+    post: (message) => worker.postMessage(message),
+    answer: () =>
+      new Promise((resolve, reject) => {
+        worker.onmessage = (event) => resolve(String(event.data));
+        worker.onerror = (event) => reject(new Error(event.message));
+      }),
+    end: () => worker.terminate(),
+  };
+}
