@@ -10,9 +10,11 @@ describe('metrics', () => {
   const scores = noise(12, 3).map((v) => Math.round(v * 4) / 4);
   const target = noise(12, 5).map((v) => Number(v > 0));
   const binary = (call: string): number =>
-    run(`model M() { input x: f32[b] input t: f32[b] output y: f32[]\n y = ${call} }`, { x: scores, t: target }, { b: 12 })[
-      'y'
-    ]![0]!;
+    run(
+      `model M() { input x: f32[b] input t: f32[b] output y: f32[]\n y = ${call} }`,
+      { x: scores, t: target },
+      { b: 12 },
+    )['y']![0]!;
   const count = (f: (score: number, t: boolean) => boolean): number =>
     scores.filter((s, i) => f(s, target[i] === 1)).length;
   const hits = count((s, t) => s > 0 && t);
@@ -48,7 +50,12 @@ describe('metrics', () => {
 
   it.each([1, 2, 3, 4])('top %i accuracy', (k) => {
     const found = rows.map((r, n) =>
-      Number([...r].sort((a, b) => b - a).slice(0, k).includes(r[label[n]!]!)),
+      Number(
+        [...r]
+          .sort((a, b) => b - a)
+          .slice(0, k)
+          .includes(r[label[n]!]!),
+      ),
     );
     expect(classes(`top_k_accuracy(x, label, k: ${k})`, '[]')[0]).toBeCloseTo(mean(found), 12);
   });

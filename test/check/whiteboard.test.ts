@@ -65,7 +65,14 @@ describe('repeated layers', () => {
       repeat 2 { blocks = Block() h = blocks(h) }
       repeat i in 2 { repeat j in 2 { param w: f32[2] = ones h = h * w } }
       y = h }`;
-    expect(paths(text)).toEqual(['blocks.0.query.weight', 'blocks.1.query.weight', 'w.0.0', 'w.0.1', 'w.1.0', 'w.1.1']);
+    expect(paths(text)).toEqual([
+      'blocks.0.query.weight',
+      'blocks.1.query.weight',
+      'w.0.0',
+      'w.0.1',
+      'w.1.0',
+      'w.1.1',
+    ]);
   });
 
   it('are a list under their name', () => {
