@@ -4,8 +4,14 @@ import type { LoadStep, SaveStep } from '../plan.ts';
 import { Args } from './builtin-args.ts';
 import { expectMatch, matches } from './patterns.ts';
 import { at, fail } from './report.ts';
-import type { Used } from './tasks.ts';
-import type { Context } from './values.ts';
+import type { Context, Instance } from './values.ts';
+
+/** A model that the task names. */
+export interface Used {
+  readonly name: string;
+  readonly instance: Instance;
+  readonly from: string | undefined;
+}
 
 const help = '`save(model, "file.safetensors")` and `load(model, "file.safetensors", only: "conv*")`';
 

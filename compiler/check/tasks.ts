@@ -3,7 +3,7 @@ import type { Action, Equation, Evaluate, Expr, Fit, Statement, Task } from '../
 import type { Span } from '../../grammar/span.ts';
 import type { Computation, Node } from '../ir/graph.ts';
 import type { DataInfo, DataField, FitStep, TaskStep } from '../plan.ts';
-import type { Deferred } from './actions.ts';
+import type { Deferred, Used } from './actions.ts';
 import { actionStep } from './actions.ts';
 import { DataSources } from './data.ts';
 import { describe } from './describe.ts';
@@ -14,14 +14,7 @@ import type { Step } from './training.ts';
 import { fitBody, Options, runningSums } from './training.ts';
 import type { Training } from './updates.ts';
 import { trainingOf } from './updates.ts';
-import type { Context, Instance, Value } from './values.ts';
-
-/** A model that the task names. */
-export interface Used {
-  readonly name: string;
-  readonly instance: Instance;
-  readonly from: string | undefined;
-}
+import type { Context, Value } from './values.ts';
 
 interface Trained {
   readonly fit: Fit;

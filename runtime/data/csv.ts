@@ -6,11 +6,13 @@
  */
 import { dirname } from 'node:path';
 import { CsvError, parse } from 'csv-parse/sync';
-import type { StaticValue } from '../../compiler/plan.ts';
+import type { DataInfo, StaticValue } from '../../compiler/plan.ts';
 import { problem } from '../problems.ts';
 import type { Column } from './column.ts';
 import { readAll, resolveData } from './files.ts';
-import type { SourceCall } from './source.ts';
+
+/** The call of a table in a task. */
+type Call = Pick<DataInfo, 'args' | 'file'>;
 
 /** Arguments that are not fields. */
 export const csvOptions: readonly string[] = ['file', 'separator', 'header'];
@@ -25,14 +27,14 @@ interface Table {
 }
 
 /** The fields of a table with their values. @throws RuntimeError E0701, E0702, E0713 to E0716 */
-export function csvColumns(call: SourceCall): readonly Column[] {
+export function csvColumns(call: Call): readonly Column[] {
   const table = readTable(call);
   return Object.entries(call.args)
     .filter(([name]) => !csvOptions.includes(name))
     .map(([name, asked]) => fieldOf(table, name, asked));
 }
 
-function readTable(call: SourceCall): Table {
+function readTable(call: Call): Table {
   const { file, separator = ',', header = true } = call.args;
   if (typeof file !== 'string')
     throw problem('E0713', { kind: 'csv', field: 'file', found: JSON.stringify(file ?? 'nothing') });
