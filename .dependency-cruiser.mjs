@@ -43,7 +43,7 @@ const parts = {
   'compiler/emit/': { may: ['compiler/plan.ts'], ...noPackages },
   // compile.ts, passes.ts, index.ts and whatever else stands beside the folders put the stages together.
   'compiler/[^/]+$': { may: ['compiler/', 'grammar/'], ...noPackages },
-  'runtime/': { may: ['compiler/plan.ts'], packages: ['webgpu'], node: true },
+  'runtime/': { may: ['compiler/plan.ts'], packages: ['webgpu', 'csv-parse'], node: true },
   'cli/': { may: ['grammar/', 'compiler/', 'runtime/'], packages: any, node: true },
 };
 

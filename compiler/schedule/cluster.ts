@@ -81,7 +81,13 @@ export const bigAxes = (shape: readonly Poly[]): number[] => shape.flatMap((d, i
 
 function create(node: Node, id: number, prepared: Prepared): Cluster {
   const contraction = prepared.contractions.get(node);
-  const kind = contraction ? 'contract' : node.op === 'scatter' ? 'scatter' : node.op === 'scan' ? 'loop' : 'rows';
+  const kind = contraction
+    ? 'contract'
+    : node.op === 'scatter'
+      ? 'scatter'
+      : node.op === 'scan'
+        ? 'loop'
+        : 'rows';
   const grid = bigAxes(node.shape).map((i) => node.shape[i] as Poly);
   return { kind, id, grid, members: [], contraction, after: new Set() };
 }
@@ -117,7 +123,12 @@ function findHome(node: Node, reads: readonly Read[], context: Context): Home | 
 }
 
 /** No cycle would come to be, and the kernel would not touch too many buffers. */
-function joins(node: Node, reads: readonly Read[], c: Cluster, { of, target, prepared, significant }: Context): boolean {
+function joins(
+  node: Node,
+  reads: readonly Read[],
+  c: Cluster,
+  { of, target, prepared, significant }: Context,
+): boolean {
   for (const r of reads) {
     const from = of.get(r.source);
     if (from && from !== c && reaches(from, c)) return false;
@@ -132,10 +143,15 @@ function joins(node: Node, reads: readonly Read[], c: Cluster, { of, target, pre
 }
 
 /** A new value of a kept leaf goes to the leaf; what only its own kernel reads goes nowhere. */
-function buffersWritten(node: Node, { computation, forced }: Prepared, { anchors, exits }: Significant): Node[] {
+function buffersWritten(
+  node: Node,
+  { computation, forced }: Prepared,
+  { anchors, exits }: Significant,
+): Node[] {
   const leaves = computation.updates.filter((u) => u.value === node).map((u) => u.leaf);
   const isOutput = computation.outputs.some((o) => o.node === node);
-  const isOwn = isOutput || exits.has(node) || forced.has(node) || (leaves.length === 0 && !anchors.has(node));
+  const isOwn =
+    isOutput || exits.has(node) || forced.has(node) || (leaves.length === 0 && !anchors.has(node));
   return isOwn ? [...leaves, node] : leaves;
 }
 

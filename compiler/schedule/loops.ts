@@ -8,7 +8,7 @@ import { eachOf, indexAt, replaced } from '../ir/graph.ts';
 import { constantValue } from '../ir/make.ts';
 import { add, multiply, one, subtract, substitute, symbol, zero, type Poly } from '../shape/poly.ts';
 import type { Place } from './relocate.ts';
-import type { Scheduled } from './schedule.ts';
+import type { Scheduled } from './scheduled.ts';
 
 /** What an operand of a loop is read from, and at which index of it for each index of the operand. */
 export interface Access {
@@ -60,8 +60,7 @@ export class LoopOperands {
     const inputs = node.inputs.map((x, k) => {
       if (k < node.carries.length) return this.initial(x);
       const { source } = accessOf(x, () => false);
-      if (!['leaf', 'part', 'const', 'index'].includes(source.op))
-        this.force(source, 'an operand of a loop');
+      if (!['leaf', 'part', 'const', 'index'].includes(source.op)) this.force(source, 'an operand of a loop');
       return x;
     });
     const made = graph.withInputs(node, inputs);
@@ -80,7 +79,8 @@ export class LoopOperands {
   part(made: Part, original: Part): Node {
     const { result } = made;
     const [scan] = made.inputs;
-    if (result.kind !== 'final' || scan?.op !== 'scan' || !this.histories.has(historyKey(original))) return made;
+    if (result.kind !== 'final' || scan?.op !== 'scan' || !this.histories.has(historyKey(original)))
+      return made;
     const history = this.graph.part(scan, { kind: 'history', carry: result.carry });
     const last = [scan.extent, ...made.shape.map((_, i) => indexAt(i, made.shape))];
     return this.graph.view(history, made.shape, last);

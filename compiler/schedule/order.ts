@@ -10,18 +10,7 @@ import { placesOf, type Loop } from './loops.ts';
 import type { Prepared } from './prepare.ts';
 import { ownIndices } from './reads.ts';
 import type { Place } from './relocate.ts';
-
-export interface Buffer {
-  readonly name: string;
-  readonly dtype: DType;
-  /** Elements. */
-  readonly size: Poly;
-  /** The leaf that stands in it, for inputs, clocks and kept tensors. */
-  readonly leaf: Leaf | undefined;
-  /** Index of the first and last kernel that touches it; -1: written by the host before. */
-  readonly first: number;
-  readonly last: number;
-}
+import type { Buffer } from './scheduled.ts';
 
 /** Copies a buffer at the end of the run, where an update could not be made in place. */
 export interface Copy {
@@ -228,7 +217,12 @@ function decideUpdates(
     const writer = clustering.of.get(value);
     const others = [...(readers.get(leaf) ?? [])].filter((c) => c !== writer);
     const room = (inPlace.get(value)?.length ?? 0) < mostHomes;
-    const fits = writer && room && writer.kind !== 'loop' && readsOwnElement(writer, leaf, value) && !others.some((c) => needs(c, writer));
+    const fits =
+      writer &&
+      room &&
+      writer.kind !== 'loop' &&
+      readsOwnElement(writer, leaf, value) &&
+      !others.some((c) => needs(c, writer));
     if (writer && fits) {
       for (const c of others) writer.after.add(c);
       inPlace.set(value, [...(inPlace.get(value) ?? []), leaf]);

@@ -78,7 +78,11 @@ class Relocation {
   }
 
   private store(s: Store): Store {
-    return { buffer: this.number(s.buffer), offset: this.offset(s.buffer, s.offset), value: this.ex(s.value) };
+    return {
+      buffer: this.number(s.buffer),
+      offset: this.offset(s.buffer, s.offset),
+      value: this.ex(s.value),
+    };
   }
 
   private data(list: readonly Binding[]): readonly Binding[] {

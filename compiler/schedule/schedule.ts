@@ -4,41 +4,19 @@
  * expression), `cluster` (what shares a kernel), `order` (execution, in-place updates, lifetimes), `lower` (kernels).
  */
 import type { Computation, Node } from '../ir/graph.ts';
-import type { Kernel } from '../kernel/kernel.ts';
 import { multiply, one, scale, zero, add, type Poly } from '../shape/poly.ts';
 import { cluster, type Cluster, type Clustering } from './cluster.ts';
 import { scheduleLoop, type Loop } from './loops.ts';
 import { lowerCluster, lowerCopy } from './lower.ts';
-import { order, type Buffer } from './order.ts';
+import { order } from './order.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { iterationShape } from './reads.ts';
 import { relocate } from './relocate.ts';
+import type { Scheduled, ScheduledKernel, ScheduledLoop } from './scheduled.ts';
 import { findSignificant, type Significant } from './significant.ts';
 import type { Target } from './target.ts';
 
-export interface Scheduled {
-  /** In order of execution. */
-  readonly kernels: readonly ScheduledKernel[];
-  readonly buffers: readonly Buffer[];
-  /** Buffer of each output of the computation. */
-  readonly outputs: readonly { readonly name: string; readonly node: Node; readonly buffer: number }[];
-  /** Kernels that are run several times; properly nested, outer ones first. */
-  readonly loops: readonly ScheduledLoop[];
-}
-
-/** Kernels `begin` to `end` - 1, `count` times, the dimension `dim` being 1, 2, … */
-export interface ScheduledLoop {
-  readonly begin: number;
-  readonly end: number;
-  readonly dim: string;
-  readonly count: Poly;
-}
-
-export interface ScheduledKernel {
-  readonly kernel: Kernel;
-  /** Floating point operations, a multiply-add counting two. */
-  readonly flops: Poly;
-}
+export type { Buffer, Scheduled, ScheduledKernel, ScheduledLoop } from './scheduled.ts';
 
 export const schedule = (computation: Computation, target: Target): Scheduled =>
   scheduleWith(computation, target, new Names());

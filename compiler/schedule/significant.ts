@@ -37,8 +37,12 @@ function tooWide(found: Significant, most: number): Node | undefined {
   const width = (n: Node): number => new Set(readsOf(n, isSource).map((r) => r.source)).size;
   for (const node of found.order) {
     if (node.op === 'leaf' || node.op === 'scan' || width(node) <= most) continue;
-    const inlined = topological(node.inputs.filter((x) => !isSource(x))).filter((n) => n.op === 'map' && !isSource(n));
-    const fitting = inlined.map((n) => ({ n, width: width(n) })).filter((c) => c.width > 1 && c.width <= most);
+    const inlined = topological(node.inputs.filter((x) => !isSource(x))).filter(
+      (n) => n.op === 'map' && !isSource(n),
+    );
+    const fitting = inlined
+      .map((n) => ({ n, width: width(n) }))
+      .filter((c) => c.width > 1 && c.width <= most);
     const [widest] = fitting.sort((a, b) => b.width - a.width);
     if (widest) return widest.n;
   }
