@@ -26,6 +26,10 @@ const NAME_FROM_LENGTH = 90;
 /** How often each expression object is used in a kernel. */
 export type Uses = ReadonlyMap<Ex, number>;
 
+/** An index of literals alone that is not simply a literal. */
+const isComputedConstant = (code: string): boolean =>
+  !/^\d+i$/.test(code) && !/[A-Za-z_]\w*/.test(code.replace(/\b\d+i\b|\bmin\b|\bmax\b|\bselect\b/g, ''));
+
 export class Emitter {
   /** Where code is being written. */
   block: Block;
@@ -151,9 +155,9 @@ export class Emitter {
   /** The guard is tested before the load; what the kernel also writes is read where the value is used. */
   #load(ex: LoadEx): Value {
     const scope = this.withData(ex.data);
-    // WGSL refuses a negative constant index even where the guard keeps it from being read.
+    // WGSL refuses a negative constant index even where the guard keeps it from being read; a name is no constant.
     const place = scope.poly(ex.offset);
-    const offset = place.code.startsWith('(-') && place.constant ? this.constant('i32', 0) : place;
+    const offset = isComputedConstant(place.code) ? this.named({ ...place, simple: false }) : place;
     const conditions = scope.conditions(ex.guard);
     const inputs = conditions ? [offset, conditions] : [offset];
     const { home: outermost } = this.#join(inputs);
