@@ -17,8 +17,10 @@ export default defineConfig({
     // Dawn and SwiftShader are native and live as long as their process: forks, not threads.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    setupFiles: ['test/support/setup.ts'],
+    // Generous: software GPUs take seconds to compile a kernel, more when the machine is busy.
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
     reporters: ['default', new CountsReporter()],
   },
 });
