@@ -1,5 +1,5 @@
 /** Runs the statements of a declaration: ports, equations, `if` and `repeat`. */
-import type { Equation, Port, Repeat, Statement, TypeExpr } from '../../grammar/syntax.ts';
+import type { Equation, Port, Repeat, Scan, Statement, TypeExpr } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import { suggest } from '../diagnostics/suggest.ts';
 import { asConstant, constant } from '../shape/poly.ts';
@@ -9,6 +9,7 @@ import { describe } from './describe.ts';
 import { tensorType } from './dims.ts';
 import { also, at, fail, withinRange } from './report.ts';
 import { indexed } from './equations.ts';
+import { runScan } from './scan.ts';
 import { keep } from './storage.ts';
 import { show, spreadTo } from './tensor.ts';
 import type { Context, Given, Instance, Value } from './values.ts';
@@ -28,6 +29,8 @@ export interface Body {
   readonly store?: (ctx: Context, port: Port) => Value;
   /** Statements that only this kind of body may have. */
   readonly other?: (ctx: Context, statement: Statement) => boolean;
+  /** In a scan: takes the equations for results of each step. */
+  readonly each?: (ctx: Context, e: Equation) => boolean;
 }
 
 export interface Result {
@@ -86,15 +89,7 @@ class Run {
       case 'repeat':
         return this.repeat(ctx, s);
       case 'scan':
-        fail(
-          ctx,
-          'E0412',
-          { what: '`scan`', help: 'a fixed number of steps can be written with `repeat`' },
-          at({ ...s.span, end: s.over.span.end }, 'here'),
-        );
-        for (const name of assigned(s.body))
-          if (!ctx.scope.names.has(name)) ctx.scope.define(name, poison, s.span, 'an equation');
-        return;
+        return this.scan(ctx, s);
       default:
         this.body.other?.(ctx, s);
     }
@@ -188,6 +183,7 @@ class Run {
       }
     }
     if (e.prime) return this.primed(ctx, e);
+    if (this.body.each?.(ctx, e)) return;
     const { name, span } = e.target;
     const port = this.outputs.get(name);
     if (this.taken(ctx, e)) return;
@@ -230,7 +226,8 @@ class Run {
   /** The type that the function's result has, when the equation defines what is returned. */
   private returnedPort(e: Equation): Pick<Port, 'name' | 'type'> | undefined {
     const last = this.body.body.at(-1);
-    const returns = last?.kind === 'return' && last.value.kind === 'name' && last.value.name === e.target.name;
+    const returns =
+      last?.kind === 'return' && last.value.kind === 'name' && last.value.name === e.target.name;
     return returns && !e.prime ? { name: e.target, type: this.body.result } : undefined;
   }
 
@@ -241,12 +238,14 @@ class Run {
     );
     // Of two equations for one output nobody knows which is meant.
     if (!type || value.kind === 'poison' || equations.length > 1) return value;
-    return tensorArgument(ctx, value, type, {
-      result: true,
-      what: `the output \`${port.name.name}\``,
-      name: port.name.name,
-      span: e.value.span,
-    });
+    return this.typedOutput(ctx, port, value, e.value.span);
+  }
+
+  private typedOutput(ctx: Context, port: Port, value: Value, span: Span): Value {
+    const type = tensorType(port.type);
+    if (!type || value.kind === 'poison') return value;
+    const { name } = port.name;
+    return tensorArgument(ctx, value, type, { result: true, what: `the output \`${name}\``, name, span });
   }
 
   /** `m' = …`: the next value of a state, of its shape and dtype. */
@@ -356,6 +355,22 @@ class Run {
       const copy = `${ctx.copy}.${i}`;
       if (s.index) ctx.scope.define(s.index.name, value, s.index.span, 'an equation');
       this.statements({ ...ctx, copy, site: `${ctx.site}#${s.span.start}.${i}` }, s.body);
+    });
+  }
+
+  private scan(ctx: Context, s: Scan): void {
+    runScan(ctx, s, {
+      run: (inner, hooks) => {
+        const run = new Run({ ...this.body, body: s.body, ...hooks });
+        run.statements(inner, s.body);
+        this.aborted ||= run.aborted;
+        return run.next;
+      },
+      define: (name, value, span, text) => {
+        const port = this.outputs.get(name);
+        const checked = port ? this.typedOutput(ctx, port, value, text) : value;
+        ctx.scope.define(name, checked, span, 'an equation');
+      },
     });
   }
 

@@ -226,7 +226,14 @@ const grad: Run = (ctx, call) => {
       at(args.span('of'), describe(e)),
     );
   }
-  const { differentiate, graph } = ctx.session;
+  const { differentiate, graph, loops } = ctx.session;
+  if ([...loops.values()].some((l) => l.open))
+    return fail(
+      ctx,
+      'E0412',
+      { what: '`grad` in a scan', help: 'take the gradient of what the scan gives, behind it' },
+      at(call.span, 'here'),
+    );
   if (x.iters.length > 0 || !differentiate)
     return fail(
       ctx,
@@ -279,7 +286,8 @@ const parameters: Run = (ctx, call) => {
       { name: instance.path || instance.decl.name.name },
       at(args.span('of'), 'no parameters yet'),
     );
-  const local = (path: string): string => (instance.path === '' ? path : path.slice(instance.path.length + 1));
+  const local = (path: string): string =>
+    instance.path === '' ? path : path.slice(instance.path.length + 1);
   const paths = all.map((t) => local(t.path));
   if (pattern && !expectMatch(ctx, pattern.value, paths, args.span('pattern'))) return poison;
   const found = all.filter((t) => !pattern || matches(pattern.value, local(t.path)));

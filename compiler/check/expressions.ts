@@ -11,7 +11,7 @@ import { index } from './subscripts.ts';
 import { reduction } from './reductions.ts';
 import { at, fail, withinRange } from './report.ts';
 import { libraryPrefix } from './reporter.ts';
-import { itersIn } from './tensor.ts';
+import { itersIn, stepsIn } from './tensor.ts';
 import type { Context, Given, Instance, Value } from './values.ts';
 import { int, poison, tensor } from './values.ts';
 
@@ -240,7 +240,10 @@ function facts(ctx: Context, e: Expr, holds: boolean): readonly Poly[] {
   if (e.op === (holds ? 'and' : 'or')) return [...facts(ctx, e.left, holds), ...facts(ctx, e.right, holds)];
   if (!['<', '<=', '>', '>=', '=='].includes(e.op) || (e.op === '==' && !holds)) return [];
   const [a, b] = [evaluate(ctx, e.left), evaluate(ctx, e.right)];
-  if (a.kind !== 'int' || b.kind !== 'int' || itersIn(ctx.session, a.poly, b.poly).length === 0) return [];
+  if (a.kind !== 'int' || b.kind !== 'int') return [];
+  const varies =
+    itersIn(ctx.session, a.poly, b.poly).length > 0 || stepsIn(ctx.session, a.poly, b.poly).size > 0;
+  if (!varies) return [];
   const difference = subtract(b.poly, a.poly);
   if (e.op === '==') return [difference, negate(difference)];
   // a <= b, a < b, and the same with the sides exchanged; negated, `<=` becomes the exchanged `<`.

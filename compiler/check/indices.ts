@@ -12,7 +12,7 @@ import {
   symbol,
   symbolsOf,
 } from '../shape/poly.ts';
-import { itersIn } from './tensor.ts';
+import { itersIn, stepsIn } from './tensor.ts';
 import type { Bound, Context, Iter } from './values.ts';
 import { int, Scope } from './values.ts';
 
@@ -91,7 +91,9 @@ export function mentionsIndex(scope: Scope, e: Expr | Spread | Slice): boolean {
 /** The least or greatest value of a polynomial that is linear in indices of known range. */
 export function extreme(ctx: Context, p: Poly, which: 'least' | 'most'): Poly | undefined {
   let q = p;
-  for (const iter of itersIn(ctx.session, p)) {
+  const sizes = itersIn(ctx.session, p).flatMap((i) => i.extent ?? []);
+  const steps = [...stepsIn(ctx.session, p, ...sizes)].map(([name, extent]) => ({ symbol: name, extent }));
+  for (const iter of [...itersIn(ctx.session, p), ...steps]) {
     const linear = linearIn(q, iter.symbol);
     if (!linear || !iter.extent) return undefined;
     const up = isNonNegative(linear.coefficient, new Map());

@@ -12,9 +12,11 @@ import type {
   Import,
   Parameter,
   Port,
+  Scan,
   Slice,
   Spread,
   Statement,
+  Subscript,
   Task,
   TypeExpr,
 } from '../../grammar/syntax.ts';
@@ -42,7 +44,7 @@ const everywhere: readonly Statement['kind'][] = ['equation', 'staticIf', 'repea
 const allowed: Readonly<Record<Place, readonly Statement['kind'][]>> = {
   model: [...everywhere, 'port', 'scan'],
   layer: [...everywhere, 'port', 'scan'],
-  fn: [...everywhere, 'return'],
+  fn: [...everywhere, 'return', 'scan'],
   optimizer: [...everywhere, 'port'],
   task: ['equation', 'fit', 'evaluate', 'action'],
   fit: [...everywhere, 'minimize', 'metric', 'action'],
@@ -185,7 +187,7 @@ class Resolver {
         if (s.index) names.defined.add(s.index.name);
         return this.body(s.body, names, place);
       case 'scan':
-        return;
+        return this.scan(s, names, place);
       case 'fit':
       case 'evaluate':
         return this.fit(s, names);
@@ -199,6 +201,21 @@ class Resolver {
       case 'action':
         // Its callee is an action, not a function; `valid.loss` is not a value.
         return s.call.args.forEach((a) => (a.value.kind === 'field' ? undefined : this.expr(a.value, names)));
+    }
+  }
+
+  /** States and results of each step can be used behind the scan, other names only inside. */
+  private scan(s: Scan, names: Names, place: Place): void {
+    this.expr(s.over, names);
+    const inner: Names = { ...names, defined: new Set([...names.defined, s.index.name]) };
+    for (const b of s.body) {
+      if (b.kind === 'port' && b.role === 'state') this.port(b, inner);
+      else this.body([b], inner, place);
+    }
+    for (const b of s.body) {
+      if (b.kind === 'port') names.defined.add(b.name.name);
+      const isStep = (x: Subscript): boolean => x.kind === 'name' && x.name === s.index.name;
+      if (b.kind === 'equation' && !b.prime && b.subscripts?.some(isStep)) names.defined.add(b.target.name);
     }
   }
 

@@ -25,6 +25,7 @@ export function createSession(options: SessionOptions): Session {
     declared: new Map(),
     tensors: new Map(),
     iters: new Map(),
+    loops: new Map(),
     fuel: { left: expansions },
     data: options.data,
     abstract: options.abstract ?? false,

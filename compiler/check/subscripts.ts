@@ -28,6 +28,7 @@ import {
   show,
   showAll,
   spreadTo,
+  stepsIn,
   union,
   viewOf,
 } from './tensor.ts';
@@ -179,7 +180,9 @@ function pointOf(ctx: Context, given: Value, size: Poly, span: Span): Item | und
  */
 function bounds(ctx: Context, p: Poly, size: Poly, span: Span): Condition[] | undefined {
   const iters = itersIn(ctx.session, p, size, ...ctx.assumed);
-  const ranges = rangesOfIters(iters);
+  const sizes = iters.flatMap((i) => i.extent ?? []);
+  const steps = stepsIn(ctx.session, p, ...ctx.assumed, ...sizes);
+  const ranges = new Map([...steps, ...rangesOfIters(iters)]);
   const above = subtract(subtract(size, one), p);
   const guard: Condition[] = [];
   for (const q of [p, above]) {
@@ -215,7 +218,8 @@ function sliceOf(ctx: Context, s: Slice, size: Poly): Item | undefined {
   };
   const [start, stop, step] = [read(s.start, zero), read(s.stop, size), read(s.step, one)];
   if (!start || !stop || !step) return undefined;
-  const ranges = rangesOfIters(itersIn(ctx.session, start, stop, size));
+  const steps = stepsIn(ctx.session, start, stop);
+  const ranges = new Map([...steps, ...rangesOfIters(itersIn(ctx.session, start, stop, size))]);
   const inside = [start, subtract(subtract(stop, start), one), subtract(size, stop)].every((p) =>
     isNonNegative(p, ranges),
   );

@@ -35,8 +35,15 @@ export function itersIn(session: Session, ...polys: readonly Poly[]): readonly I
 export const rangesOfIters = (iters: readonly Iter[]): Ranges =>
   new Map(iters.flatMap((i) => (i.extent ? [[i.symbol, i.extent] as const] : [])));
 
+/** Steps of scans that polynomials mention, and how many there are. */
+export function stepsIn(session: Session, ...polys: readonly Poly[]): Ranges {
+  const names = new Set<string>();
+  for (const p of polys) symbolsOf(p, names);
+  return new Map([...session.loops].flatMap(([s, l]) => (names.has(s) ? [[s, l.extent] as const] : [])));
+}
+
 /** A polynomial as the user wrote its names. */
-export const show = (p: Poly): string => format(p).replace(/·\d+/g, '');
+export const show = (p: Poly): string => format(p).replace(/\$?([^\s·$]+)·\d+/g, '$1');
 export const showAll = (ps: readonly Poly[]): string[] => ps.map(show);
 
 /** Rewrites indices to result indices: the i-th of `iters` is `$i`. */

@@ -280,6 +280,8 @@ export interface Session {
   /** By path. */
   readonly tensors: Map<string, TensorEntry>;
   readonly iters: Map<string, Iter>;
+  /** Scans by the symbol that stands for their step; `open` while the body is evaluated. */
+  readonly loops: Map<string, { readonly extent: Poly; readonly open: boolean }>;
   /** Guards against text that would expand without end. */
   readonly fuel: { left: number };
   /** Answers for `idx(…)` and the like, in a task. */

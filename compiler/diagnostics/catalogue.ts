@@ -11,4 +11,5 @@ export const checkProblems = { ...nameProblems, ...shapeProblems, ...staticProbl
 export type CheckCode = keyof typeof checkProblems;
 
 /** What a code carries besides its labels. */
-export type CheckFields<C extends CheckCode> = (typeof checkProblems)[C] extends ProblemKind<infer F> ? F : Fields;
+export type CheckFields<C extends CheckCode> =
+  (typeof checkProblems)[C] extends ProblemKind<infer F> ? F : Fields;

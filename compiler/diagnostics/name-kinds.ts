@@ -5,7 +5,8 @@ export const nameProblems = {
   E0201: row<{ name: string; near: string | undefined }>({
     title: 'a name that is not defined',
     message: (f) => `\`${f.name}\` is not defined`,
-    help: (f) => near(f.near) ?? 'define it before it is used: an `input`, a `param`, an equation or an argument',
+    help: (f) =>
+      near(f.near) ?? 'define it before it is used: an `input`, a `param`, an equation or an argument',
   }),
   E0202: row<{ name: string }>({
     title: 'a name defined twice',
@@ -40,7 +41,8 @@ export const nameProblems = {
   E0208: row<{ name: string; of: string; near: string | undefined; has: readonly string[] }>({
     title: 'a field that does not exist',
     message: (f) => `${f.of} has no \`${f.name}\``,
-    help: (f) => near(f.near) ?? (f.has.length > 0 ? `it has ${f.has.map((n) => `\`${n}\``).join(', ')}` : undefined),
+    help: (f) =>
+      near(f.near) ?? (f.has.length > 0 ? `it has ${f.has.map((n) => `\`${n}\``).join(', ')}` : undefined),
   }),
   E0209: row<{ name: string; of: string }>({
     title: 'an output without an equation',
@@ -50,16 +52,28 @@ export const nameProblems = {
   E0210: row<{ name: string; role: string }>({
     title: 'an equation for something that is given',
     message: (f) => `\`${f.name}\` is ${f.role}: its value is given, no equation can define it`,
-    help: (f) => (f.role.includes('state') ? `\`${f.name}' = …\` gives its next value` : 'choose another name for the result'),
+    help: (f) =>
+      f.role.includes('state')
+        ? `\`${f.name}' = …\` gives its next value`
+        : 'choose another name for the result',
   }),
   E0211: row<{ name: string; near: string | undefined }>({
-    title: "a prime on what is not a state",
+    title: 'a prime on what is not a state',
     message: (f) => `\`${f.name}'\` is the next value of a state, and no state \`${f.name}\` is declared`,
     help: (f) => near(f.near) ?? `declare it: \`state ${f.name}: f32[…] = zeros\``,
+  }),
+  E0213: row<{ name: string }>({
+    title: 'a state of a scan without a next value',
+    message: (f) => `the scan never says what \`${f.name}\` becomes`,
+    help: (f) => `add \`${f.name}' = …\`, or define \`${f.name}\` before the scan if it stays the same`,
   }),
   E0212: row<{ name: string; what: string; near: string | undefined; has: readonly string[] }>({
     title: 'a model or task that the file does not have',
     message: (f) => `there is no ${f.what} \`${f.name}\``,
-    help: (f) => near(f.near) ?? (f.has.length > 0 ? `there is ${f.has.map((n) => `\`${n}\``).join(', ')}` : `the file declares no ${f.what}`),
+    help: (f) =>
+      near(f.near) ??
+      (f.has.length > 0
+        ? `there is ${f.has.map((n) => `\`${n}\``).join(', ')}`
+        : `the file declares no ${f.what}`),
   }),
 } as const;

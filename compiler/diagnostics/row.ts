@@ -4,4 +4,5 @@ import type { Fields, ProblemKind } from '../../grammar/problem.ts';
 export const row = <F extends Fields>(kind: ProblemKind<F>): ProblemKind<F> => kind;
 
 /** `did you mean …`, when a near name is known. */
-export const near = (name: string | undefined): string | undefined => (name === undefined ? undefined : `did you mean \`${name}\`?`);
+export const near = (name: string | undefined): string | undefined =>
+  name === undefined ? undefined : `did you mean \`${name}\`?`;

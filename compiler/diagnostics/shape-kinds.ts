@@ -27,11 +27,14 @@ export const shapeProblems = {
   E0305: row<{ name: string; of: string; near: string | undefined }>({
     title: 'a dimension that nothing binds',
     message: (f) => `nothing says how large \`${f.name}\` is in the type of \`${f.of}\``,
-    help: (f) => near(f.near) ?? `a dimension gets its size from an input's type or from a parameter: \`${f.name}: int\``,
+    help: (f) =>
+      near(f.near) ??
+      `a dimension gets its size from an input's type or from a parameter: \`${f.name}: int\``,
   }),
   E0306: row<{ name: string; dims: readonly string[] }>({
     title: 'a parameter whose size is not known while compiling',
-    message: (f) => `the parameter \`${f.name}\` would have the shape ${list(f.dims)}, whose size is not a number`,
+    message: (f) =>
+      `the parameter \`${f.name}\` would have the shape ${list(f.dims)}, whose size is not a number`,
     help: () => "give the model's input literal sizes for these dimensions",
   }),
   E0307: row<{ index: string }>({
@@ -61,7 +64,8 @@ export const shapeProblems = {
   }),
   E0312: row<{ name: string; extra: readonly string[]; help: string }>({
     title: 'a right side with more dimensions than the left',
-    message: (f) => `the right side of \`${f.name}\` still has ${f.extra.length === 1 ? 'a dimension' : 'dimensions'} ${f.extra.join(', ')}`,
+    message: (f) =>
+      `the right side of \`${f.name}\` still has ${f.extra.length === 1 ? 'a dimension' : 'dimensions'} ${f.extra.join(', ')}`,
     help: (f) => f.help,
   }),
   E0313: row<{ from: readonly string[]; to: readonly string[] }>({
@@ -72,12 +76,17 @@ export const shapeProblems = {
   E0314: row<{ op: string; left: readonly string[]; right: readonly string[] }>({
     title: 'operands whose shapes do not fit',
     message: (f) => `\`${f.op}\` cannot combine the shapes ${list(f.left)} and ${list(f.right)}`,
-    help: () => 'trailing dimensions must be equal or 1; index notation says what runs along what: `y[b, i] = x[b, i] * w[i]`',
+    help: () =>
+      'trailing dimensions must be equal or 1; index notation says what runs along what: `y[b, i] = x[b, i] * w[i]`',
   }),
   E0315: row<{ axis: number; rank: number; of: string }>({
     title: 'an axis that the tensor does not have',
-    message: (f) => `\`${f.of}\`: there is no axis ${f.axis} in a tensor of ${f.rank} dimension${f.rank === 1 ? '' : 's'}`,
-    help: (f) => (f.rank === 0 ? 'a scalar has no axis' : `axes go from 0 to ${f.rank - 1}; negative ones count from the end`),
+    message: (f) =>
+      `\`${f.of}\`: there is no axis ${f.axis} in a tensor of ${f.rank} dimension${f.rank === 1 ? '' : 's'}`,
+    help: (f) =>
+      f.rank === 0
+        ? 'a scalar has no axis'
+        : `axes go from 0 to ${f.rank - 1}; negative ones count from the end`,
   }),
   E0316: row<{ op: string; dtypes: readonly string[]; help: string | undefined }>({
     title: 'an operation that does not exist for a dtype',
@@ -91,22 +100,43 @@ export const shapeProblems = {
   }),
   E0318: row<{ name: string; before: readonly string[]; now: readonly string[] }>({
     title: 'a layer used on inputs of different size',
-    message: (f) => `\`${f.name}\` was made with the shape ${list(f.before)}, and this use needs ${list(f.now)}`,
-    help: () => 'a named layer shares its parameters between its uses; make a second layer for the other size',
+    message: (f) =>
+      `\`${f.name}\` was made with the shape ${list(f.before)}, and this use needs ${list(f.now)}`,
+    help: () =>
+      'a named layer shares its parameters between its uses; make a second layer for the other size',
   }),
   E0319: row<{ name: string; near: string | undefined }>({
     title: 'an unknown dtype',
-    message: (f) => (f.name === 'f16' ? '`f16` is reserved and not supported yet' : `\`${f.name}\` is not a dtype`),
+    message: (f) =>
+      f.name === 'f16' ? '`f16` is reserved and not supported yet' : `\`${f.name}\` is not a dtype`,
     help: (f) => near(f.near) ?? 'the dtypes are f32, i32, u32 and bool',
   }),
   E0320: row<{ name: string }>({
     title: 'an index that nothing binds',
     message: (f) => `no equation or reduction binds the indices \`...${f.name}\``,
-    help: (f) => `write them on the left, \`y[...${f.name}] = …\`, or in a reduction, \`sum(...${f.name}) …\``,
+    help: (f) =>
+      `write them on the left, \`y[...${f.name}] = …\`, or in a reduction, \`sum(...${f.name}) …\``,
   }),
   E0321: row<{ dim: string; size: string; of: string }>({
     title: 'a dimension that is not positive',
     message: (f) => `the dimension \`${f.dim}\` of \`${f.of}\` would be ${f.size}`,
     help: () => 'a dimension is at least 1',
+  }),
+  E0322: row<{ name: string; index: string }>({
+    title: 'a result of a scan that is not one whole step',
+    message: (f) => `each step of the scan defines one whole part of \`${f.name}\``,
+    help: (f) =>
+      `write the step once and \`:\` for the other dimensions, \`${f.name}[:, ${f.index}] = …\`, or plain indices for them`,
+  }),
+  E0323: row<{ size: string; index: string }>({
+    title: 'a size that depends on the step of a scan',
+    message: (f) => `\`${f.size}\` changes from step to step, and sizes may not`,
+    help: (f) => `take the whole dimension and mask it: \`if i < ${f.index} then x[i] else 0\``,
+  }),
+  E0324: row<{ name: string; index: string; wanted: number; dims: readonly string[] }>({
+    title: 'a step of a scan with too few dimensions',
+    message: (f) =>
+      `besides \`${f.index}\` the left side has ${f.wanted} ${f.wanted === 1 ? 'dimension' : 'dimensions'}, the value ${f.dims.length}`,
+    help: (f) => `leave out what the value does not have: \`${f.name}[${[...f.dims.map(() => ':'), f.index].join(', ')}] = …\``,
   }),
 } as const;

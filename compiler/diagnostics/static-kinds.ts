@@ -20,11 +20,14 @@ export const staticProblems = {
   E0404: row<{ callee: string; name: string; near: string | undefined; has: readonly string[] }>({
     title: 'an argument that does not exist',
     message: (f) => `\`${f.callee}\` has no argument \`${f.name}\``,
-    help: (f) => near(f.near) ?? (f.has.length > 0 ? `it has ${f.has.map((n) => `\`${n}\``).join(', ')}` : 'it takes no arguments'),
+    help: (f) =>
+      near(f.near) ??
+      (f.has.length > 0 ? `it has ${f.has.map((n) => `\`${n}\``).join(', ')}` : 'it takes no arguments'),
   }),
   E0405: row<{ callee: string; most: number; given: number; help: string | undefined }>({
     title: 'too many arguments',
-    message: (f) => `\`${f.callee}\` takes ${f.most === 0 ? 'no arguments' : f.most === 1 ? 'one argument' : `${f.most} arguments`}, not ${f.given}`,
+    message: (f) =>
+      `\`${f.callee}\` takes ${f.most === 0 ? 'no arguments' : f.most === 1 ? 'one argument' : `${f.most} arguments`}, not ${f.given}`,
     help: (f) => f.help,
   }),
   E0406: row<{ callee: string; name: string }>({
@@ -40,7 +43,8 @@ export const staticProblems = {
   E0408: row<{ name: string; depth: number }>({
     title: 'a function that calls itself without end',
     message: (f) => `\`${f.name}\` is called inside itself more than ${f.depth} times`,
-    help: () => 'functions are expanded while compiling: the recursion has to end, by an `if` on something static',
+    help: () =>
+      'functions are expanded while compiling: the recursion has to end, by an `if` on something static',
   }),
   E0409: row<{ what: string; help: string | undefined }>({
     title: 'arithmetic without a result',
@@ -50,7 +54,10 @@ export const staticProblems = {
   E0410: row<{ index: number; length: number }>({
     title: 'a position outside a list',
     message: (f) => `there is no element ${f.index} in a list of ${f.length}`,
-    help: (f) => (f.length === 0 ? 'the list is empty' : `positions go from 0 to ${f.length - 1}; negative ones count from the end`),
+    help: (f) =>
+      f.length === 0
+        ? 'the list is empty'
+        : `positions go from 0 to ${f.length - 1}; negative ones count from the end`,
   }),
   E0411: row<{ times: number; limit: number }>({
     title: 'too many repetitions',

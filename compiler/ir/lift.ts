@@ -16,13 +16,16 @@ export interface Lifted {
   readonly lifted: boolean;
 }
 
-/** Whether index expressions of the node itself hold the symbol. */
-export function mentions(n: Node, symbol: string): boolean {
-  const holds = (p: Poly): boolean => symbolsOf(p).has(symbol);
-  if (n.op === 'index') return holds(n.value);
-  if (n.op === 'scatter') return n.index.some(holds);
-  return n.op === 'view' && (n.index.some(holds) || n.guard.some((c) => holds(c.value)));
+/** Symbols of iterations (`$` and no number) in the index expressions of the node itself. */
+export function iterationsIn(n: Node): readonly string[] {
+  const names = new Set<string>();
+  if (n.op === 'index') symbolsOf(n.value, names);
+  if (n.op === 'view' || n.op === 'scatter') for (const e of n.index) symbolsOf(e, names);
+  if (n.op === 'view') for (const c of n.guard) symbolsOf(c.value, names);
+  return [...names].filter((s) => /^\$\D/.test(s));
 }
+
+export const mentions = (n: Node, symbol: string): boolean => iterationsIn(n).includes(symbol);
 
 /** `extent` parts of `x` along its first dimension, from the given one on. */
 export function leading(graph: Graph, x: Node, extent: Poly, start: Poly | number): Node {
@@ -67,8 +70,7 @@ export class Lift {
   value(node: Node): Lifted | undefined {
     const seen = this.done.get(node);
     if (seen) return seen;
-    const made =
-      this.given(node) ?? this.graph.from(this.graph.originsOf(node), () => this.operation(node));
+    const made = this.given(node) ?? this.graph.from(this.graph.originsOf(node), () => this.operation(node));
     if (made) this.done.set(node, made);
     return made;
   }

@@ -4,10 +4,10 @@
  * (`x[t] @ w` for every t at once), and behind it, where the loop itself does not need it.
  */
 import type { Poly } from '../shape/poly.ts';
-import { asConstant, linearIn, substitute, symbolsOf } from '../shape/poly.ts';
+import { asConstant, linearIn, substitute, symbol } from '../shape/poly.ts';
 import type { Graph, Leaf, Node, Scan } from './graph.ts';
 import { dataIndex, indexAt, topological } from './graph.ts';
-import { Lift, leading, mentions, type IndexMeaning } from './lift.ts';
+import { iterationsIn, Lift, leading, mentions, type IndexMeaning } from './lift.ts';
 
 export interface LoopSpec {
   readonly extent: Poly;
@@ -150,6 +150,11 @@ class Closing {
     return this.spec.index !== undefined && mentions(n, this.spec.index.symbol);
   }
 
+  /** Whether it names the iteration of a loop around this one, which means nothing inside. */
+  private namesOuter(n: Node): boolean {
+    return iterationsIn(n).some((s) => s !== this.spec.index?.symbol);
+  }
+
   /** What a node that is not computed in the loop is outside: one value, or one for every iteration. */
   private outside(n: Node): { node: Node; lifted: boolean } | undefined {
     const slice = this.spec.slices?.get(n);
@@ -165,7 +170,10 @@ class Closing {
     const at = carry ?? next;
     if (at >= 0) {
       const history = this.graph.part(scan, { kind: 'history', carry: at });
-      return { node: leading(this.graph, history, this.spec.extent, carry === undefined ? 1 : 0), lifted: true };
+      return {
+        node: leading(this.graph, history, this.spec.extent, carry === undefined ? 1 : 0),
+        lifted: true,
+      };
     }
     const inner = this.inside.get(n);
     if (!inner || !this.isKept.has(n)) return undefined;
@@ -218,7 +226,7 @@ class Closing {
   }
 
   private makeInner(node: Node): Node {
-    const { graph, spec } = this;
+    const { spec } = this;
     const carry = this.carryOf.get(node);
     if (carry !== undefined) return this.carryLeaf(carry, node as Leaf);
     const slice = spec.slices?.get(node);
@@ -228,17 +236,19 @@ class Closing {
     const d = this.dependence(node);
     const isHeavy = ['leaf', 'reduce', 'scatter', 'part', 'scan'].includes(node.op);
     if (d === 0) {
-      if (node.op === 'const' || node.op === 'index') return node;
+      const isFixed = this.namesOuter(node);
+      if (node.op === 'const' || (node.op === 'index' && !isFixed)) return node;
       const isOwn = node.op === 'view' || node.id >= (spec.since ?? 0);
-      if (isOwn && !isHeavy) return this.rebuild(node);
+      if (isOwn && !isHeavy && !isFixed) return this.rebuild(node);
       const outer = this.lift.value(node);
       return outer && !outer.lifted ? this.capture(outer.node) : this.rebuild(node);
     }
-    if (d === 1 && (isHeavy || this.namesIteration(node))) {
-      if (node.op === 'index') return this.counted(node.value, node.shape) ?? this.sliceOf(node);
+    if (d === 1 && (isHeavy || this.namesIteration(node) || this.namesOuter(node))) {
+      if (node.op === 'index' && !this.namesOuter(node))
+        return this.counted(node.value, node.shape) ?? this.sliceOf(node);
       return this.sliceOf(node);
     }
-    if (d === 2 && this.namesIteration(node)) return this.byData(node);
+    if (d === 2 && (this.namesIteration(node) || this.namesOuter(node))) return this.byData(node);
     return this.rebuild(node);
   }
 
@@ -263,7 +273,7 @@ class Closing {
   }
 
   private capture(outer: Node): Node {
-    if (outer.op === 'const' || outer.op === 'index') return outer;
+    if (outer.op === 'const' || (outer.op === 'index' && !this.namesOuter(outer))) return outer;
     const known = this.captures.get(outer);
     if (known) return known;
     const leaf = this.graph.leaf('bound', `capture ${this.captures.size}`, outer.dtype, outer.shape);
@@ -286,7 +296,9 @@ class Closing {
     if (!linear || factor === undefined) return undefined;
     const counter = graph.broadcast(this.counter(), shape, []);
     const scaled = factor === 1 ? counter : graph.map('mul', [counter, graph.full(factor, 'i32', shape)]);
-    return linear.rest.terms.length === 0 ? scaled : graph.map('add', [scaled, graph.index(linear.rest, shape)]);
+    return linear.rest.terms.length === 0
+      ? scaled
+      : graph.map('add', [scaled, graph.index(linear.rest, shape)]);
   }
 
   /** A view or scatter of what the loop computes, at indices that name the iteration: the counter becomes its data. */
@@ -294,18 +306,17 @@ class Closing {
     const { graph, spec } = this;
     const inputs = node.inputs.map((x) => this.inner(x));
     const [x, ...data] = inputs;
-    if ((node.op !== 'view' && node.op !== 'scatter') || !x || !spec.index) return this.rebuild(node);
-    const { symbol } = spec.index;
+    if ((node.op !== 'view' && node.op !== 'scatter') || !x) return this.rebuild(node);
     const over = node.op === 'view' ? node.shape : x.shape;
-    const all = [...data, graph.broadcast(this.counter(), over, [])];
+    const symbols = iterationsIn(node);
+    const counters = symbols.map((s) =>
+      s === spec.index?.symbol ? this.counter() : this.capture(graph.index(symbol(s), [])),
+    );
+    const all = [...data, ...counters.map((c) => graph.broadcast(c, over, []))];
     const by = (p: Poly): Poly =>
-      substitute(p, (s) => (s === symbol ? dataIndex(all.length - 1) : undefined));
+      substitute(p, (s) => (symbols.includes(s) ? dataIndex(data.length + symbols.indexOf(s)) : undefined));
     if (node.op === 'scatter') return graph.scatter(x, all, node.index.map(by), node.shape);
     const guard = node.guard.map((c) => ({ kind: c.kind, value: by(c.value) }));
     return graph.view(x, node.shape, node.index.map(by), { guard, fill: node.fill, data: all });
   }
 }
-
-/** Whether a shape holds the symbol of an iteration, which no size may depend on. */
-export const sizeNames = (shape: readonly Poly[], symbol: string): boolean =>
-  shape.some((d) => symbolsOf(d).has(symbol));

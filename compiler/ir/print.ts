@@ -51,7 +51,9 @@ export const printType = (node: Node): string => `${node.dtype}[${node.shape.map
 
 /** One node without its name. */
 export function printNode(node: Node, nameOf: (node: Node) => string): string {
-  return node.op === 'scan' ? printOperation(node, nameOf) : `${printType(node)} ${printOperation(node, nameOf)}`;
+  return node.op === 'scan'
+    ? printOperation(node, nameOf)
+    : `${printType(node)} ${printOperation(node, nameOf)}`;
 }
 
 function printOperation(node: Node, nameOf: (node: Node) => string): string {

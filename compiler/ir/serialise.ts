@@ -79,7 +79,9 @@ function nodeData(node: Node, inputs: readonly number[], all: readonly Node[]): 
       const [scan] = node.inputs;
       const count =
         result.kind === 'each'
-          ? scan?.op === 'scan' ? eachOf(scan, all).indexOf(result.value) : -1
+          ? scan?.op === 'scan'
+            ? eachOf(scan, all).indexOf(result.value)
+            : -1
           : result.carry;
       return { ...base, fn: result.kind, count };
     }

@@ -10,7 +10,11 @@ export function printKernel(kernel: Kernel, bufferName: (buffer: number) => stri
   const buffers = kernel.buffers.map((b, i) => `${b.mode} ${names[i] ?? ''}`).join(', ');
   const p = new Printer(names);
   const body = p.body(kernel);
-  return [`${kernel.kind} ${kernel.name} (${buffers})`, ...kernel.notes.map((n) => `  // ${n}`), ...body.map((l) => `  ${l}`)].join('\n');
+  return [
+    `${kernel.kind} ${kernel.name} (${buffers})`,
+    ...kernel.notes.map((n) => `  // ${n}`),
+    ...body.map((l) => `  ${l}`),
+  ].join('\n');
 }
 
 class Printer {
@@ -31,7 +35,9 @@ class Printer {
         ];
       case 'contract':
         return [
-          ...(['batch', 'm', 'n', 'k'] as const).filter((r) => k[r].length > 0).map((r) => `${r}: ${axes(k[r])}`),
+          ...(['batch', 'm', 'n', 'k'] as const)
+            .filter((r) => k[r].length > 0)
+            .map((r) => `${r}: ${axes(k[r])}`),
           `acc = sum ${this.ex(k.a)} * ${this.ex(k.b)}`,
           ...k.stores.map((s) => this.store(s)),
         ];
@@ -63,7 +69,10 @@ class Printer {
   }
 
   private text(e: Ex): string {
-    const data = 'data' in e && e.data.length > 0 ? ` with ${e.data.map((d) => `${d.name} = ${this.ex(d.value)}`).join(', ')}` : '';
+    const data =
+      'data' in e && e.data.length > 0
+        ? ` with ${e.data.map((d) => `${d.name} = ${this.ex(d.value)}`).join(', ')}`
+        : '';
     switch (e.kind) {
       case 'const':
         return `${e.value}`;
@@ -78,4 +87,3 @@ class Printer {
     }
   }
 }
-

@@ -49,7 +49,8 @@ function merge(a: readonly Term[], b: readonly Term[]): readonly Term[] {
     if (!s || !t) break;
     if (s.key < t.key) out.push(s);
     else if (s.key > t.key) out.push(t);
-    else if (s.coefficient + t.coefficient !== 0) out.push({ ...s, coefficient: s.coefficient + t.coefficient });
+    else if (s.coefficient + t.coefficient !== 0)
+      out.push({ ...s, coefficient: s.coefficient + t.coefficient });
     if (s.key <= t.key) i++;
     if (t.key <= s.key) j++;
   }

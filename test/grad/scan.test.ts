@@ -16,11 +16,19 @@ const c = constant;
 /** h' = h * w + x[t], over four steps, from h0. */
 function recurrence(): { g: Graph; x: Leaf; w: Leaf; h0: Leaf; last: Node; all: Node } {
   const g = new Graph();
-  const [x, w, h0] = [g.leaf('input', 'x', 'f32', [c(4)]), g.leaf('param', 'w', 'f32', []), g.leaf('input', 'h0', 'f32', [])];
+  const [x, w, h0] = [
+    g.leaf('input', 'x', 'f32', [c(4)]),
+    g.leaf('param', 'w', 'f32', []),
+    g.leaf('input', 'h0', 'f32', []),
+  ];
   const h = g.unbound('f32', []);
   const now = g.unbound('f32', []);
   const next = g.map('add', [g.map('mul', [h, w]), now]);
-  const loop = closeLoop(g, { extent: c(4), carries: [{ leaf: h, init: h0, next }], slices: new Map([[now, x]]) }, [next]);
+  const loop = closeLoop(
+    g,
+    { extent: c(4), carries: [{ leaf: h, init: h0, next }], slices: new Map([[now, x]]) },
+    [next],
+  );
   return { g, x, w, h0, last: loop.final(h), all: loop.each(next) };
 }
 
@@ -51,7 +59,10 @@ describe('a scan', () => {
 
   it('reduces the gradient of what every step uses once, behind the loop', () => {
     const g = new Graph();
-    const [x, u] = [g.leaf('input', 'x', 'f32', [c(5), c(2), c(3)]), g.leaf('param', 'u', 'f32', [c(3), c(3)])];
+    const [x, u] = [
+      g.leaf('input', 'x', 'f32', [c(5), c(2), c(3)]),
+      g.leaf('param', 'u', 'f32', [c(3), c(3)]),
+    ];
     const [h, now] = [g.unbound('f32', [c(2), c(3)]), g.unbound('f32', [c(2), c(3)])];
     const space = [c(2), c(3), c(3)];
     const product = (a: Node): Node =>
@@ -64,10 +75,11 @@ describe('a scan', () => {
         1,
       );
     const next = g.map('tanh', [g.map('add', [product(h), product(now)])]);
-    const loop = closeLoop(
-      g,
-      { extent: c(5), carries: [{ leaf: h, init: g.full(0, 'f32', [c(2), c(3)]), next }], slices: new Map([[now, x]]) },
-    );
+    const loop = closeLoop(g, {
+      extent: c(5),
+      carries: [{ leaf: h, init: g.full(0, 'f32', [c(2), c(3)]), next }],
+      slices: new Map([[now, x]]),
+    });
     const loss = g.reduce('sum', loop.final(h), 2);
     const { gradients } = gradient(g, loss, [u]);
     const scans = topological(gradients).filter((n) => n.op === 'scan');
@@ -83,27 +95,38 @@ describe('a scan', () => {
 describe('a random loop', () => {
   it('has the gradients that finite differences show, simplified or not', () => {
     fc.assert(
-      fc.property(randomLoop({ batch: [2, 1, 3], times: [3, 1, 2] }), ({ graph, loss, floats, dims, values }) => {
-        const { gradients, problems } = gradient(graph, loss, floats);
-        const outputs = gradients.map((node, i) => ({ name: `g${i}`, node }));
-        const computation = { name: 'gradients', graph, outputs, updates: [] };
-        verify(computation, 'gradient');
-        const simple = simplify(removeStops(computation).computation).computation;
-        verify(simple, 'simplify');
-        const found = evaluateNodes(graph, gradients, dims, values);
-        const after = evaluateNodes(graph, simple.outputs.map((o) => o.node), dims, values);
-        const f = lossFunction(graph, loss, dims);
-        floats.forEach((leaf, i) => {
-          const wanted = finiteDifferences(f, values, leaf);
-          wanted.forEach((w, k) => {
-            const [g, s] = [found[i]?.[k] ?? NaN, after[i]?.[k] ?? NaN];
-            if (w !== undefined && !isClose(g, w)) expect.fail(`${leaf.name}[${k}]: ${g} is not ${w}`);
-            if (!isClose(s, g)) expect.fail(`${leaf.name}[${k}] simplified: ${s} is not ${g}`);
+      fc.property(
+        randomLoop({ batch: [2, 1, 3], times: [3, 1, 2] }),
+        ({ graph, loss, floats, dims, values }) => {
+          const { gradients, problems } = gradient(graph, loss, floats);
+          const outputs = gradients.map((node, i) => ({ name: `g${i}`, node }));
+          const computation = { name: 'gradients', graph, outputs, updates: [] };
+          verify(computation, 'gradient');
+          const simple = simplify(removeStops(computation).computation).computation;
+          verify(simple, 'simplify');
+          const found = evaluateNodes(graph, gradients, dims, values);
+          const after = evaluateNodes(
+            graph,
+            simple.outputs.map((o) => o.node),
+            dims,
+            values,
+          );
+          const f = lossFunction(graph, loss, dims);
+          floats.forEach((leaf, i) => {
+            const wanted = finiteDifferences(f, values, leaf);
+            wanted.forEach((w, k) => {
+              const [g, s] = [found[i]?.[k] ?? NaN, after[i]?.[k] ?? NaN];
+              if (w !== undefined && !isClose(g, w)) expect.fail(`${leaf.name}[${k}]: ${g} is not ${w}`);
+              if (!isClose(s, g)) expect.fail(`${leaf.name}[${k}] simplified: ${s} is not ${g}`);
+            });
+            if (
+              problems.some((p) => p.wrt === leaf) &&
+              wanted.some((w) => w !== undefined && Math.abs(w) > 1e-4)
+            )
+              expect.fail(`${leaf.name} has a gradient`);
           });
-          if (problems.some((p) => p.wrt === leaf) && wanted.some((w) => w !== undefined && Math.abs(w) > 1e-4))
-            expect.fail(`${leaf.name} has a gradient`);
-        });
-      }),
+        },
+      ),
       { numRuns: runs, seed: 3 },
     );
   });

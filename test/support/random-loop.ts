@@ -67,7 +67,10 @@ class Builder {
     ];
     const steps = 2 + this.choose(7);
     for (let i = 0; i < steps; i++) pool.push(this.step(pool, { weight, seen, t, wide }));
-    const nexts = carries.map((c) => ({ ...c, next: this.choose(4) === 0 ? this.pick(pool) : this.late(pool) }));
+    const nexts = carries.map((c) => ({
+      ...c,
+      next: this.choose(4) === 0 ? this.pick(pool) : this.late(pool),
+    }));
     const each = [this.late(pool), this.pick(pool), this.product(this.late(pool), weight)];
     const backwards = (i: Poly): Poly => subtract(subtract(time, one), i);
     const index = { symbol: iteration, at: reversed ? backwards : (i: Poly): Poly => i };
@@ -127,7 +130,10 @@ class Builder {
         return graph.map('sub', [b, graph.broadcast(mean, wide, [0])]);
       }
       case 7:
-        return graph.map('mul', [graph.map('cast', [graph.index(add(t, 1), wide)], 'f32'), graph.map('tanh', [a])]);
+        return graph.map('mul', [
+          graph.map('cast', [graph.index(add(t, 1), wide)], 'f32'),
+          graph.map('tanh', [a]),
+        ]);
       default: {
         const half = graph.full(0.5, 'f32', a.shape);
         return graph.map('mul', [graph.map('sub', [a, b]), half]);
@@ -154,8 +160,14 @@ class Builder {
 
   private leaf(name: string, shape: readonly Poly[]): Leaf {
     const leaf = this.graph.leaf('input', name, 'f32', shape);
-    const size = shape.reduce((a, d) => a * evaluatePoly(d, (s) => (s === 'n' ? this.dims.n : this.dims.time)), 1);
-    this.values.set(name, Float64Array.from({ length: size }, () => this.next()));
+    const size = shape.reduce(
+      (a, d) => a * evaluatePoly(d, (s) => (s === 'n' ? this.dims.n : this.dims.time)),
+      1,
+    );
+    this.values.set(
+      name,
+      Float64Array.from({ length: size }, () => this.next()),
+    );
     this.floats.push(leaf);
     return leaf;
   }

@@ -21,7 +21,7 @@ export function runSchedule(
     return given ? Float64Array.from(given) : new Float64Array(size(b.size)).fill(NaN);
   });
   const run = (begin: number, end: number, loops: Scheduled['loops'], bound: typeof dims): void => {
-    for (let at = begin; at < end; ) {
+    for (let at = begin; at < end;) {
       const loop = loops.find((l) => l.begin === at && l.end > at);
       if (loop) {
         const inner = loops.slice(loops.indexOf(loop) + 1).filter((l) => l.begin >= at && l.end <= loop.end);

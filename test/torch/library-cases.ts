@@ -56,6 +56,9 @@ export const cases: Readonly<Record<string, string>> = {
   poisson_nll: 'poisson_nll(x, count)',
   gaussian_nll: 'gaussian_nll(x, target, exp(variance))',
 
+  ctc: 'ctc(log_softmax(x), label)',
+  ctc_lengths: 'ctc(log_softmax(x), label, steps: steps, length: length)',
+
   embedding: 'Embedding(6, 4)',
   sinusoidal: 'PositionalEncoding()',
   learned_positions: 'PositionalEncoding("learned", longest: 7)',
@@ -124,4 +127,25 @@ export const cases: Readonly<Record<string, string>> = {
   activity_l2: 'activity_l2(x)',
   perplexity: 'perplexity(x, label)',
   r2: 'r2(x, target)',
+
+  rnn: 'rnn1 = Rnn(5); o = rnn1(x, h0: h0); concat([o.y, reshape(o.h, (batch, 1, 5))], axis: 1)',
+  rnn_masked:
+    'rnn1 = Rnn(5); o = rnn1(x, h0: h0, mask: steps_before(length, 6)); concat([o.y, reshape(o.h, (batch, 1, 5))], axis: 1)',
+  rnn_backwards_masked:
+    'rnn1 = Rnn(5, backwards: true); o = rnn1(x, h0: h0, mask: steps_before(length, 6)); concat([o.y, reshape(o.h, (batch, 1, 5))], axis: 1)',
+  lstm: 'lstm1 = Lstm(5); o = lstm1(x, h0: h0, c0: c0); concat([o.y, reshape(o.h, (batch, 1, 5)), reshape(o.c, (batch, 1, 5))], axis: 1)',
+  lstm_masked:
+    'lstm1 = Lstm(5); o = lstm1(x, h0: h0, c0: c0, mask: steps_before(length, 6)); concat([o.y, reshape(o.h, (batch, 1, 5)), reshape(o.c, (batch, 1, 5))], axis: 1)',
+  lstm_backwards_masked:
+    'lstm1 = Lstm(5, backwards: true); o = lstm1(x, h0: h0, c0: c0, mask: steps_before(length, 6)); concat([o.y, reshape(o.h, (batch, 1, 5)), reshape(o.c, (batch, 1, 5))], axis: 1)',
+  gru: 'gru1 = Gru(5); o = gru1(x, h0: h0); concat([o.y, reshape(o.h, (batch, 1, 5))], axis: 1)',
+  gru_masked:
+    'gru1 = Gru(5); o = gru1(x, h0: h0, mask: steps_before(length, 6)); concat([o.y, reshape(o.h, (batch, 1, 5))], axis: 1)',
+  gru_backwards_masked:
+    'gru1 = Gru(5, backwards: true); o = gru1(x, h0: h0, mask: steps_before(length, 6)); concat([o.y, reshape(o.h, (batch, 1, 5))], axis: 1)',
+  rnn_bidirectional: 'rnn1 = Rnn(7); rnn2 = Rnn(2, backwards: true); Bidirectional(rnn1, rnn2)',
+  lstm_bidirectional: 'lstm1 = Lstm(7); lstm2 = Lstm(2, backwards: true); Bidirectional(lstm1, lstm2)',
+  gru_bidirectional: 'gru1 = Gru(7); gru2 = Gru(2, backwards: true); Bidirectional(gru1, gru2)',
+  lstm_stacked:
+    'lstm1 = Lstm(13); gru1 = Gru(1); o = gru1(lstm1(x).y); concat([o.y, reshape(o.h, (batch, 1, 1))], axis: 1)',
 };
