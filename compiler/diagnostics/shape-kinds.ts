@@ -137,6 +137,7 @@ export const shapeProblems = {
     title: 'a step of a scan with too few dimensions',
     message: (f) =>
       `besides \`${f.index}\` the left side has ${f.wanted} ${f.wanted === 1 ? 'dimension' : 'dimensions'}, the value ${f.dims.length}`,
-    help: (f) => `leave out what the value does not have: \`${f.name}[${[...f.dims.map(() => ':'), f.index].join(', ')}] = …\``,
+    help: (f) =>
+      `leave out what the value does not have: \`${f.name}[${[...f.dims.map(() => ':'), f.index].join(', ')}] = …\``,
   }),
 } as const;

@@ -95,6 +95,13 @@ export class Lift {
 
   private spread(node: Node): Node {
     const shape = [this.extent, ...node.shape];
+    const [x] = node.inputs;
+    // One view, so that its gradient is one sum.
+    if (node.op === 'view' && x && node.inputs.length === 1) {
+      const guard = node.guard.map((c) => ({ kind: c.kind, value: this.shift(c.value) }));
+      const index = node.index.map((e) => this.shift(e));
+      return this.graph.view(x, shape, index, { guard, fill: node.fill });
+    }
     return this.graph.broadcast(
       node,
       shape,

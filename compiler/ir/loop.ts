@@ -200,7 +200,8 @@ class Closing {
       if (seen.has(n) || this.dependence(n) < 2) return;
       seen.add(n);
       if (this.carryOf.has(n) || this.spec.carries.some((c) => c.next === n)) return;
-      if (this.core.has(n)) {
+      // A view in the loop only says how something is read, perhaps many times over: it is read again.
+      if (this.core.has(n) && n.op !== 'view') {
         found.add(n);
         return;
       }

@@ -58,9 +58,16 @@ function decide(prepared: Prepared): Significant {
   const rootSet = new Set(roots);
   const stays = (n: Node): boolean => rootSet.has(n) || prepared.forced.has(n) || isCostly(n);
   releaseCheapEnds(nodes, anchors, users, stays);
+  const costlyInside = new Set<Node>();
   for (const node of nodes) {
-    const reason = reasonFor(node, rootSet, prepared, anchors, users.get(node) ?? []);
+    const own = users.get(node) ?? [];
+    let reason = reasonFor(node, rootSet, prepared, anchors, own);
+    if (isCostly(node) || node.inputs.some((x) => costlyInside.has(x))) costlyInside.add(node);
+    if (!reason && node.op === 'map' && costlyInside.has(node) && own.some((u) => pads(u, node)))
+      reason = 'costly, and a part of something larger';
     if (reason) reasons.set(node, reason);
+    // What stands in memory is read, not computed again.
+    if (reason || node.op === 'leaf') costlyInside.delete(node);
   }
   const leaves = (n: Node): boolean => (users.get(n) ?? []).some((u) => anchors.get(u) !== anchors.get(n));
   const exits = new Set(nodes.filter((n) => anchors.has(n) && leaves(n)));
@@ -120,6 +127,10 @@ function spreads(user: Node, node: Node): boolean {
   const size = (n: Node): number => n.shape.filter((d) => !isUnit(d)).length;
   return size(user) > size(node);
 }
+
+/** The user computes `node` for some of its elements only, but may have to evaluate it for all (gates side by side). */
+const pads = (user: Node, node: Node): boolean =>
+  user.op === 'view' && user.guard.length > 0 && user.inputs[0] === node;
 
 function usersOf(nodes: readonly Node[]): Map<Node, Node[]> {
   const users = new Map<Node, Node[]>();

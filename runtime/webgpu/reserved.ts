@@ -41,7 +41,9 @@ export function bind(plan: Plan, dims: Dims): Bound {
       steps.push({ dispatch, at: inLoop ? (states.length - 1) * ALIGNMENT : 0 });
     },
   );
-  const words = new Uint32Array((states.length - 1) * (ALIGNMENT / ELEMENT) + Math.ceil(state.length / 4) * 4);
+  const words = new Uint32Array(
+    (states.length - 1) * (ALIGNMENT / ELEMENT) + Math.ceil(state.length / 4) * 4,
+  );
   states.forEach((s, i) => words.set(s, i * (ALIGNMENT / ELEMENT)));
   return {
     words,

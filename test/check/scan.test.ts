@@ -22,7 +22,7 @@ async function run(
   );
 }
 
-const sums = (header: string, y = 'y[:, t] = s\''): string => `
+const sums = (header: string, y = "y[:, t] = s'"): string => `
   model M() {
     input x: f32[batch, time]
     output y: f32[batch, time]

@@ -37,9 +37,7 @@ const fits = (...steps: readonly Partial<FitStep>[]): TaskInfo => ({
   name: 'train',
   models: [],
   steps: steps.map((s) => ({ ...fit, ...s })),
-  data: [
-    { name: 'x', kind: 'idx', args: {}, file: 'a', count, fields: { x: { dtype: 'f32', shape: [] } } },
-  ],
+  data: [{ name: 'x', kind: 'idx', args: {}, file: 'a', count, fields: { x: { dtype: 'f32', shape: [] } } }],
 });
 const names = ['train', 'train2', 'valid'];
 const program: Program = {
@@ -158,10 +156,7 @@ const stopping = { monitor: 'valid.loss', patience: 2, minDelta: 0, mode: 'min' 
 
 it('stops at the target', async () => {
   const s = session([3, 2, 1, 0]);
-  const { events, history } = await go(
-    s,
-    fits({ epochs: 9, earlyStopping: { ...stopping, target: 2.5 } }),
-  );
+  const { events, history } = await go(s, fits({ epochs: 9, earlyStopping: { ...stopping, target: 2.5 } }));
   expect(history.length).toBe(2);
   expect(events.find((e) => e.type === 'stopped')).toMatchObject({ epoch: 2, reached: 2.5 });
 });
