@@ -7,20 +7,12 @@ import { binary, bool, float, meet, numberOf, select, toTensor } from './arithme
 import { Args } from './builtin-args.ts';
 import { shapeBuiltins } from './builtin-shapes.ts';
 import { describe } from './describe.ts';
-import { expectMatch, matches } from './patterns.ts';
+import { parameters } from './parameters.ts';
 import { randomUniform } from './random.ts';
 import { reduceAxes } from './reductions.ts';
 import { also, at, fail } from './report.ts';
 import { castTo, mapTensors } from './tensor.ts';
-import type {
-  BuiltinCall,
-  BuiltinValue,
-  Context,
-  Instance,
-  TensorEntry,
-  TensorValue,
-  Value,
-} from './values.ts';
+import type { BuiltinCall, BuiltinValue, Context, TensorValue, Value } from './values.ts';
 import { int, poison, restOf, Scope, tensor } from './values.ts';
 
 type Run = BuiltinValue['run'];
@@ -269,35 +261,6 @@ const isString: Run = (ctx, call) => {
   const v = new Args(ctx, call, ['x']).value('x');
   return !v || v.kind === 'poison' ? poison : bool(v.kind === 'string');
 };
-
-/** `parameters(net, "*.weight")`: the parameters of an applied layer or model, of those inside it too, as a list. */
-const parameters: Run = (ctx, call) => {
-  const args = new Args(ctx, call, ['of', 'pattern?']);
-  const [of, pattern] = [args.value('of'), args.value('pattern')];
-  if (!args.good || !of) return poison;
-  if (of.kind !== 'instance') return args.refuse('of', 'a layer or model') ?? poison;
-  if (pattern && pattern.kind !== 'string') return args.refuse('pattern', 'a text') ?? poison;
-  const { instance } = of;
-  const all = keptIn(instance).filter((t) => t.role === 'param');
-  if (all.length === 0)
-    return fail(
-      ctx,
-      'E0414',
-      { name: instance.path || instance.decl.name.name },
-      at(args.span('of'), 'no parameters yet'),
-    );
-  const local = (path: string): string =>
-    instance.path === '' ? path : path.slice(instance.path.length + 1);
-  const paths = all.map((t) => local(t.path));
-  if (pattern && !expectMatch(ctx, pattern.value, paths, args.span('pattern'))) return poison;
-  const found = all.filter((t) => !pattern || matches(pattern.value, local(t.path)));
-  return { kind: 'list', items: found.map((t) => tensor(t.leaf)) };
-};
-
-const keptIn = (instance: Instance): readonly TensorEntry[] => [
-  ...instance.tensors.values(),
-  ...[...instance.children.values()].flatMap(keptIn),
-];
 
 const wholeNumber: Run = (ctx, call) => {
   const args = new Args(ctx, call, ['x']);
