@@ -24,8 +24,8 @@ if (existsSync(entry)) {
     outdir: folder,
     bundle: true,
     splitting: true,
+    // No keepNames: the code of workers is made of functions' texts, which must need nothing around them.
     minify: true,
-    keepNames: true,
     format: 'esm',
     platform: 'node',
     target: 'node20',
