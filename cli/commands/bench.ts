@@ -106,7 +106,11 @@ async function time(
   }
   times.sort((a, b) => a - b);
   const bestStep = times[0]!;
-  const flops = plan.dispatches.reduce((sum, d) => sum + evalSize(d.flops, { batch }), 0);
+  const runs = (dispatch: number): number =>
+    plan.loops
+      .filter((l) => l.begin <= dispatch && dispatch < l.end)
+      .reduce((n, l) => n * evalSize(l.count, { batch }), 1);
+  const flops = plan.dispatches.reduce((sum, d, i) => sum + evalSize(d.flops, { batch }) * runs(i), 0);
   return {
     device: session.device,
     batch,
