@@ -6,7 +6,7 @@ import type { Node, Reduce } from '../ir/graph.ts';
 import { equal, asSymbol, type Poly } from '../shape/poly.ts';
 import type { Contraction } from './contract.ts';
 import type { Prepared } from './prepare.ts';
-import { rootsOf } from './prepare.ts';
+import { operandsOf, rootsOf } from './prepare.ts';
 import { isUnit, readsOf, type Read } from './reads.ts';
 import type { Significant } from './significant.ts';
 import type { Target } from './target.ts';
@@ -51,7 +51,7 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
       if (loop) of.set(node, loop);
       return;
     }
-    const reads = readsOf(node, isSource);
+    const reads = readsOf(node, isSource, operandsOf(node, prepared));
     const home = findHome(node, reads, { clusters, of, prepared, significant, target });
     const made = home ?? { cluster: create(node, clusters.length, prepared), gridAxes: bigAxes(node.shape) };
     if (!home) clusters.push(made.cluster);

@@ -75,6 +75,15 @@ export function prepare(computation: Computation, target: Target): Prepared {
   };
 }
 
+/**
+ * What the kernel of a node reads. A contraction reads its two factors, even where their product stands in memory
+ * because something else asked for it.
+ */
+export function operandsOf(node: Node, { contractions }: Pick<Prepared, 'contractions'>): readonly Node[] {
+  const found = contractions.get(node);
+  return found ? [found.a, found.b] : node.inputs;
+}
+
 export const rootsOf = (c: Computation): Node[] => [
   ...c.outputs.map((o) => o.node),
   ...c.updates.map((u) => u.value),

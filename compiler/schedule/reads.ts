@@ -29,9 +29,14 @@ export const iterationShape = (node: Node): readonly Poly[] =>
 
 /**
  * Reads of the definition of `node` (of its operand for a reduction or scatter), looking through nodes for which
- * `isSource` is false. Indices are over the axes of `iterationShape(node)`.
+ * `isSource` is false. Indices are over the axes of `iterationShape(node)`. `operands`: what a reduction or scatter
+ * is computed from, where that is not its inputs (see `operandsOf`).
  */
-export function readsOf(node: Node, isSource: (n: Node) => boolean): readonly Read[] {
+export function readsOf(
+  node: Node,
+  isSource: (n: Node) => boolean,
+  operands: readonly Node[] = node.inputs,
+): readonly Read[] {
   const found = new Map<string, Read>();
   const visit = (n: Node, indices: readonly Poly[]): void => {
     if (n.op === 'const' || n.op === 'index') return;
@@ -43,7 +48,7 @@ export function readsOf(node: Node, isSource: (n: Node) => boolean): readonly Re
     expand(n, indices, visit);
   };
   const shape = iterationShape(node);
-  if (node.op === 'reduce' || node.op === 'scatter') for (const x of node.inputs) visit(x, ownIndices(shape));
+  if (node.op === 'reduce' || node.op === 'scatter') for (const x of operands) visit(x, ownIndices(shape));
   else expand(node, ownIndices(shape), visit);
   return [...found.values()];
 }
@@ -86,8 +91,10 @@ export class Dependence {
         const [x, ...data] = node.inputs;
         const inner = this.axesOf(x as Node);
         const used = node.index.filter((_, i) => inner.has(i));
-        const own = axesIn([...used, ...node.guard.map((c) => c.value)]);
-        const byData = used.some((e) => [...symbolsOf(e)].some((s) => s.startsWith('@')));
+        const deciding = [...used, ...node.guard.map((c) => c.value)];
+        const own = axesIn(deciding);
+        // A guard may ask the data where the index does not: `if idx[i] == j then y[j] else 0`.
+        const byData = deciding.some((e) => [...symbolsOf(e)].some((s) => s.startsWith('@')));
         return new Set([...own, ...(byData ? data.flatMap((d) => [...this.axesOf(d)]) : [])]);
       }
       default:

@@ -6,7 +6,7 @@ import type { Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { isUnit, readsOf } from './reads.ts';
 import type { Target } from './target.ts';
-import { rootsOf, type Prepared } from './prepare.ts';
+import { operandsOf, rootsOf, type Prepared } from './prepare.ts';
 
 export interface Significant {
   /** Why each value stands for itself. */
@@ -25,21 +25,20 @@ export function findSignificant(prepared: Prepared, target: Target): Significant
   const forced = new Map(prepared.forced);
   for (;;) {
     const found = decide({ ...prepared, forced });
-    const split = target.maxBuffers === Infinity ? undefined : tooWide(found, target.maxBuffers - 1);
+    const split = target.maxBuffers === Infinity ? undefined : tooWide(found, prepared, target.maxBuffers - 1);
     if (!split) return found;
     forced.set(split, 'its user would read too many buffers');
   }
 }
 
 /** A value to store because something that inlines it reads more than `most` buffers. */
-function tooWide(found: Significant, most: number): Node | undefined {
+function tooWide(found: Significant, prepared: Prepared, most: number): Node | undefined {
   const isSource = (n: Node): boolean => found.reasons.has(n);
-  const width = (n: Node): number => new Set(readsOf(n, isSource).map((r) => r.source)).size;
+  const width = (n: Node): number =>
+    new Set(readsOf(n, isSource, operandsOf(n, prepared)).map((r) => r.source)).size;
   for (const node of found.order) {
     if (node.op === 'leaf' || node.op === 'scan' || width(node) <= most) continue;
-    const inlined = topological(node.inputs.filter((x) => !isSource(x))).filter(
-      (n) => n.op === 'map' && !isSource(n),
-    );
+    const inlined = inlinedBy(operandsOf(node, prepared), isSource).filter((n) => n.op === 'map');
     const fitting = inlined
       .map((n) => ({ n, width: width(n) }))
       .filter((c) => c.width > 1 && c.width <= most);
@@ -47,6 +46,18 @@ function tooWide(found: Significant, most: number): Node | undefined {
     if (widest) return widest.n;
   }
   return undefined;
+}
+
+/** What is computed where it is read, down to what stands in memory. */
+function inlinedBy(operands: readonly Node[], isSource: (n: Node) => boolean): readonly Node[] {
+  const found = new Set<Node>();
+  const visit = (n: Node): void => {
+    if (isSource(n) || found.has(n)) return;
+    found.add(n);
+    n.inputs.forEach(visit);
+  };
+  operands.forEach(visit);
+  return [...found];
 }
 
 function decide(prepared: Prepared): Significant {
