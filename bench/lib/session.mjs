@@ -1,0 +1,65 @@
+// Compiles a workload with what is in dist/ and opens it on a device.
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const bench = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Imports a file of the build; NNETC_DIST names another build to measure. */
+export const built = (path) =>
+  import(pathToFileURL(join(process.env.NNETC_DIST ?? join(dirname(bench), 'dist'), path)).href);
+
+export const workloadFile = (workload) => join(bench, 'workloads', `${workload}.nnet`);
+
+/** Reads files; every data source has the fields of `source`, whatever it is called in the text. */
+const hostOf = (source) => ({
+  read: (path) => readFileSync(path, 'utf8'),
+  resolve: (from, specifier) => join(dirname(from), specifier),
+  describeData: () => ({ fields: source.fields, count: source.count }),
+});
+
+/** `{target, relaxed, open(program), close()}` for `wasm` or `webgpu`. */
+export async function openDevice(target, { threads = 1, strict = false } = {}) {
+  if (target === 'wasm') {
+    const { openWasm, supportsRelaxedSimd } = await built('runtime/wasm.js');
+    return {
+      target,
+      relaxed: !strict && supportsRelaxedSimd(),
+      open: (program) => openWasm(program, { threads }),
+      close: () => undefined,
+    };
+  }
+  const { openWebgpu } = await built('runtime/webgpu.js');
+  const device = await openWebgpu({ allowSoftware: true });
+  if ('reason' in device) throw new Error(device.reason);
+  return { target, relaxed: false, open: (program) => device.load(program), close: () => device.close() };
+}
+
+/** The named task or model of a file as a program; `only` is the sole one where it has no name. */
+export async function compile(kind, file, name, source, device, sets = {}) {
+  const compiler = await built('compiler/index.js');
+  const { target, relaxed } = device;
+  const model = compiler.load(file, hostOf(source));
+  const made =
+    kind === 'task'
+      ? compiler.compileTask(model, name, { target, relaxed, sets, predict: false })
+      : compiler.compileModel(model, name, { target, relaxed, sets });
+  if (!made.result)
+    throw new Error(made.problems.map((p) => compiler.plain(compiler.messageOf(p))).join('\n'));
+  return made.result;
+}
+
+export async function modelName(file, source) {
+  const compiler = await built('compiler/index.js');
+  return compiler.modelsOf(compiler.load(file, hostOf(source)))[0];
+}
+
+/** Draws initial values, then sets those of `weights`, a Map of path to data. */
+export async function fill(session, weights) {
+  await session.run('init', {}, {}, { seed: 1 });
+  const known = new Set(session.program.tensors.map((t) => t.path));
+  for (const [path, values] of weights) {
+    if (!known.has(path)) throw new Error(`no tensor ${path} among ${[...known].join(', ')}`);
+    await session.write(path, values);
+  }
+}
