@@ -1,12 +1,14 @@
 /** Computations -> Program: schedules each, has its kernels printed for the target, and lists buffers and ports. */
 import { emitWasm } from './backend/wasm/index.ts';
-import { emitWgsl } from './backend/wgsl/index.ts';
+import { emitWgsl, type WgslKernel } from './backend/wgsl/index.ts';
 import type { Computation, Leaf, Node } from './ir/graph.ts';
 import { topological, withBodies } from './ir/graph.ts';
 import { sizeOf, toGraphData } from './ir/serialise.ts';
+import { kernelKey } from './kernel/key.ts';
 import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
 import { schedule, type Scheduled } from './schedule/schedule.ts';
 import { wasmTarget, webgpuTarget } from './schedule/target.ts';
+import { lazily } from './lazy.ts';
 import { multiply, one, symbolsOf, type Poly } from './shape/poly.ts';
 
 /** A tensor kept between runs. */
@@ -18,7 +20,10 @@ export interface TargetOptions {
   readonly relaxed: boolean;
 }
 
-/** All computations of a task or model as one program for one target. */
+/**
+ * All computations of a task or model as one program for one target. A plan is made when it is first asked for: a task
+ * trains before it evaluates, and may never predict.
+ */
 export function assemble(
   computations: Readonly<Record<string, Computation>>,
   tensors: readonly TensorSpec[],
@@ -30,14 +35,13 @@ export function assemble(
     size: t.shape.reduce((a, b) => a * b, 1),
   }));
   const storeOf = new Map(tensors.map((t, i) => [`${t.role} ${t.path}`, i]));
-  const plans = Object.entries(computations).map(
-    ([name, c]) => [name, assemblePlan(name, c, storeOf, options)] as const,
-  );
   return {
     format: 1,
     stores,
     tensors: tensors.map((t, store) => ({ ...t, store, offset: 0 })),
-    plans: Object.fromEntries(plans),
+    plans: lazily(Object.keys(computations), (name) =>
+      assemblePlan(name, computations[name] as Computation, storeOf, options),
+    ),
   };
 }
 
@@ -187,10 +191,12 @@ function wasmCode(scheduled: Scheduled, dims: readonly string[], relaxed: boolea
 }
 
 function wgslCode(scheduled: Scheduled, dims: readonly string[]): Emitted {
-  const shaders: Record<string, string> = {};
+  const emitted = new Map<string, WgslKernel>();
   const dispatches = scheduled.kernels.map(({ kernel, flops }): Dispatch => {
-    const { code, entry, workgroups } = emitWgsl(kernel, dims, {});
-    shaders[kernel.name] = code;
+    const key = kernelKey(kernel);
+    const made = emitted.get(key) ?? emitWgsl(kernel, dims, {});
+    emitted.set(key, made);
+    const { entry, workgroups } = made;
     const [x, y, z] = workgroups;
     return {
       name: kernel.name,
@@ -201,5 +207,6 @@ function wgslCode(scheduled: Scheduled, dims: readonly string[]): Emitted {
       flops: sizeOf(flops),
     };
   });
+  const shaders = Object.fromEntries([...emitted.values()].map((k) => [k.entry, k.code]));
   return { code: { kind: 'wgsl', shaders }, dispatches };
 }

@@ -19,6 +19,7 @@ import {
 import type { ModelGraphs, Settings, TaskGraphs, TensorInfo } from './check/index.ts';
 import { gradient } from './grad/reverse.ts';
 import type { Computation } from './ir/graph.ts';
+import { lazily } from './lazy.ts';
 import { withLimits } from './limits.ts';
 import { type Observer, type Pass, runPasses } from './passes.ts';
 import type { ModelInfo, Program, TaskInfo } from './plan.ts';
@@ -94,17 +95,12 @@ function lower(
   return assemble(optimise(graphs.computations, options.observe), graphs.tensors, options);
 }
 
-/** Every computation after the passes: what is scheduled. */
-export function optimise(
+/** Every computation after the passes, which run when it is first asked for: what is scheduled. */
+export const optimise = (
   computations: ModelGraphs['computations'],
   observe?: Observer,
-): ModelGraphs['computations'] {
-  const run = ([name, c]: [string, Computation]): [string, Computation] => [
-    name,
-    runPasses(c, passes, observe),
-  ];
-  return Object.fromEntries(Object.entries(computations).map(run));
-}
+): ModelGraphs['computations'] =>
+  lazily(Object.keys(computations), (name) => runPasses(computations[name] as Computation, passes, observe));
 
 const infoOf = ({ name, data, models, steps, computations }: TaskGraphs): TaskInfo => ({
   name,

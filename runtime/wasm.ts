@@ -10,7 +10,7 @@ export interface WasmOptions {
   readonly threads?: number;
 }
 
-/** Opens a program whose plans were compiled for `wasm`. Compiles its modules; throws RuntimeError where it cannot run. */
+/** Opens a program whose plans were compiled for `wasm`. Its modules are compiled when they are first run. */
 export function openWasm(program: Program, { threads = 1 }: WasmOptions = {}): Promise<Session> {
   return WasmSession.open(program, threads);
 }

@@ -77,6 +77,11 @@ class Lowering {
     };
   }
 
+  /** The same in every kernel that does the same, so that they can share their code. */
+  private nameOf(member: Member): string {
+    return `r${this.c.members.indexOf(member)}`;
+  }
+
   private home(node: Node): number {
     const at = this.ordered.home.get(node);
     if (at === undefined) throw new Error(`${node.op} ${node.id} is read but has no buffer`);
@@ -90,7 +95,7 @@ class Lowering {
     const here = member.gridAxes.every((axis, i) => equal(indices[axis] ?? zero, symbol(`g${i}`)));
     if (!here) return undefined;
     if (node.op === 'reduce')
-      return { kind: 'local', dtype: node.dtype, name: this.c.contraction ? 'acc' : `r${node.id}` };
+      return { kind: 'local', dtype: node.dtype, name: this.c.contraction ? 'acc' : this.nameOf(member) };
     // An axis of size 1 can only be read at 0; data may say so (`@0`, under a guard).
     return this.builder.definition(
       node,
@@ -158,7 +163,7 @@ class Lowering {
       return isUnit(operand.shape[i]) ? e : symbol(inner[next++]?.name ?? '');
     });
     return {
-      name: `r${node.id}`,
+      name: this.nameOf(m),
       fn: node.fn,
       dtype: node.dtype,
       value: this.builder.value(operand, indices),

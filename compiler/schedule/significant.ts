@@ -25,7 +25,8 @@ export function findSignificant(prepared: Prepared, target: Target): Significant
   const forced = new Map(prepared.forced);
   for (;;) {
     const found = decide({ ...prepared, forced });
-    const split = target.maxBuffers === Infinity ? undefined : tooWide(found, prepared, target.maxBuffers - 1);
+    const split =
+      target.maxBuffers === Infinity ? undefined : tooWide(found, prepared, target.maxBuffers - 1);
     if (!split) return found;
     forced.set(split, 'its user would read too many buffers');
   }

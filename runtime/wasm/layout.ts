@@ -2,7 +2,6 @@
 import type { Plan, Program } from '../../compiler/plan.ts';
 import { planArena } from '../arena.ts';
 import type { Dims } from '../device.ts';
-import { controlBytes } from './threads.ts';
 import { evalShape, elements, evalSize } from '../size.ts';
 
 const alignment = 64;
@@ -19,8 +18,6 @@ export interface PlanLayout {
 }
 
 export interface Layout {
-  /** Control words of the threads: byte offset and count. They never move. */
-  readonly control: readonly [number, number];
   readonly stores: readonly number[];
   readonly scratch: number;
   readonly plans: ReadonlyMap<string, PlanLayout>;
@@ -28,8 +25,8 @@ export interface Layout {
 }
 
 /**
- * The threads' control words and the stores first, which never move; then the arena, which all plans share as only one runs at a time; the scratch area; copies
- * of outputs. `reserved` holds the plans in use with the largest dims they run with.
+ * The stores first, which never move; then the arena, which all plans share as only one runs at a time; the scratch
+ * area; copies of outputs. `reserved` holds the plans in use with the largest dims they run with.
  */
 export function layOut(program: Program, reserved: ReadonlyMap<string, Dims>, threads: number): Layout {
   let next = margin;
@@ -38,14 +35,6 @@ export function layOut(program: Program, reserved: ReadonlyMap<string, Dims>, th
     next += roundUp(Math.max(bytes, 1));
     return at;
   };
-  const all = Object.values(program.plans);
-  const most = (count: (p: Plan) => number): number => Math.max(0, ...all.map(count));
-  const words = controlBytes(
-    most((p) => p.dims.length),
-    most((p) => p.dispatches.length),
-    most((p) => p.loops.length),
-  );
-  const control = [take(words), words / 4] as const;
   const stores = program.stores.map((s) => take(4 * s.size));
   const arenaStart = next;
   const planned = [...reserved].map(([name, dims]) => {
@@ -65,7 +54,7 @@ export function layOut(program: Program, reserved: ReadonlyMap<string, Dims>, th
       outputs: plan.outputs.map((o) => take(4 * elements(evalShape(o.shape, dims)))),
     });
   }
-  return { control, stores, scratch, plans, total: next + margin };
+  return { stores, scratch, plans, total: next + margin };
 }
 
 const scratchOf = (plan: Plan, dims: Dims): number =>

@@ -102,8 +102,8 @@ export function createRunner(
 /** What the main thread sends to a worker. */
 export interface LoadMessage {
   readonly memory: WebAssembly.Memory;
-  /** Byte offset of the control words, and how many there are. */
-  readonly control: readonly [number, number];
+  /** The control words. */
+  readonly control: SharedArrayBuffer;
   readonly thread: number;
   readonly threads: number;
   readonly plans: readonly {
@@ -123,8 +123,8 @@ interface Port {
 /** The main function of a worker: loads what it is sent, then obeys commands until it has to read messages again. */
 export function workerMain(port: Port, make: typeof createRunner): void {
   let seen = 0;
-  port.receive(({ memory, control: [at, length], thread, threads, plans }) => {
-    const control = new Int32Array(memory.buffer, at, length);
+  port.receive(({ memory, control: words, thread, threads, plans }) => {
+    const control = new Int32Array(words);
     const runner = make(control, thread, threads, true);
     const fixed = (value: number, mutable = false): WebAssembly.Global =>
       new WebAssembly.Global({ value: 'i32', mutable }, value);

@@ -51,6 +51,7 @@ export class WasmSession implements Session {
   private readonly reserved = new Map<string, Dims>();
   private readonly loaded = new Map<string, Loaded>();
   private readonly ran = new Set<string>();
+  private readonly modules = new Map<Plan, WebAssembly.Module>();
   private layout: Layout;
   private memory: WebAssembly.Memory | undefined;
   /** The threads are learning of a new layout. */
@@ -58,7 +59,6 @@ export class WasmSession implements Session {
 
   private constructor(
     readonly program: Program,
-    private readonly modules: ReadonlyMap<string, WebAssembly.Module>,
     private readonly pool: ThreadPool | undefined,
   ) {
     this.device = pool ? `wasm, ${pool.threads} threads` : 'wasm';
@@ -70,13 +70,7 @@ export class WasmSession implements Session {
   }
 
   static async open(program: Program, threads: number): Promise<WasmSession> {
-    const isShared = threads > 1;
-    const modules = await Promise.all(
-      Object.entries(program.plans).map(
-        async ([name, plan]) => [name, await compile(plan, isShared)] as const,
-      ),
-    );
-    return new WasmSession(program, new Map(modules), isShared ? await ThreadPool.start(threads) : undefined);
+    return new WasmSession(program, threads > 1 ? await ThreadPool.start(threads) : undefined);
   }
 
   // ---------------------------------------------------------------- memory
@@ -179,14 +173,25 @@ export class WasmSession implements Session {
       const plan = planOf(this.program, name);
       const entries = plan.dispatches.map((d) => d.entry);
       return {
-        module: this.modules.get(name)!,
+        module: this.module(plan),
         buffers,
         scratch: this.layout.scratch,
         dims: plan.dims.length + plan.loops.length,
         entries,
       };
     });
-    return pool.load(this.open, this.layout.control, plans);
+    return pool.load(
+      this.open,
+      [...this.layout.plans.keys()].map((name) => planOf(this.program, name)),
+      plans,
+    );
+  }
+
+  /** Compiled when a plan is first wanted: a task trains before it evaluates. */
+  private module(plan: Plan): WebAssembly.Module {
+    const made = this.modules.get(plan) ?? compile(plan, this.pool !== undefined);
+    this.modules.set(plan, made);
+    return made;
   }
 
   private instantiate(name: string, layout: PlanLayout, index: number): Loaded {
@@ -202,7 +207,7 @@ export class WasmSession implements Session {
     };
     layout.buffers.forEach((at, i) => (env[`b${i}`] = fixed(at)));
     dims.forEach((global, i) => (env[`d${i}`] = global));
-    const { exports } = new WebAssembly.Instance(this.modules.get(name)!, { env });
+    const { exports } = new WebAssembly.Instance(this.module(plan), { env });
     return { index, plan, layout, dims, entries: plan.dispatches.map((d) => exports[d.entry] as Entry) };
   }
 
@@ -307,7 +312,7 @@ export class WasmSession implements Session {
   }
 }
 
-async function compile(plan: Plan, isShared: boolean): Promise<WebAssembly.Module> {
+function compile(plan: Plan, isShared: boolean): WebAssembly.Module {
   const { code } = plan;
   if (code.kind !== 'wasm')
     throw new RuntimeError(
@@ -329,5 +334,5 @@ async function compile(plan: Plan, isShared: boolean): Promise<WebAssembly.Modul
       },
     );
   const bytes = isShared ? withSharedMemory(code.bytes) : code.bytes;
-  return WebAssembly.compile(bytes as BufferSource);
+  return new WebAssembly.Module(bytes as BufferSource);
 }

@@ -1,4 +1,5 @@
 /** The other threads of a session: workers that wait in shared memory for the next step. */
+import type { Plan } from '../../compiler/plan.ts';
 import { RuntimeError } from '../errors.ts';
 import type { BoundLoop } from '../loops.ts';
 import type { LoadMessage, Runner, ThreadPlan } from './runner.ts';
@@ -7,9 +8,12 @@ import { createRunner, workerMain } from './runner.ts';
 /** Control words before the dims. */
 const header = 16;
 
-/** Bytes of the control words for plans of at most so many dims, dispatches and loops. */
-export const controlBytes = (dims: number, dispatches: number, loops: number): number =>
-  4 * (header + dims + 2 * dispatches + 3 * loops);
+/** Bytes of the control words that describe a run of any of these plans. */
+function controlBytes(plans: readonly Plan[]): number {
+  const most = (count: (p: Plan) => number): number => Math.max(0, ...plans.map(count));
+  const loops = most((p) => p.loops.length);
+  return 4 * (header + most((p) => p.dims.length) + 2 * most((p) => p.dispatches.length) + 3 * loops);
+}
 
 /** A worker of Node or of a browser. */
 interface Thread {
@@ -22,7 +26,8 @@ interface Thread {
 export class ThreadPool {
   private isWaiting = false;
   private runner: Runner | undefined;
-  private control = new Int32Array(0);
+  /** Made anew for every set of plans: while threads learn of new plans, none reads the old words. */
+  private control: Int32Array = new Int32Array(0);
 
   private constructor(private readonly workers: readonly Thread[]) {}
 
@@ -42,14 +47,15 @@ export class ThreadPool {
     return new ThreadPool(Array.from({ length: threads - 1 }, () => make()));
   }
 
-  /** Tells every worker about the plans, in the order of their numbers. Nothing may run meanwhile. */
+  /** Tells every worker about the plans (`described` in full), in the order of their numbers. Nothing may run meanwhile. */
   async load(
     memory: WebAssembly.Memory,
-    control: readonly [number, number],
+    described: readonly Plan[],
     plans: LoadMessage['plans'],
   ): Promise<void> {
     if (this.isWaiting) this.command(1);
-    this.control = new Int32Array(memory.buffer, ...control);
+    const control = new SharedArrayBuffer(controlBytes(described));
+    this.control = new Int32Array(control);
     const { threads } = this;
     this.runner = createRunner(this.control, 0, threads, mayBlock(this.control));
     const answers = this.workers.map((worker, i) => {
@@ -59,8 +65,6 @@ export class ThreadPool {
     });
     for (const answer of await Promise.all(answers))
       if (answer !== 'ready') throw new Error(`a thread could not load the plans: ${answer}`);
-    // Every thread has left the last barrier, and counts from 0 again.
-    Atomics.store(this.control, 1, 0);
     this.isWaiting = true;
   }
 

@@ -174,7 +174,9 @@ describe('a wasm session', () => {
       target: 'webgpu' as const,
       code: { kind: 'wgsl' as const, shaders: {} },
     };
-    await expect(openWasm({ ...p, plans: { step: plan } })).rejects.toThrow(/compiled for webgpu/);
+    const session = await openWasm({ ...p, plans: { step: plan } });
+    await expect(session.reserve('step', { batch: 1 })).rejects.toThrow(/compiled for webgpu/);
+    session.close();
   });
 });
 

@@ -1,8 +1,9 @@
 /** Kernels to one WebAssembly module. */
+import { kernelKey } from '../../kernel/key.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
 import { constant } from '../../shape/poly.ts';
-import type { Func, I32 } from './encoder.ts';
+import type { Func, I32, OwnGlobal } from './encoder.ts';
 import { Module } from './encoder.ts';
 import { Interner } from './intern.ts';
 import type { Environment } from './levels.ts';
@@ -59,12 +60,27 @@ export function printWasm(
   return printModule(emitter.module, name);
 }
 
+/** The code of a kernel over the buffers in `slots`. */
+interface Body {
+  readonly f: Func;
+  readonly units: Poly;
+}
+
+const unitParams = [
+  ['begin', 'i32'],
+  ['end', 'i32'],
+  ['thread', 'i32'],
+] as const;
+
 class Emitter {
   readonly module: Module;
   scratchBytes = 0;
   private readonly bases: readonly I32[];
   private readonly dims: ReadonlyMap<string, I32>;
   private readonly scratchBase: I32;
+  /** Byte offsets of the buffers of the running kernel. */
+  private readonly slots: OwnGlobal[] = [];
+  private readonly bodies = new Map<string, Body>();
   private readonly micros = new Map<string, Func>();
   private readonly math: MathLibrary;
   private readonly integers: IntegerLibrary;
@@ -82,17 +98,23 @@ class Emitter {
     this.integers = new IntegerLibrary(this.module);
   }
 
+  /** The entry says which buffers, the body what is done to them: kernels that do the same share it. */
   kernel(k: Kernel): { readonly entry: string; readonly units: Poly } {
-    const f = this.module.func(
-      k.name,
-      [
-        ['begin', 'i32'],
-        ['end', 'i32'],
-        ['thread', 'i32'],
-      ],
-      'void',
-      true,
-    );
+    const key = kernelKey(k);
+    const body = this.bodies.get(key) ?? this.body(k);
+    this.bodies.set(key, body);
+    const f = this.module.func(k.name, unitParams, 'void', true);
+    k.buffers.forEach((use, i) => f.body.push(this.slot(i).set(this.bases[use.buffer]!)));
+    f.body.push(body.f.call('void', ...f.params.map((p) => p.get)));
+    return { entry: k.name, units: body.units };
+  }
+
+  private slot(i: number): OwnGlobal {
+    return (this.slots[i] ??= this.module.ownGlobal(`base${i}`));
+  }
+
+  private body(k: Kernel): Body {
+    const f = this.module.func(`${k.name}.body`, unitParams, 'void');
     const context: EmitContext = {
       f,
       module: this.module,
@@ -107,7 +129,7 @@ class Emitter {
       micro: (rows, vectors, used) => this.micro(rows, vectors, used),
       scratch: (thread, bytes) => this.scratch(thread, bytes),
     };
-    return { entry: k.name, units: this.units(k, context) };
+    return { f, units: this.units(k, context) };
   }
 
   private micro(rows: number, vectors: number, used: number): Func {
@@ -152,7 +174,11 @@ class Emitter {
     return {
       f,
       buffers: kernel.buffers,
-      base: (buffer) => this.bases[buffer]!,
+      bases: kernel.buffers.map((_, i) => {
+        const base = f.local('i32', `b${i}`);
+        f.body.push(base.set(this.slot(i).get));
+        return base.get;
+      }),
       dims: this.dims,
       ranges,
       interner: new Interner((buffer) => written.has(kernel.buffers[buffer]?.buffer ?? -1)),

@@ -126,18 +126,35 @@ export interface GlobalImport {
   readonly get: I32;
 }
 
+/** A mutable i32 of the module's own, 0 at first. */
+export interface OwnGlobal {
+  readonly get: I32;
+  set(value: I32): Stmt;
+}
+
 /** A module that imports `env.memory` and i32 globals of `env`. */
 export class Module {
   readonly functions: Func[] = [];
   readonly globals: GlobalImport[] = [];
+  private own = 0;
 
   constructor(private readonly options: { readonly shared: boolean }) {}
 
   importGlobal(name: string, mutable: boolean): GlobalImport {
+    if (this.own > 0) throw new Error('imported globals come before those of the module');
     const get = instruction('i32', `global.get $${name}`, [0x23, ...unsigned(this.globals.length)]);
     const made = { name, mutable, get };
     this.globals.push(made);
     return made;
+  }
+
+  /** The imports must be complete before. */
+  ownGlobal(name: string): OwnGlobal {
+    const index = unsigned(this.globals.length + this.own++);
+    return {
+      get: instruction('i32', `global.get $${name}`, [0x23, ...index]),
+      set: (value) => instruction('void', `global.set $${name}`, [0x24, ...index], [value]),
+    };
   }
 
   func(
@@ -174,6 +191,7 @@ export class Module {
       [1, types],
       [2, imports],
       [3, this.functions.map((_, i) => unsigned(i))],
+      [6, Array.from({ length: this.own }, () => [typeByte.i32, 1, 0x41, 0, 0x0b])],
       [7, exports],
     ] as const)
       out.section(id, Uint8Array.from(vector(items)));

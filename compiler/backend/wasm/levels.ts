@@ -18,8 +18,8 @@ interface Level {
 export interface Environment extends ScalarContext {
   readonly f: Func;
   readonly buffers: readonly BufferUse[];
-  /** Byte offset of a buffer of the plan. */
-  readonly base: (buffer: number) => I32;
+  /** Byte offset of each of them. */
+  readonly bases: readonly I32[];
   readonly dims: ReadonlyMap<string, I32>;
   readonly ranges: Ranges;
   readonly interner: Interner;
@@ -48,9 +48,7 @@ export class Levels {
 
   constructor(readonly env: Environment) {
     for (const [name, code] of env.dims) this.names.set(name, { level: 0, vector: false, copies: [code] });
-    env.buffers.forEach((use, i) =>
-      this.names.set(`$b${i}`, { level: 0, vector: false, copies: [env.base(use.buffer)] }),
-    );
+    env.bases.forEach((base, i) => this.names.set(`$b${i}`, { level: 0, vector: false, copies: [base] }));
   }
 
   get depth(): number {

@@ -1,10 +1,10 @@
 /** A module as text in the manner of WebAssembly's folded text format, for `explain`. */
 import type { Code, Func, Module } from './encoder.ts';
 
-/** All functions, or the named one. */
+/** All functions, or the named one with those that only it has. */
 export function printModule(module: Module, name?: string): string {
   return module.functions
-    .filter((f) => name === undefined || f.name === name)
+    .filter((f) => name === undefined || f.name === name || f.name.startsWith(`${name}.`))
     .map(printFunction)
     .join('\n\n');
 }
