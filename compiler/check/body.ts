@@ -2,6 +2,7 @@
 import type { Equation, Port, Repeat, Scan, Statement, TypeExpr } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import { suggest } from '../diagnostics/suggest.ts';
+import type { Leaf } from '../ir/graph.ts';
 import { asConstant, constant } from '../shape/poly.ts';
 import { spreadDefault, tensorArgument } from './arguments.ts';
 import { select, toTensor } from './arithmetic.ts';
@@ -55,6 +56,8 @@ class Run {
   /** An input was not what it should be: what depends on it would only repeat that. */
   private aborted = false;
   private readonly outputs = new Map<string, Port>();
+  /** The layer's own states, whatever value they have by now. */
+  private readonly states = new Map<string, Leaf>();
   private readonly body: Body;
 
   constructor(body: Body) {
@@ -104,14 +107,27 @@ class Run {
       return;
     }
     if (this.clashes(ctx, name, p.name.span)) return;
-    const value =
-      p.role === 'input' ? this.input(ctx, p) : (this.body.store ?? storeIn(this.body.instance))(ctx, p);
+    const value = p.role === 'input' ? this.input(ctx, p) : this.stored(ctx, p);
     ctx.scope.define(
       name,
       value,
       p.name.span,
       p.role === 'input' ? 'an input' : p.role === 'state' ? 'a state' : 'a parameter',
     );
+  }
+
+  /**
+   * A layer's state begins where the layer's last application in this step left it; as between steps, it is a number
+   * that no gradient goes through.
+   */
+  private stored(ctx: Context, p: Port): Value {
+    if (this.body.store) return this.body.store(ctx, p);
+    if (!this.body.instance) return poison;
+    const value = keep(ctx, this.body.instance, p);
+    if (p.role !== 'state' || value.kind !== 'tensor' || value.node.op !== 'leaf') return value;
+    this.states.set(p.name.name, value.node);
+    const now = ctx.updates.get(value.node.name);
+    return now ? tensor(ctx.session.graph.stop(now.value)) : value;
   }
 
   private input(ctx: Context, p: Port): Value {
@@ -275,10 +291,8 @@ class Run {
     const checked = this.asNext(ctx, binding.value, value, e);
     ctx.scope.define(written, checked, span, 'an equation');
     this.next.set(name, { value: checked, span: e.span });
-    if (this.body.store === undefined && checked.kind === 'tensor' && binding.value.kind === 'tensor') {
-      const leaf = binding.value.node;
-      if (leaf.op === 'leaf') ctx.updates.set(leaf.name, { leaf, value: checked.node });
-    }
+    const leaf = this.states.get(name);
+    if (leaf && checked.kind === 'tensor') ctx.updates.set(leaf.name, { leaf, value: checked.node });
   }
 
   private asNext(ctx: Context, current: Value, value: Value, e: Equation): Value {
@@ -403,8 +417,3 @@ function assigned(body: readonly Statement[]): readonly string[] {
     return s.kind === 'repeat' ? assigned(s.body) : [];
   });
 }
-
-const storeIn =
-  (instance: Instance | undefined) =>
-  (ctx: Context, p: Port): Value =>
-    instance ? keep(ctx, instance, p) : poison;

@@ -148,4 +148,8 @@ export const cases: Readonly<Record<string, string>> = {
   gru_bidirectional: 'gru1 = Gru(7); gru2 = Gru(2, backwards: true); Bidirectional(gru1, gru2)',
   lstm_stacked:
     'lstm1 = Lstm(13); gru1 = Gru(1); o = gru1(lstm1(x).y); concat([o.y, reshape(o.h, (batch, 1, 1))], axis: 1)',
+
+  batch_norm_twice_training: 'net = BatchNorm(); concat([net(x), net(z)], axis: 2)',
+  norm_zero: 'vector_norm(x * kept)',
+  normalise_zero: 'normalise(x * kept, eps: 0.1)',
 };

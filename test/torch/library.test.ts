@@ -84,7 +84,10 @@ function write(what: string, tensors: Fixtures, batch: number | undefined): Writ
   const y = [...before, ...(isLayer ? [`net = ${last}`, `y = net(${args})`] : [`y = ${last}`])];
   const wrt = [
     ...ins.map((n) => [`grad/in/${n}`, n]),
-    ...under(tensors, 'param').map((n) => [`grad/param/${n}`, before.length > 0 ? n : `net.${n}`]),
+    ...under(tensors, 'param').map((n) => [
+      `grad/param/${n}`,
+      n.includes('.') && before.length > 0 ? n : `net.${n}`,
+    ]),
   ] as const;
   return {
     inputs,
