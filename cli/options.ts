@@ -22,6 +22,7 @@ export interface Options {
   readonly steps?: number;
   readonly batch?: number;
   readonly strict?: boolean;
+  readonly kernels?: boolean;
 }
 
 export const backendChoices = ['auto', 'webgpu', 'wasm', 'reference'] as const;

@@ -93,6 +93,7 @@ const option = {
   check: () => new Option('--check', 'change nothing; exit 1 when a file is not formatted'),
   steps: () => new Option('--steps <n>', 'steps to time').argParser(integer(1)),
   batch: () => new Option('--batch <n>', 'samples a step').argParser(integer(1)),
+  kernels: () => new Option('--kernels', 'time every kernel, beside what the machine can do'),
   strict: () => new Option('--strict', 'exit 1 on warnings too'),
 } satisfies Record<string, () => Option>;
 
@@ -166,7 +167,7 @@ const commands: readonly CommandRow[] = [
   {
     name: 'bench <file> [task]',
     about: 'time the training step of a task',
-    options: [...device, option.steps, option.batch, option.set, option.json],
+    options: [...device, option.kernels, option.steps, option.batch, option.set, option.json],
     load: async () => (await import('./commands/bench.ts')).bench,
   },
   {

@@ -1,15 +1,17 @@
-/** `nnetc bench FILE [TASK]`: time a training step, samples a second, GFLOP/s, peak memory, time to the first step. */
-import type { FitStep, TaskInfo } from '../../compiler/plan.ts';
+/** `nnetc bench FILE [TASK]`: a training step's time, memory and time to the first; `--kernels`: that of every kernel. */
+import type { FitStep, Plan, TaskInfo } from '../../compiler/plan.ts';
 import { Batches } from '../../runtime/data/batches.ts';
 import type { Dataset } from '../../runtime/data/column.ts';
 import type { Session } from '../../runtime/device.ts';
 import { problem } from '../../runtime/problems.ts';
 import { range } from '../../runtime/random.ts';
+import { supportsRelaxedSimd } from '../../runtime/relaxed.ts';
 import { evalSize } from '../../runtime/size.ts';
+import type { WasmSession } from '../../runtime/wasm/session.ts';
 import { compileTask } from '../compilation.ts';
 import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
-import { exitCodes } from '../exit.ts';
+import { exitCodes, UsageError } from '../exit.ts';
 import { printJson } from '../failure.ts';
 import { bytes, count, milliseconds } from '../numbers.ts';
 import type { Options } from '../options.ts';
@@ -41,16 +43,17 @@ export async function bench(
   options: Options,
 ): Promise<ExitCode> {
   const [file = '', task] = args;
-  const chosen = await chooseDevice(options.backend, options.threads);
+  const chosen = await chooseDevice(options.backend, options.kernels === true ? 1 : options.threads);
   try {
     const { info, program } = compileTask(terminal, file, task, chosen, options);
     const step = info.steps.find((s) => s.kind === 'fit');
     if (!step) throw problem('E0907', { task: info.name });
     const session = await chosen.load(program);
     try {
-      const timing = await time(session, loadData(terminal, info), step, options);
-      if (options.json === true) printJson(terminal, { type: 'bench', file, task: info.name, ...timing });
-      else terminal.out.write(report(file, info, timing));
+      const steps = await prepare(session, loadData(terminal, info), step, options);
+      const job = { terminal, file, info, options };
+      if (options.kernels === true) await benchKernels(job, session, steps);
+      else await benchSteps(job, session, steps);
     } finally {
       session.close();
     }
@@ -60,12 +63,40 @@ export async function bench(
   }
 }
 
-async function time(
+interface Job {
+  readonly terminal: Terminal;
+  readonly file: string;
+  readonly info: TaskInfo;
+  readonly options: Options;
+}
+
+async function benchSteps(
+  { terminal, file, info, options }: Job,
+  session: Session,
+  steps: Steps,
+): Promise<void> {
+  const timing = await time(session, steps, options);
+  if (options.json === true) printJson(terminal, { type: 'bench', file, task: info.name, ...timing });
+  else terminal.out.write(report(file, info, timing));
+}
+
+/** The steps of a task, one after the other on its data. */
+interface Steps {
+  readonly plan: Plan;
+  readonly batch: number;
+  readonly taken: () => number;
+  /** What the next step is given. */
+  readonly next: () => Parameters<Session['run']>;
+  /** Runs so many and waits for them. */
+  readonly take: (steps: number) => Promise<void>;
+}
+
+async function prepare(
   session: Session,
   sources: ReadonlyMap<string, Dataset>,
   step: FitStep,
   options: Options,
-): Promise<Timing> {
+): Promise<Steps> {
   const plan = session.program.plans[step.train];
   const data = sources.get(step.data);
   if (!plan || !data) throw new Error(`nothing to time on ${step.data}`);
@@ -74,27 +105,31 @@ async function time(
   const order = range(data.count);
   const perEpoch = Math.floor(data.count / batch);
   if (session.program.plans['init']) await session.run('init', {}, {}, { seed: step.seed });
-  const wait = async (): Promise<unknown> => await session.read('metrics/count');
   let taken = 0;
+  const next = (): Parameters<Session['run']> => {
+    const inputs = batches.take(order, (taken % perEpoch) * batch, batch);
+    taken++;
+    const clocks = {
+      seed: step.seed,
+      step: taken,
+      epoch: 1,
+      epochs: step.epochs,
+      steps_per_epoch: perEpoch,
+    };
+    return [step.train, { batch }, inputs, clocks];
+  };
   const take = async (steps: number): Promise<void> => {
-    for (const end = taken + steps; taken < end; taken++) {
-      const clocks = {
-        seed: step.seed,
-        step: taken + 1,
-        epoch: 1,
-        epochs: step.epochs,
-        steps_per_epoch: perEpoch,
-      };
-      const pending = session.run(
-        step.train,
-        { batch },
-        batches.take(order, (taken % perEpoch) * batch, batch),
-        clocks,
-      );
+    for (let i = 0; i < steps; i++) {
+      const pending = session.run(...next());
       if (pending) await pending;
     }
-    await wait();
+    await session.read('metrics/count');
   };
+  return { plan, batch, taken: () => taken, next, take };
+}
+
+async function time(session: Session, steps: Steps, options: Options): Promise<Timing> {
+  const { plan, batch, take } = steps;
   await take(1);
   const firstStep = performance.now();
   const size = await blockSize(take, options.steps);
@@ -106,15 +141,12 @@ async function time(
   }
   times.sort((a, b) => a - b);
   const bestStep = times[0]!;
-  const runs = (dispatch: number): number =>
-    plan.loops
-      .filter((l) => l.begin <= dispatch && dispatch < l.end)
-      .reduce((n, l) => n * evalSize(l.count, { batch }), 1);
-  const flops = plan.dispatches.reduce((sum, d, i) => sum + evalSize(d.flops, { batch }) * runs(i), 0);
+  const runs = runsOf(plan, batch);
+  const flops = plan.dispatches.reduce((sum, d, i) => sum + evalSize(d.flops, { batch }) * runs[i]!, 0);
   return {
     device: session.device,
     batch,
-    steps: taken,
+    steps: steps.taken(),
     dispatches: plan.dispatches.length,
     medianStep: times[times.length >> 1]!,
     bestStep,
@@ -123,6 +155,41 @@ async function time(
     firstStep,
     peakMemory: process.resourceUsage().maxRSS * 1024,
   };
+}
+
+/** How often a step runs each dispatch. */
+const runsOf = (plan: Plan, batch: number): number[] =>
+  plan.dispatches.map((_, i) =>
+    plan.loops.filter((l) => l.begin <= i && i < l.end).reduce((n, l) => n * evalSize(l.count, { batch }), 1),
+  );
+
+/** The median time of every kernel within whole steps, so that caches are as warm as they are in training. */
+async function timeKernels(session: WasmSession, steps: Steps, options: Options): Promise<number[]> {
+  const { next, take, plan } = steps;
+  await take(1);
+  const count = options.steps ?? (await blockSize(take, undefined)) * (blocks / 2);
+  const times = plan.dispatches.map((): number[] => []);
+  for (let i = 0; i < count; i++) session.profile(...next()).forEach((ms, d) => times[d]!.push(ms));
+  return times.map((each) => each.sort((a, b) => a - b)[each.length >> 1]!);
+}
+
+async function benchKernels(
+  { terminal, file, info, options }: Job,
+  session: Session,
+  steps: Steps,
+): Promise<void> {
+  const { WasmSession } = await import('../../runtime/wasm/session.ts');
+  if (!(session instanceof WasmSession))
+    throw new UsageError('kernels are timed on wasm', 'add --backend wasm');
+  const { measurePeaks } = await import('../peaks.ts');
+  const { rooflineTable, timings, workOf } = await import('../roofline.ts');
+  const work = workOf(terminal, file, info, steps.plan.name, { batch: steps.batch }, options);
+  const peaks = measurePeaks(supportsRelaxedSimd());
+  const ms = await timeKernels(session, steps, options);
+  const kernels = timings(work, ms, runsOf(steps.plan, steps.batch), peaks);
+  if (options.json === true)
+    printJson(terminal, { type: 'kernels', file, task: info.name, batch: steps.batch, peaks, kernels });
+  else terminal.out.write(`${file} ${info.name}, batch ${steps.batch}\n${rooflineTable(kernels, peaks)}`);
 }
 
 /** Steps a block: as asked, else so that all blocks take some seconds. The first steps warm the engine up. */

@@ -254,9 +254,7 @@ export class WasmSession implements Session {
     const loaded = this.fit(plan, name, dims);
     const { outputs } = this.bind(loaded, dims);
     const { buffers } = loaded.layout;
-    for (const port of plan.inputs) this.put(buffers[port.buffer]!, inputs[port.name]!);
-    for (const clock of plan.clocks)
-      this.put(buffers[clock.buffer]!, arrayOf(clock.dtype).of(clocks[clock.name] ?? 0));
+    this.give(loaded, inputs, clocks);
     this.dispatch(loaded, loaded.bound!);
     const bytes = new Uint8Array(this.open.buffer);
     plan.outputs.forEach((o, i) => {
@@ -264,6 +262,16 @@ export class WasmSession implements Session {
       bytes.copyWithin(loaded.layout.outputs[i]!, from, from + 4 * outputs[i]!);
     });
     this.ran.add(name);
+  }
+
+  private give(
+    { plan, layout }: Loaded,
+    inputs: Readonly<Record<string, Data>>,
+    clocks: Readonly<Record<string, number>>,
+  ): void {
+    for (const port of plan.inputs) this.put(layout.buffers[port.buffer]!, inputs[port.name]!);
+    for (const clock of plan.clocks)
+      this.put(layout.buffers[clock.buffer]!, arrayOf(clock.dtype).of(clocks[clock.name] ?? 0));
   }
 
   private dispatch(loaded: Loaded, { dims, units, shared, loops }: Bound): void {
@@ -277,6 +285,33 @@ export class WasmSession implements Session {
         if (units[d]! > 0) entries[d]!(0, units[d]!, 0);
       },
     );
+  }
+
+  /**
+   * Runs a plan on this thread alone. Milliseconds that each dispatch took, all its runs in loops together. The plan
+   * must have run with these dims before.
+   */
+  profile(
+    name: string,
+    dims: Dims,
+    inputs: Readonly<Record<string, Data>>,
+    clocks: Readonly<Record<string, number>> = {},
+  ): Float64Array {
+    const plan = planOf(this.program, name);
+    checkInputs(plan, dims, inputs);
+    const loaded = this.fit(plan, name, dims);
+    const { dims: values, units, loops } = this.bind(loaded, dims);
+    this.give(loaded, inputs, clocks);
+    const times = new Float64Array(units.length);
+    const enter = (loop: number, i: number): void => {
+      loaded.dims[values.length + loop]!.value = i;
+    };
+    inOrder(units.length, loops, enter, (d) => {
+      const began = performance.now();
+      if (units[d]! > 0) loaded.entries[d]!(0, units[d]!, 0);
+      times[d]! += performance.now() - began;
+    });
+    return times;
   }
 
   output(name: string, port: string): Promise<Data> {

@@ -274,6 +274,33 @@ describe('nnetc summary and bench', () => {
     for (const key of ['medianStep', 'bestStep', 'samplesPerSecond', 'gflops', 'firstStep', 'peakMemory'])
       expect(timing?.[key]).toBeGreaterThan(0);
   });
+
+  it('times every kernel beside the peaks', async () => {
+    const args = ['bench', 'tiny.nnet', '--backend', 'wasm', '--kernels', '--steps', '5'];
+    const [timing] = jsonLines((await nnetc(...args, '--json')).out);
+    const { kernels, peaks } = timing as {
+      kernels: Record<string, number | string>[];
+      peaks: { flops: number };
+    };
+    expect(peaks.flops).toBeGreaterThan(0);
+    const plan = (await nnetc('explain', 'tiny.nnet', '--stage', 'schedule')).out;
+    for (const k of kernels) {
+      expect(plan).toContain(` ${k['name']} `);
+      expect(k).toMatchObject({ runs: 1 });
+      for (const key of ['ms', 'bytes', 'ideal']) expect(k[key], `${key} of ${k['name']}`).toBeGreaterThan(0);
+    }
+    // The first layer: 16 samples of 16 pixels to 8 units.
+    expect(kernels).toContainEqual(
+      expect.objectContaining({ shape: expect.stringMatching(/^(16×8|8×16)×16$/) as string }),
+    );
+    expect((await nnetc(...args)).out).toMatch(/^all .* 100\.0 %/m);
+  });
+
+  it('refuses to time kernels elsewhere', async () => {
+    const { code, err } = await nnetc('bench', 'tiny.nnet', '--backend', 'reference', '--kernels');
+    expect(err).toContain('kernels are timed on wasm');
+    expect(code).toBe(2);
+  });
 });
 
 describe('bad data', () => {
