@@ -7,12 +7,13 @@ import {
   compileTask as compileTaskOf,
   load,
 } from '../compiler/compile.ts';
-import type { Model, Settings } from '../compiler/check/index.ts';
+import type { Host, Model, Settings } from '../compiler/check/index.ts';
 import { modelsOf, tasksOf } from '../compiler/check/index.ts';
 import { suggest } from '../compiler/diagnostics/suggest.ts';
 import type { Problem } from '../grammar/problem.ts';
 import type { SourceFile } from '../grammar/span.ts';
 import { problem } from '../runtime/problems.ts';
+import { PlanCache } from './cache.ts';
 import type { Chosen } from './devices.ts';
 import { Reported } from './exit.ts';
 import { fileHost } from './host.ts';
@@ -37,9 +38,14 @@ export function checkFile(
 }
 
 /** Reads a file with its imports. @throws RuntimeError E0702; Reported, when it has mistakes that were shown */
-export function loadFile(terminal: Terminal, file: string, settings: CompileSettings): Model {
+export function loadFile(
+  terminal: Terminal,
+  file: string,
+  settings: CompileSettings,
+  host: Host = fileHost(terminal.cwd),
+): Model {
   readText(resolve(terminal.cwd, file), file);
-  const model = load(file, fileHost(terminal.cwd));
+  const model = load(file, host);
   if (hasErrors(model.problems)) {
     showProblems(terminal, model.problems, model.sources, settings.json === true);
     throw new Reported();
@@ -58,13 +64,17 @@ export function compileTask(
   target: CompileTarget,
   settings: CompileSettings,
 ): CompiledTask {
-  const model = loadFile(terminal, file, settings);
-  const name = pick('task', task, tasksOf(model), file, 'train');
-  return shown(
-    terminal,
-    compileTaskOf(model, name, { ...target, sets: settings.set ?? {}, predict: false }),
-    settings,
-  );
+  const compile = (host: Host): { result: CompiledTask; isClean: boolean } => {
+    const model = loadFile(terminal, file, settings, host);
+    const name = pick('task', task, tasksOf(model), file, 'train');
+    const compiled = compileTaskOf(model, name, { ...target, sets: settings.set ?? {}, predict: false });
+    return { result: shown(terminal, compiled, settings), isClean: compiled.problems.length === 0 };
+  };
+  const host = fileHost(terminal.cwd);
+  const cache = PlanCache.open(process.env);
+  if (!cache) return compile(host).result;
+  const { target: device, relaxed } = target;
+  return cache.task([terminal.cwd, file, task, device, relaxed, settings.set ?? {}], host, compile);
 }
 
 /** Compiles a model: the named one, else the only one. @throws like `compileTask` */
