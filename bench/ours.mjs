@@ -66,7 +66,7 @@ async function measureTraining() {
   const loss = async () => (await session.output('train', 'loss'))[0];
   await step();
   const loss0 = await loss();
-  report({ loss0, compiledMs, openedMs, firstStepMs: sinceStart() });
+  report({ ...(!isOperator && { loss0 }), compiledMs, openedMs, firstStepMs: sinceStart() });
   const stat = await timeSteps(step, loss, isOperator ? budgets.op : budgets.train);
   if (isOperator) report({ opMs: stat.ms, opStat: stat, check: (await session.read('result'))[0] });
   else report({ trainMs: stat.ms, trainStat: stat, lossN: await loss(), steps });

