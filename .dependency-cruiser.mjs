@@ -16,8 +16,8 @@ const parts = {
   'compiler/shape/': { may: [], ...noPackages },
   'compiler/diagnostics/': { may: ['grammar/'], ...noPackages },
   'compiler/ir/': {
-    may: ['compiler/shape/'],
-    mayType: ['grammar/span.ts', 'compiler/plan.ts'],
+    may: ['compiler/shape/', 'compiler/plan.ts'],
+    mayType: ['grammar/span.ts'],
     ...noPackages,
   },
   'compiler/check/': {

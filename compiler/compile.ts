@@ -8,6 +8,7 @@
 import type { Problem } from '../grammar/problem.ts';
 import type { SourceFile } from '../grammar/span.ts';
 import { assemble, type TargetOptions } from './assemble.ts';
+import { unsupported } from './capabilities.ts';
 import {
   check as checkFile,
   elaborateModel,
@@ -64,7 +65,10 @@ export interface CompiledTask {
 export function compileTask(model: Model, name: string, options: CompileOptions): Compiled<CompiledTask> {
   const { graphs, problems } = elaborateTask(model, name, options.sets);
   const needed = graphs && options.predict === false ? withoutPredict(graphs) : graphs;
-  return outcome(model, problems, needed && { program: lower(needed, options), info: infoOf(needed) });
+  const lacking = needed ? unsupported(needed.computations, options.target) : [];
+  if (!needed || lacking.length > 0)
+    return outcome<CompiledTask>(model, [...problems, ...lacking], undefined);
+  return outcome(model, problems, { program: lower(needed, options), info: infoOf(needed) });
 }
 
 function withoutPredict(graphs: TaskGraphs): TaskGraphs {
@@ -81,7 +85,10 @@ export interface CompiledModel {
 /** A model of a loaded file as one program: `init` and `predict`. */
 export function compileModel(model: Model, name: string, options: CompileOptions): Compiled<CompiledModel> {
   const { graphs, problems } = elaborateModel(model, name, options.sets);
-  return outcome(model, problems, graphs && { program: lower(graphs, options), info: graphs.model });
+  const lacking = graphs ? unsupported(graphs.computations, options.target) : [];
+  if (!graphs || lacking.length > 0)
+    return outcome<CompiledModel>(model, [...problems, ...lacking], undefined);
+  return outcome(model, problems, { program: lower(graphs, options), info: graphs.model });
 }
 
 /** The passes, then the target's code. */

@@ -4,6 +4,25 @@
  */
 
 export type PlanDType = 'f32' | 'i32' | 'u32' | 'bool' | 'f16';
+
+/**
+ * The nearest binary16 (IEEE 754, halves to even): 10 bits behind the leading one, steps of 2^-24 below 2^-14, infinite
+ * from 65520 on.
+ */
+export function roundToHalf(x: number): number {
+  const size = Math.abs(x);
+  if (size === 0 || Number.isNaN(x)) return x;
+  if (size >= 65520) return Math.sign(x) * Infinity;
+  // `log2` may be off by one next to a power of two.
+  let exponent = Math.floor(Math.log2(size));
+  if (2 ** exponent > size) exponent--;
+  else if (2 ** (exponent + 1) <= size) exponent++;
+  const step = 2 ** (Math.max(exponent, -14) - 10);
+  const steps = size / step;
+  const low = Math.floor(steps);
+  const part = steps - low;
+  return Math.sign(x) * step * (part > 0.5 || (part === 0.5 && low % 2 === 1) ? low + 1 : low);
+}
 export type Target = 'wasm' | 'webgpu' | 'reference';
 
 /** An integer over the plan's dimensions: a number, a dimension's name, or an operation. */

@@ -5,7 +5,7 @@
  */
 import type { GraphData, GraphNode, Size } from '../compiler/plan.ts';
 import type { Dims } from './device.ts';
-import { helpers, reduceRows, reduceStart, scalarRows } from './scalar.ts';
+import { helpers, reduceRows, reduceStart, rounded, scalarRows } from './scalar.ts';
 import { elements, evalShape, evalSize } from './size.ts';
 
 /** Where the values of leaves are; called anew at each run. */
@@ -266,11 +266,12 @@ class Printer {
         const from = this.node(node.inputs[0] ?? 0).dtype;
         const row = scalarRows[node.fn ?? ''];
         if (!row) throw new Error(`no scalar operation ${node.fn}`);
-        return row(
+        const code = row(
           node.inputs.map((x) => this.value(x, vars)),
           from,
           node.dtype,
         );
+        return rounded(code, node.dtype);
       }
       case 'view':
         return this.view(node, vars);

@@ -231,6 +231,11 @@ export const runtimeProblems = {
     title: 'a task has nothing to do',
     message: (f) => `task \`${f['task']}\` has neither \`fit\` nor \`evaluate\``,
   },
+  E0908: {
+    title: 'a GPU without f16',
+    message: (f) => `the program computes in f16, which ${f['device']} cannot do (it lacks \`shader-f16\`)`,
+    help: () => 'take another GPU, the backend `reference`, or f32 (no `precision: "mixed"`)',
+  },
 } as const satisfies Record<string, RuntimeProblemKind>;
 
 function more(count: FieldValue): string {
@@ -261,7 +266,7 @@ const catalogued: { readonly [Code in RuntimeErrorCode]: RuntimeProblemCode } = 
   'tensor-length': 'E0904',
   'tensor-type': 'E0904',
   'wrong-target': 'E0904',
-  'unsupported-dtype': 'E0904',
+  'unsupported-dtype': 'E0908',
   'out-of-memory': 'E0903',
   'no-device': 'E0901',
   'device-lost': 'E0902',

@@ -1,5 +1,6 @@
 /** The device `reference`: runs plans by the interpreter that defines their meaning. Slow; for comparison and tests. */
-import type { GraphData, Plan, Program } from '../compiler/plan.ts';
+import type { GraphData, Plan, PlanDType, Program } from '../compiler/plan.ts';
+import { roundToHalf } from '../compiler/plan.ts';
 import type { Data, Dims, Session } from './device.ts';
 import { RuntimeError } from './errors.ts';
 import type { Interpreter } from './interpret.ts';
@@ -50,7 +51,10 @@ class ReferenceSession implements Session {
     checkInputs(plan, dims, inputs);
     checkClocks(plan, clocks);
     const graph = graphOf(plan);
-    const given = new Map(Object.entries(inputs).map(([port, data]) => [port, Float64Array.from(data)]));
+    const dtypeOf = new Map(plan.inputs.map((port) => [port.name, port.dtype]));
+    const given = new Map(
+      Object.entries(inputs).map(([port, data]) => [port, this.values(dtypeOf.get(port), data)]),
+    );
     const values = this.bind(plan, dims).run((role, leaf) => {
       if (role === 'clock') return Float64Array.of(clocks[leaf] ?? 0);
       return (role === 'input' ? given : this.tensors).get(leaf) ?? this.missing(role, leaf);
@@ -82,8 +86,9 @@ class ReferenceSession implements Session {
 
   async write(path: string, data: Data): Promise<void> {
     this.checkOpen();
-    checkTensor(tensorOf(this.program, path), data);
-    this.tensors.set(path, Float64Array.from(data));
+    const tensor = tensorOf(this.program, path);
+    checkTensor(tensor, data);
+    this.tensors.set(path, this.values(tensor.dtype, data));
   }
 
   close(): void {
@@ -103,6 +108,11 @@ class ReferenceSession implements Session {
     const made = interpreter(graphOf(plan), dims);
     this.bound.set(key, made);
     return made;
+  }
+
+  /** Data from outside; what is held in f16 is rounded on its way in. */
+  private values(dtype: PlanDType | undefined, data: Data): Float64Array {
+    return Float64Array.from(data, dtype === 'f16' ? roundToHalf : undefined);
   }
 
   private missing(role: string, leaf: string): never {

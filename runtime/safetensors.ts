@@ -6,6 +6,8 @@
  */
 import type { PlanDType } from '../compiler/plan.ts';
 import type { Data } from './device.ts';
+import { halfBits, halfToNumber } from './half.ts';
+import { arrayOf } from './ports.ts';
 import { problem } from './problems.ts';
 
 export type StoredType =
@@ -164,7 +166,11 @@ function checkLayout(file: string, tensors: readonly StoredTensor[], base: numbe
 /** Whether a tensor of this type may be read as `dtype`: floats as floats, integers as integers, bools as either. */
 export function convertible(type: StoredType, dtype: PlanDType): boolean {
   const isFloat = type === 'F64' || type === 'F32' || type === 'F16' || type === 'BF16';
-  return dtype === 'f32' ? isFloat : dtype === 'bool' ? type === 'BOOL' || type === 'U8' : !isFloat;
+  return dtype === 'f32' || dtype === 'f16'
+    ? isFloat
+    : dtype === 'bool'
+      ? type === 'BOOL' || type === 'U8'
+      : !isFloat;
 }
 
 /**
@@ -177,12 +183,11 @@ export function decodeTensor(file: string, t: StoredTensor, bytes: Uint8Array, d
     problem('E0810', { name: t.name, file, found: describeStored(t), expected: dtype, reason });
   if (!convertible(t.type, dtype)) throw fail('the types differ');
   const n = (t.end - t.begin) / storedBytes[t.type];
-  const out =
-    dtype === 'f32' ? new Float32Array(n) : dtype === 'i32' ? new Int32Array(n) : new Uint32Array(n);
+  const out = new (arrayOf(dtype))(n);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const read = readers[t.type];
   const step = storedBytes[t.type];
-  const exact = dtype !== 'f32';
+  const exact = dtype !== 'f32' && dtype !== 'f16';
   for (let i = 0; i < n; i++) {
     const value = read(view, i * step);
     out[i] = value;
@@ -206,15 +211,6 @@ const readers: { readonly [T in StoredType]: (view: DataView, at: number) => num
   U8: (v, at) => v.getUint8(at),
   BOOL: (v, at) => Number(v.getUint8(at) !== 0),
 };
-
-/** IEEE 754 binary16. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
-}
 
 /** The upper half of a binary32. */
 function bfloatToNumber(bits: number): number {
@@ -271,7 +267,12 @@ export function encodeSafetensors(
 
 function encodeTensor(t: TensorToStore): Uint8Array {
   if (t.dtype === 'bool') return Uint8Array.from(t.data);
-  if (t.dtype === 'f16') throw new Error('f16 is reserved');
+  if (t.dtype === 'f16') {
+    const bytes = new Uint8Array(t.data.length * 2);
+    const view = new DataView(bytes.buffer);
+    t.data.forEach((x, i) => view.setUint16(2 * i, halfBits(x), true));
+    return bytes;
+  }
   return littleEndian(new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength));
 }
 

@@ -1,8 +1,9 @@
 /**
  * The meaning of every scalar and reduce operation, as JavaScript expressions over float64: f32 values keep float64
- * precision, i32 and u32 wrap exactly, bool is 0 or 1. The reference interpreter is printed from this table.
+ * precision, f16 is rounded after each operation (`rounded`), i32 and u32 wrap exactly, bool is 0 or 1. The reference interpreter is printed from this table.
  */
 import type { PlanDType } from '../compiler/plan.ts';
+import { roundToHalf } from '../compiler/plan.ts';
 
 /** An expression of the operands (their names), given the operands' dtype and the result's. */
 type Row = (operands: readonly string[], dtype: PlanDType, result: PlanDType) => string;
@@ -59,6 +60,9 @@ export const scalarRows: Readonly<Record<string, Row>> = {
   where: ([c, a, b]) => `(${c} ? ${a} : ${b})`,
 };
 
+/** What an operation gives, as a value of its dtype: binary16 is emulated. */
+export const rounded = (code: string, t: PlanDType): string => (t === 'f16' ? `helpers.half(${code})` : code);
+
 function castRow(a: string, from: PlanDType, to: PlanDType): string {
   if (to === 'bool') return `(${a} !== 0 ? 1 : 0)`;
   if (isFloat(to)) return a;
@@ -102,6 +106,7 @@ export const helpers = {
     const part = x - low;
     return part < 0.5 || (part === 0.5 && low % 2 === 0) ? low : low + 1;
   },
+  half: roundToHalf,
   toI32: (x: number): number => clamp(x, -0x80000000, 0x7fffffff),
   toU32: (x: number): number => clamp(x, 0, 0xffffffff),
   outside: (what: string): never => {

@@ -24,7 +24,8 @@ export async function openWebgpu(
     if (!adapter) return { reason: 'no WebGPU adapter was found' };
     const name = nameOf(adapter.info);
     if (!options.allowSoftware && isSoftware(adapter.info)) return { reason: `${name} computes on the CPU` };
-    const device = await adapter.requestDevice({ requiredLimits: raised(adapter.limits) });
+    const requiredFeatures = adapter.features.has('shader-f16') ? (['shader-f16'] as const) : [];
+    const device = await adapter.requestDevice({ requiredLimits: raised(adapter.limits), requiredFeatures });
     return new GpuDevice(gpu, adapter, device, `webgpu (${name})`);
   } catch (error) {
     return { reason: error instanceof Error ? error.message : String(error) };

@@ -2,7 +2,7 @@
 import { basename, resolve } from 'node:path';
 import type { Model } from '../../compiler/check/index.ts';
 import { modelsOf, tasksOf } from '../../compiler/check/index.ts';
-import type { CompiledTask } from '../../compiler/compile.ts';
+import type { Compiled, CompiledTask } from '../../compiler/compile.ts';
 import { compileModel, compileTask } from '../../compiler/compile.ts';
 import { printModule, type ModuleParts } from '../../compiler/emit/module.ts';
 import type { FitStep, ModelInfo, Plan, Program } from '../../compiler/plan.ts';
@@ -40,8 +40,10 @@ export async function compileModule(
   if (out === '-') terminal.out.write(text);
   else {
     writeAtomically(resolve(terminal.cwd, out), [Buffer.from(text)]);
-    const training = parts.programs.wasm.plans['train'] ? 'inference and training step' : 'inference';
-    terminal.out.write(`${name} (${training}) -> ${out}, ${Math.ceil(text.length / 1024)} KB\n`);
+    const { wasm, webgpu } = parts.programs;
+    const training = (wasm ?? webgpu)?.plans['train'] ? 'inference and training step' : 'inference';
+    const only = wasm ? '' : ', for WebGPU only: it computes in f16';
+    terminal.out.write(`${name} (${training}) -> ${out}, ${Math.ceil(text.length / 1024)} KB${only}\n`);
   }
   return exitCodes.done;
 }
@@ -54,7 +56,7 @@ function taskOf(model: Model, options: Options, file: string): string | undefine
 }
 
 type TargetParts = Pick<ModuleParts, 'name' | 'metrics' | 'cycle'> & {
-  readonly programs: { readonly wasm: Program; readonly webgpu: Program };
+  readonly programs: ModuleParts['programs'];
 };
 
 function partsOf(
@@ -66,24 +68,37 @@ function partsOf(
 ): TargetParts {
   const sets = options.set ?? {};
   const trained = targets.map((t) =>
-    task === undefined ? undefined : shown(terminal, compileTask(model, task, { ...t, sets }), options),
+    task === undefined ? undefined : fitting(compileTask(model, task, { ...t, sets }), t, terminal, options),
   );
-  const programs = targets.map((t, i) => {
+  const programs = targets.map((t, i): Program | undefined => {
     const compiled = trained[i];
     const used = compiled && soleUse(compiled, name);
     if (compiled && used) return programOf(compiled, used);
-    return shown(terminal, compileModel(model, name, { ...t, sets: task === undefined ? sets : {} }), options)
-      .program;
+    if (task !== undefined && !compiled) return undefined;
+    const alone = compileModel(model, name, { ...t, sets: task === undefined ? sets : {} });
+    return fitting(alone, t, terminal, options)?.program;
   });
-  const [wasm, webgpu] = programs as [Program, Program];
-  const [first] = trained;
+  const [wasm, webgpu] = programs;
+  const first = trained.find((t) => t !== undefined);
   const fit = first && soleUse(first, name) && fitOf(first);
   return {
     name,
     metrics: fit?.metrics ?? [],
     ...(fit?.cycle && { cycle: fit.cycle }),
-    programs: { wasm, webgpu },
+    programs: { ...(wasm && { wasm }), ...(webgpu && { webgpu }) },
   };
+}
+
+/** Nothing where the target is Wasm and all that is wrong is that it lacks a dtype: then the module is for GPUs only. */
+function fitting<T>(
+  compiled: Compiled<T>,
+  { target }: (typeof targets)[number],
+  terminal: Terminal,
+  options: Options,
+): T | undefined {
+  const errors = compiled.problems.filter((p) => p.severity === 'error');
+  const lacks = target === 'wasm' && errors.length > 0 && errors.every((p) => p.code === 'E0325');
+  return lacks ? undefined : shown(terminal, compiled, options);
 }
 
 /** The model in the task, when it is the only one there: then the task's training step is the model's own. */

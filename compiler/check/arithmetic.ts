@@ -2,7 +2,7 @@
 import type { BinaryOp } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { DType, ScalarOp } from '../ir/ops.ts';
-import { scalarOps } from '../ir/ops.ts';
+import { isFloat, scalarOps } from '../ir/ops.ts';
 import type { Poly } from '../shape/poly.ts';
 import * as poly from '../shape/poly.ts';
 import { describe } from './describe.ts';
@@ -186,7 +186,7 @@ export function same(a: Value, b: Value): boolean {
 
 // ---------------------------------------------------------------- tensors
 
-/** The dtype in which operands meet: f32 wins over integers; numbers written in the text adapt. */
+/** The dtype in which operands meet: f32 wins over f16, both over integers; numbers written in the text adapt. */
 function commonDType(
   values: readonly Value[],
   tensors: readonly (TensorValue | undefined)[],
@@ -195,7 +195,9 @@ function commonDType(
     tensors.flatMap((t, i) => (t && values[i]?.kind === 'tensor' ? [t.node.dtype] : [])),
   );
   if (dtypes.has('bool')) return dtypes.size === 1 ? 'bool' : undefined;
-  if (dtypes.has('f32') || values.some((v) => v.kind === 'float')) return 'f32';
+  if (dtypes.has('f32')) return 'f32';
+  if (dtypes.has('f16')) return 'f16';
+  if (values.some((v) => v.kind === 'float')) return 'f32';
   if (dtypes.has('u32')) return dtypes.has('i32') ? undefined : 'u32';
   return 'i32';
 }
@@ -297,12 +299,15 @@ export function binary(ctx: Context, op: BinaryOp, a: Value, b: Value, place: Pl
   }
   const result = mapTensors(graph, fn, [x, y]);
   if (op === '!=') return mapTensors(graph, 'not', [result]);
-  return op === 'div' && x.node.dtype === 'f32' ? mapTensors(graph, 'floor', [result]) : result;
+  return op === 'div' && isFloat(x.node.dtype) ? mapTensors(graph, 'floor', [result]) : result;
 }
 
-/** `/` on integers is division of their f32 values; on bool it is refused by the operator's own rule. */
+/** `/` on integers is division of their f32 values, on f16 alone it stays there; on bool it is refused by the operator's own rule. */
 function floatOf(ctx: Context, ...values: readonly Value[]): DType | undefined {
-  return values.some((v) => toTensor(ctx, v)?.node.dtype === 'bool') ? undefined : 'f32';
+  if (values.some((v) => toTensor(ctx, v)?.node.dtype === 'bool')) return undefined;
+  const given = values.filter((v) => v.kind === 'tensor' || v.kind === 'record');
+  const dtypes = new Set(given.map((v) => toTensor(ctx, v)?.node.dtype));
+  return dtypes.has('f16') && !dtypes.has('f32') ? 'f16' : 'f32';
 }
 
 /** Small whole powers are products, exact for negative bases; 0.5 is the square root. */
@@ -317,7 +322,7 @@ function power(ctx: Context, a: Value, b: Value, place: Place): Value {
     for (let i = 1; i < n; i++) result = mapTensors(graph, 'mul', [result, base]);
     return result;
   }
-  const operands = meet(ctx, '^', [a, b], place, 'f32');
+  const operands = meet(ctx, '^', [a, b], place, floatOf(ctx, a, b) ?? 'f32');
   if (!operands) return poison;
   if (n === 0.5) return mapTensors(graph, 'sqrt', [operands[0]!]);
   return mapTensors(graph, 'pow', operands);

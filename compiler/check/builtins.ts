@@ -1,7 +1,7 @@
 /** The functions that cannot be written in `.nnet`: element-wise operations, casts, reductions, random numbers, gradients. */
 import type { Reducer } from '../../grammar/syntax.ts';
 import type { DType, ScalarOp, UnaryOp } from '../ir/ops.ts';
-import { scalarOps } from '../ir/ops.ts';
+import { isFloat, scalarOps } from '../ir/ops.ts';
 import { maximum, minimum, multiply, one } from '../shape/poly.ts';
 import { binary, bool, float, meet, numberOf, select, toTensor } from './arithmetic.ts';
 import { Args } from './builtin-args.ts';
@@ -74,7 +74,7 @@ const ceil: Run = (ctx, call) => {
   if (n !== undefined) return float(Math.ceil(n));
   const x = args.tensor('x');
   if (!x) return poison;
-  if (x.node.dtype !== 'f32')
+  if (!isFloat(x.node.dtype))
     return fail(
       ctx,
       'E0316',
@@ -210,7 +210,7 @@ const grad: Run = (ctx, call) => {
   const args = new Args(ctx, call, ['of', 'by']);
   const [e, x] = args.good ? [args.tensor('of'), args.tensor('by')] : [];
   if (!e || !x || !args.good) return poison;
-  if (e.node.dtype !== 'f32' || e.node.shape.length > 0) {
+  if (!isFloat(e.node.dtype) || e.node.shape.length > 0) {
     return fail(
       ctx,
       'E0502',
@@ -308,6 +308,7 @@ const functions: Readonly<Record<string, Run>> = {
   pow,
   where,
   f32: cast('f32'),
+  f16: cast('f16'),
   i32: cast('i32'),
   u32: cast('u32'),
   bool: cast('bool'),

@@ -12,7 +12,13 @@ import { show, showAll } from './tensor.ts';
 import type { Context, DimBinding } from './values.ts';
 import { int, Scope } from './values.ts';
 
-const dtypes: Readonly<Record<string, DType>> = { f32: 'f32', i32: 'i32', u32: 'u32', bool: 'bool' };
+const dtypes: Readonly<Record<string, DType>> = {
+  f32: 'f32',
+  f16: 'f16',
+  i32: 'i32',
+  u32: 'u32',
+  bool: 'bool',
+};
 
 /** The dtype a type names; an unknown one is reported. */
 export function dtypeOf(ctx: Context, name: Ident): DType | undefined {

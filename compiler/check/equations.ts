@@ -70,9 +70,9 @@ export function indexed(ctx: Context, e: Equation, port: Pick<Port, 'name' | 'ty
   return tensor(permuted(graph, node, order), outer);
 }
 
-const numberDType = (port: Pick<Port, 'type'> | undefined): 'f32' | 'i32' | undefined => {
+const numberDType = (port: Pick<Port, 'type'> | undefined): 'f32' | 'f16' | 'i32' | undefined => {
   const dtype = tensorType(port?.type)?.dtype.name;
-  return dtype === 'f32' || dtype === 'i32' ? dtype : undefined;
+  return dtype === 'f32' || dtype === 'f16' || dtype === 'i32' ? dtype : undefined;
 };
 
 /** The shape an output or state must have, where all its names are bound already. */

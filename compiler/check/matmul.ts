@@ -2,12 +2,13 @@
 import type { Poly } from '../shape/poly.ts';
 import { equal } from '../shape/poly.ts';
 import { indexAt } from '../ir/graph.ts';
+import { isFloat } from '../ir/ops.ts';
 import type { Place } from './arithmetic.ts';
 import { toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
 import { also, at, fail } from './report.ts';
 import type { Label } from '../../grammar/problem.ts';
-import { broadcastShape, extents, show, showAll, union, viewOf } from './tensor.ts';
+import { broadcastShape, castTo, extents, show, showAll, union, viewOf } from './tensor.ts';
 import type { Context, TensorValue, Value } from './values.ts';
 import { poison, restOf, tensor } from './values.ts';
 
@@ -35,7 +36,7 @@ export function matmul(ctx: Context, left: Value, right: Value, place: Place): V
         at(place.operands[i]!, 'a scalar'),
       );
   }
-  const [a, b] = [pair[0]!, pair[1]!];
+  const [a, b] = floatsMeet(ctx, pair[0]!, pair[1]!);
   const [k, l] = [restOf(a).at(-1)!, restOf(b).at(restOf(b).length === 1 ? 0 : -2)!];
   if (!equal(k, l)) return contractionProblem(ctx, a, b, k, l, place);
   if (a.node.dtype !== b.node.dtype || a.node.dtype === 'bool') {
@@ -48,6 +49,13 @@ export function matmul(ctx: Context, left: Value, right: Value, place: Place): V
     );
   }
   return contract(ctx, a, b, place);
+}
+
+/** f16 with f32 is f32. */
+function floatsMeet(ctx: Context, a: TensorValue, b: TensorValue): readonly [TensorValue, TensorValue] {
+  if (!isFloat(a.node.dtype) || !isFloat(b.node.dtype) || a.node.dtype === b.node.dtype) return [a, b];
+  const { graph } = ctx.session;
+  return [castTo(graph, a, 'f32'), castTo(graph, b, 'f32')];
 }
 
 function contract(ctx: Context, a: TensorValue, b: TensorValue, place: Place): Value {

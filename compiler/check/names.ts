@@ -65,8 +65,21 @@ const statementNames: Readonly<Record<Statement['kind'], string>> = {
   action: 'a call by itself',
 };
 
-const typeNames = ['int', 'float', 'bool', 'string', 'fn', 'layer', 'schedule', 'dtype', 'f32', 'i32', 'u32'];
-const dtypes = ['f32', 'i32', 'u32', 'bool'];
+const typeNames = [
+  'int',
+  'float',
+  'bool',
+  'string',
+  'fn',
+  'layer',
+  'schedule',
+  'dtype',
+  'f32',
+  'f16',
+  'i32',
+  'u32',
+];
+const dtypes = ['f32', 'f16', 'i32', 'u32', 'bool'];
 
 /** Reports names that mean nothing, are used too early, and statements out of place. */
 export function resolveNames(module: Module, reporter: Reporter): void {

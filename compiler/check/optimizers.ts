@@ -53,7 +53,12 @@ export function optimize(
   };
   const [weight, slope] = portsOf(decl, 'input').map((p) => p.name);
   const given = new Map<string, Given>();
-  if (weight) given.set(weight.name, { name: weight, value: tensor(parameter.leaf), span: weight.span });
+  if (weight)
+    given.set(weight.name, {
+      name: weight,
+      value: tensor(asFloat(outer, parameter.leaf)),
+      span: weight.span,
+    });
   if (slope) given.set(slope.name, { name: slope, value: tensor(gradient), span: slope.span });
   const slots = new Map<string, TensorEntry>();
   const store = (at: Context, p: Port): Value => slot(at, p, parameter, slots);
@@ -61,7 +66,8 @@ export function optimize(
   const updates: Update[] = [];
   for (const [name, { value }] of next) {
     const leaf = name === weight?.name ? parameter.leaf : slots.get(name)?.leaf;
-    if (leaf && value.kind === 'tensor') updates.push({ leaf, value: value.node });
+    if (leaf && value.kind === 'tensor')
+      updates.push({ leaf, value: outer.session.graph.map('cast', [value.node], leaf.dtype) });
   }
   if (!weight || !next.has(weight.name)) {
     fail(
@@ -73,6 +79,10 @@ export function optimize(
   }
   return { updates, slots: [...slots.values()] };
 }
+
+/** What is stored in f16 is updated in f32. */
+export const asFloat = (ctx: Context, x: Node): Node =>
+  x.dtype === 'f16' ? ctx.session.graph.map('cast', [x], 'f32') : x;
 
 /** The optimizer's arguments; a schedule given as a function is called with the step. */
 function scheduled(ctx: Context, optimizer: OptimizerValue, span: Span): Scope {
@@ -126,7 +136,11 @@ function slotType(
   parameter: TensorEntry,
 ): { readonly dtype: DType; readonly shape: readonly Poly[] } | undefined {
   const type = tensorType(p.type);
-  if (!type) return { dtype: parameter.dtype, shape: parameter.shape.map((n) => constant(n)) };
+  if (!type)
+    return {
+      dtype: parameter.dtype === 'f16' ? 'f32' : parameter.dtype,
+      shape: parameter.shape.map((n) => constant(n)),
+    };
   const [dtype, shape] = [dtypeOf(ctx, type.dtype), shapeOf(ctx, type, p.name.name)];
   return dtype && shape && { dtype, shape };
 }

@@ -51,7 +51,9 @@ export function reduce(
     case 'prod':
       return reduceIters(graph, reducer, t.node.dtype === 'bool' ? castTo(graph, t, 'i32') : t, bound);
     case 'mean':
-      return mean(ctx, castTo(graph, t, 'f32'), bound);
+      return t.node.dtype === 'f16'
+        ? castTo(graph, mean(ctx, tensor(graph.widened(t.node), t.iters), bound), 'f16')
+        : mean(ctx, castTo(graph, t, 'f32'), bound);
     case 'max':
     case 'min':
       if (t.node.dtype === 'bool')

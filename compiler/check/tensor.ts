@@ -155,7 +155,8 @@ export function convert(value: number, dtype: DType): number {
       return Math.trunc(value) | 0;
     case 'u32':
       return Math.trunc(value) >>> 0;
-    default:
+    case 'f16':
+    case 'f32':
       return value;
   }
 }

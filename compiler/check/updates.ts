@@ -9,7 +9,7 @@ import { topological } from '../ir/graph.ts';
 import { constant } from '../shape/poly.ts';
 import { binary } from './arithmetic.ts';
 import type { Update } from './optimizers.ts';
-import { optimize } from './optimizers.ts';
+import { asFloat, optimize } from './optimizers.ts';
 import { expectMatch } from './patterns.ts';
 import { also, at, fail } from './report.ts';
 import { makeEntry } from './storage.ts';
@@ -185,7 +185,7 @@ function gradientsOf(ctx: Context, loss: Loss, entries: readonly TensorEntry[]):
     entries.map((e) => e.leaf),
   );
   const [lost] = problems;
-  if (!lost) return gradients.map((g) => scaled(ctx, g, 1 / scale));
+  if (!lost) return gradients.map((g) => scaled(ctx, asFloat(ctx, g), 1 / scale));
   const entry = entries.find((e) => e.leaf === lost.wrt);
   const cut = lost.node && session.graph.originsOf(lost.node).at(-1);
   const stops = cut && cut !== span ? [also(cut, 'it ends here')] : [];
@@ -201,7 +201,7 @@ const scaled = (ctx: Context, x: Node, factor: number): Node =>
 const zeroLike = (ctx: Context, e: TensorEntry): Node =>
   ctx.session.graph.full(
     0,
-    e.dtype,
+    'f32',
     e.shape.map((n) => constant(n)),
   );
 
@@ -242,7 +242,7 @@ function beside(ctx: Context, e: TensorEntry, name: string, initial: Node): Tens
   const path = `${e.path}/${name}`;
   const known = ctx.session.tensors.get(path);
   if (known) return known;
-  return makeEntry(ctx, { path, role: 'slot', dtype: e.dtype, shape: e.shape, initial, span: e.span });
+  return makeEntry(ctx, { path, role: 'slot', dtype: initial.dtype, shape: e.shape, initial, span: e.span });
 }
 
 const average = (ctx: Context, weight: TensorEntry): Average => ({
@@ -259,6 +259,7 @@ function averaged(
 ): Update {
   const { graph } = ctx.session;
   const now = updates.find((u) => u.leaf === weight.leaf)?.value ?? weight.leaf;
-  const value = graph.map('add', [scaled(ctx, mean.leaf, decay), scaled(ctx, now, 1 - decay)]);
-  return { leaf: mean.leaf, value };
+  const [old, fresh] = [asFloat(ctx, mean.leaf), asFloat(ctx, now)];
+  const value = graph.map('add', [scaled(ctx, old, decay), scaled(ctx, fresh, 1 - decay)]);
+  return { leaf: mean.leaf, value: graph.map('cast', [value], mean.leaf.dtype) };
 }

@@ -107,9 +107,8 @@ export const shapeProblems = {
   }),
   E0319: row<{ name: string; near: string | undefined }>({
     title: 'an unknown dtype',
-    message: (f) =>
-      f.name === 'f16' ? '`f16` is reserved and not supported yet' : `\`${f.name}\` is not a dtype`,
-    help: (f) => near(f.near) ?? 'the dtypes are f32, i32, u32 and bool',
+    message: (f) => `\`${f.name}\` is not a dtype`,
+    help: (f) => near(f.near) ?? 'the dtypes are f32, f16, i32, u32 and bool',
   }),
   E0320: row<{ name: string }>({
     title: 'an index that nothing binds',
@@ -139,5 +138,11 @@ export const shapeProblems = {
       `besides \`${f.index}\` the left side has ${f.wanted} ${f.wanted === 1 ? 'dimension' : 'dimensions'}, the value ${f.dims.length}`,
     help: (f) =>
       `leave out what the value does not have: \`${f.name}[${[...f.dims.map(() => ':'), f.index].join(', ')}] = …\``,
+  }),
+  E0325: row<{ dtype: string; target: string }>({
+    title: 'a dtype that the backend cannot compute with',
+    message: (f) => `the backend \`${f.target}\` cannot compute in ${f.dtype}`,
+    help: (f) =>
+      `use \`--backend webgpu\` with a GPU that has ${f.dtype}, or \`--backend reference\`; or compute in f32: \`f32(…)\`, and no \`precision: "mixed"\``,
   }),
 } as const;

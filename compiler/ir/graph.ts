@@ -19,6 +19,7 @@ import {
 } from '../shape/poly.ts';
 import type { DType, ReduceOp, ScalarOp } from './ops.ts';
 import { scalarOps } from './ops.ts';
+import { roundToHalf } from '../plan.ts';
 
 /** Place in the user's text; structurally the grammar's Span. */
 export interface Origin {
@@ -188,7 +189,7 @@ export class Graph {
   }
 
   constant(value: number, dtype: DType): Const {
-    const v = dtype === 'bool' ? Number(value !== 0) : value;
+    const v = dtype === 'bool' ? Number(value !== 0) : dtype === 'f16' ? roundToHalf(value) : value;
     const key = `const ${dtype} ${keyOfNumber(v)}`;
     return this.intern(key, { op: 'const', value: v, dtype, shape: [], inputs: [] }) as Const;
   }
@@ -243,7 +244,9 @@ export class Graph {
     const simple = index.map((e) => simplifyOver(e, shape));
     const guard = simplifyGuard(options.guard ?? [], shape);
     // NaN and -0 differ from 0 only if somebody may read the fill.
-    const fill = guard?.length === 0 && data.length === 0 ? 0 : (options.fill ?? 0);
+    const given = options.fill ?? 0;
+    const wanted = x.dtype === 'f16' ? roundToHalf(given) : given;
+    const fill = guard?.length === 0 && data.length === 0 ? 0 : wanted;
     if (!guard) return this.full(fill, x.dtype, shape);
     const identity =
       guard.length === 0 &&
@@ -265,8 +268,11 @@ export class Graph {
     );
   }
 
+  /** Sums and products of f16 are computed in f32, their factors too, and rounded once. */
   reduce(fn: ReduceOp, x: Node, count: number): Node {
     if (count === 0) return x;
+    if (x.dtype === 'f16' && (fn === 'sum' || fn === 'prod'))
+      return this.map('cast', [this.reduce(fn, this.widened(x), count)], 'f16');
     const shape = x.shape.slice(0, x.shape.length - count);
     return this.intern(`reduce ${fn} ${count}`, {
       op: 'reduce',
@@ -278,7 +284,26 @@ export class Graph {
     });
   }
 
+  /**
+   * An f16 tensor in f32. Products of two f16 are exact in f32, so they are taken there; a conversion stands below the
+   * views, where it is read by all that they repeat.
+   */
+  widened(x: Node): Node {
+    if (x.dtype !== 'f16') return x;
+    const [first, ...data] = x.inputs;
+    if (x.op === 'map' && x.fn === 'mul')
+      return this.map(
+        'mul',
+        x.inputs.map((f) => this.widened(f)),
+      );
+    if (x.op === 'view' && first)
+      return this.view(this.widened(first), x.shape, x.index, { guard: x.guard, fill: x.fill, data });
+    return this.map('cast', [x], 'f32');
+  }
+
   scatter(x: Node, data: readonly Node[], index: readonly Poly[], shape: readonly Poly[]): Node {
+    if (x.dtype === 'f16')
+      return this.map('cast', [this.scatter(this.widened(x), data, index, shape)], 'f16');
     if (index.length !== shape.length)
       throw new Error(`scatter: ${index.length} indices for rank ${shape.length}`);
     const key = `scatter ${index.map((e) => e.key).join(',')}`;

@@ -1,6 +1,9 @@
 /** The tensor IR's vocabulary. Every table about operations is total over these unions. */
 
-/** `f16` is reserved: storage and compute where a device has it. */
+/**
+ * `f16`: every operation rounds its result to binary16. Sums and products over dimensions, and scatters, exist in f32
+ * only (`Graph` computes those of f16 in f32 and rounds once); not every device has it.
+ */
 export type DType = 'f32' | 'i32' | 'u32' | 'bool' | 'f16';
 
 /**
@@ -52,7 +55,7 @@ interface ScalarRow {
   readonly result: (operands: readonly DType[]) => DType | undefined;
 }
 
-const isFloat = (t: DType | undefined): boolean => t === 'f32' || t === 'f16';
+export const isFloat = (t: DType | undefined): boolean => t === 'f32' || t === 'f16';
 const isNumber = (t: DType | undefined): boolean => t !== 'bool' && t !== undefined;
 const same =
   (accept: (t: DType | undefined) => boolean) =>

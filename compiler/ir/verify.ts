@@ -129,8 +129,8 @@ function reduceProblems(node: Node & { op: 'reduce' }): string[] {
       : [`it reduces ${node.count} of ${x.shape.length} dimensions`]),
     ...(sameShape(rest, node.shape) ? [] : ['it keeps the leading dimensions']),
     ...(x.dtype === node.dtype ? [] : ['a reduction keeps the dtype']),
-    ...(x.dtype === 'bool' && (node.fn === 'sum' || node.fn === 'prod')
-      ? [`there is no ${node.fn} of bool`]
+    ...((x.dtype === 'bool' || x.dtype === 'f16') && (node.fn === 'sum' || node.fn === 'prod')
+      ? [`there is no ${node.fn} of ${x.dtype}`]
       : []),
   ];
 }

@@ -1,11 +1,11 @@
 /**
  * Rules about element-wise operations. They keep values but for the sign of zero and, in those marked `fast`, the
- * last bit (constants are combined before they meet the data). Nothing assumes that values are finite: `x * 0` and
+ * last bit (constants are combined before they meet the data; not in f16, where that bit matters). Nothing assumes that values are finite: `x * 0` and
  * `x - x` stay for floats, as NaN and infinity must be seen.
  */
 import type { MapNode, Node } from '../ir/graph.ts';
 import { constantValue } from '../ir/make.ts';
-import type { ScalarOp } from '../ir/ops.ts';
+import type { DType, ScalarOp } from '../ir/ops.ts';
 import { scalarOps } from '../ir/ops.ts';
 import type { Rule, RuleContext } from './engine.ts';
 import { foldScalar } from './fold.ts';
@@ -24,10 +24,10 @@ const isConst = (x: Node | undefined, value: number): boolean =>
   x !== undefined && constantValue(x) === value;
 const isMap = (x: Node | undefined, fn: ScalarOp): x is MapNode => x?.op === 'map' && x.fn === fn;
 
-/** 1/c when it is exact in f32: a power of two in the normal range. */
-function exactReciprocal(c: number): number | undefined {
+/** 1/c when it is exact: a power of two in the normal range of the dtype. */
+function exactReciprocal(c: number, dtype: DType): number | undefined {
   const power = Math.log2(Math.abs(c));
-  return Number.isInteger(power) && Math.abs(power) < 126 ? 1 / c : undefined;
+  return Number.isInteger(power) && Math.abs(power) < (dtype === 'f16' ? 14 : 126) ? 1 / c : undefined;
 }
 
 const identities: readonly Rule<'map'>[] = [
@@ -57,14 +57,15 @@ const identities: readonly Rule<'map'>[] = [
   rule('0 - x', ['sub'], ([a, b], { make }) => (b && isConst(a, 0) ? make.map('neg', b) : undefined)),
   rule('x / power of two', ['div'], ([a, b], { make }) => {
     const c = b && isFloat(b) ? constantValue(b) : undefined;
-    const reciprocal = c === undefined ? undefined : exactReciprocal(c);
+    const reciprocal = c === undefined ? undefined : exactReciprocal(c, b!.dtype);
     return a && reciprocal !== undefined ? make.map('mul', a, reciprocal) : undefined;
   }),
   rule('x ^ small constant', ['pow'], ([a, b], { make }) => {
     if (!a) return undefined;
     if (isConst(b, 0)) return make.graph.full(1, a.dtype, a.shape);
     if (isConst(b, 2)) return make.map('mul', a, a);
-    if (isConst(b, 3)) return make.map('mul', make.map('mul', a, a), a);
+    // In f16 each product rounds visibly.
+    if (isConst(b, 3) && a.dtype !== 'f16') return make.map('mul', make.map('mul', a, a), a);
     if (isConst(b, 0.5)) return make.map('sqrt', a);
     return isConst(b, -1) ? make.map('div', 1, a) : undefined;
   }),
@@ -126,7 +127,7 @@ const combined: readonly Rule<'map'>[] = [
   rule('(x * c) * d', ['mul', 'add'], ([a, b], { graph }, node) => {
     const [x, c] = isMap(a, node.fn) ? a.inputs : [];
     const [inner, outer] = [c && constantValue(c), b && constantValue(b)];
-    if (!x || inner === undefined || outer === undefined) return undefined;
+    if (!x || inner === undefined || outer === undefined || node.dtype === 'f16') return undefined;
     const value = foldScalar(node.fn, [inner, outer], node.dtype, node.dtype);
     return value === undefined || !fits(value, node)
       ? undefined

@@ -2,7 +2,7 @@
  * Puts a computation into the form that kernels are cut from: operands of contractions become plain reads of
  * values that stand in memory. Says for every value that was forced into memory why.
  */
-import type { Computation, Node } from '../ir/graph.ts';
+import type { Computation, Graph, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
 import { LoopOperands } from './loops.ts';
@@ -27,6 +27,11 @@ export function prepare(computation: Computation, target: Target): Prepared {
 
   const plain = (operand: Node, role: string): Node => {
     const base = strip(operand);
+    const half = fromHalf(graph, operand, base, dependence);
+    if (half) {
+      if (half.stored) forced.set(half.stored, `${role} of a contraction is read many times`);
+      return halo(half.operand);
+    }
     if (base.op === 'map') {
       const { small, full } =
         base === operand
@@ -82,6 +87,25 @@ export function prepare(computation: Computation, target: Target): Prepared {
 export function operandsOf(node: Node, { contractions }: Pick<Prepared, 'contractions'>): readonly Node[] {
   const found = contractions.get(node);
   return found ? [found.a, found.b] : node.inputs;
+}
+
+/**
+ * An operand that is a conversion from f16 is converted where it is read: in memory stands the smaller. `stored`: what has
+ * to be put there.
+ */
+function fromHalf(
+  graph: Graph,
+  operand: Node,
+  base: Node,
+  dependence: Dependence,
+): { readonly operand: Node; readonly stored: Node | undefined } | undefined {
+  const [under] = base.inputs;
+  if (base.op !== 'map' || base.fn !== 'cast' || under?.dtype !== 'f16') return undefined;
+  const narrow = strip(under);
+  if (narrow.op !== 'map') return { operand, stored: undefined };
+  if (base !== operand || narrow !== under) return { operand, stored: narrow };
+  const { small, full } = compact(graph, narrow, dependence.axesOf(narrow));
+  return { operand: graph.map('cast', [full], operand.dtype), stored: small };
 }
 
 export const rootsOf = (c: Computation): Node[] => [

@@ -8,7 +8,7 @@ import { evalSize } from '../size.ts';
 import type { Gpu } from './gpu.ts';
 import { outOfMemory } from './gpu.ts';
 import type { Place, Stores } from './stores.ts';
-import { ALIGNMENT, ELEMENT, STORAGE_USAGE } from './stores.ts';
+import { ALIGNMENT, sizeInBytes, STORAGE_USAGE, WORD } from './stores.ts';
 
 const UNIFORM_USAGE = 0x40 | 0x8;
 
@@ -41,10 +41,8 @@ export function bind(plan: Plan, dims: Dims): Bound {
       steps.push({ dispatch, at: inLoop ? (states.length - 1) * ALIGNMENT : 0 });
     },
   );
-  const words = new Uint32Array(
-    (states.length - 1) * (ALIGNMENT / ELEMENT) + Math.ceil(state.length / 4) * 4,
-  );
-  states.forEach((s, i) => words.set(s, i * (ALIGNMENT / ELEMENT)));
+  const words = new Uint32Array((states.length - 1) * (ALIGNMENT / WORD) + Math.ceil(state.length / 4) * 4);
+  states.forEach((s, i) => words.set(s, i * (ALIGNMENT / WORD)));
   return {
     words,
     steps,
@@ -125,7 +123,7 @@ export class Reserved {
     this.words = words;
     this.#compiled = compiled;
     this.capacity = capacity;
-    const bytes = capacity.map((n) => n * ELEMENT);
+    const bytes = capacity.map((n, i) => sizeInBytes(plan.buffers[i]!.dtype, n));
     const limit = gpu.device.limits.maxStorageBufferBindingSize;
     const tooLarge = bytes.findIndex((n) => n > limit);
     if (tooLarge >= 0)
@@ -139,10 +137,10 @@ export class Reserved {
     this.#places = plan.buffers.map(({ place }, i) =>
       place.kind === 'store'
         ? stores.place(place.store)
-        : { buffer: this.#arena!, offset: offsets[i]!, size: Math.max(ELEMENT, bytes[i]!) },
+        : { buffer: this.#arena!, offset: offsets[i]!, size: Math.max(WORD, bytes[i]!) },
     );
     const size = uniformBytes(plan);
-    this.#uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, words * ELEMENT, UNIFORM_USAGE) : undefined;
+    this.#uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, words * WORD, UNIFORM_USAGE) : undefined;
     const dims = this.#uniform ? [{ buffer: this.#uniform, offset: 0, size }] : [];
     this.#groups = plan.dispatches.map((d, i) =>
       gpu.bindGroup(d.name, compiled.layouts[i]!, [...d.buffers.map((b) => this.#places[b]!), ...dims]),

@@ -1,24 +1,15 @@
 /** A program on a GPU. */
-import type { Plan, Program } from '../../compiler/plan.ts';
+import type { Plan, PlanDType, Program } from '../../compiler/plan.ts';
 import type { Data, Dims, Session } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
-import {
-  arrayOf,
-  checkClocks,
-  checkDims,
-  checkInputs,
-  checkTensor,
-  outputOf,
-  planOf,
-  tensorOf,
-} from '../ports.ts';
+import { checkClocks, checkDims, checkInputs, checkTensor, outputOf, planOf, tensorOf } from '../ports.ts';
 import { elements, evalShape } from '../size.ts';
 import type { Gpu, GpuStats } from './gpu.ts';
 import { Readback } from './readback.ts';
 import type { Bound, Compiled } from './reserved.ts';
 import { bind, compile, Reserved } from './reserved.ts';
 import type { Place } from './stores.ts';
-import { ELEMENT, Stores } from './stores.ts';
+import { packed, sizeInBytes, Stores, unpacked } from './stores.ts';
 
 type Inputs = Readonly<Record<string, Data>>;
 type Clocks = Readonly<Record<string, number>>;
@@ -98,25 +89,26 @@ export class WebgpuSession implements Session {
       });
     const { buffer: from, offset } = state.reserved.place(buffer);
     const length = elements(evalShape(shape, state.lastDims));
-    return new (arrayOf(dtype))(await this.#readback.read(from, offset, length * ELEMENT));
+    const bytes = await this.#readback.read(from, offset, sizeInBytes(dtype, length));
+    return unpacked(dtype, bytes, length);
   }
 
   async read(path: string): Promise<Data> {
     this.#check();
-    const { dtype, place } = this.#tensor(path);
+    const { dtype, length, place } = this.#tensor(path);
     if (this.#tail) await this.#inOrder(() => Promise.resolve());
-    return new (arrayOf(dtype))(await this.#readback.read(place.buffer, place.offset, place.size));
+    return unpacked(dtype, await this.#readback.read(place.buffer, place.offset, place.size), length);
   }
 
   async write(path: string, data: Data): Promise<void> {
     this.#check();
     checkTensor(tensorOf(this.program, path), data);
-    const { place } = this.#tensor(path);
+    const { dtype, place } = this.#tensor(path);
     if (this.#tail) {
       const copy = data.slice();
-      return this.#inOrder(() => Promise.resolve(this.#upload(place, copy)));
+      return this.#inOrder(() => Promise.resolve(this.#upload(place, dtype, copy)));
     }
-    this.#upload(place, data);
+    this.#upload(place, dtype, data);
   }
 
   close(): void {
@@ -146,7 +138,8 @@ export class WebgpuSession implements Session {
 
   #tensor(path: string) {
     const tensor = tensorOf(this.program, path);
-    return { dtype: tensor.dtype, place: this.#stores.tensor(tensor, elements(tensor.shape)) };
+    const length = elements(tensor.shape);
+    return { dtype: tensor.dtype, length, place: this.#stores.tensor(tensor, length) };
   }
 
   #bind({ plan, bound }: PlanState, dims: Dims): Bound {
@@ -197,18 +190,20 @@ export class WebgpuSession implements Session {
     const { plan } = state;
     const reserved = state.reserved!;
     this.#readback.flush();
-    for (const { name, buffer } of plan.inputs) this.#upload(reserved.place(buffer), inputs[name]!);
-    for (const { name, buffer } of plan.clocks)
-      this.#upload(reserved.place(buffer), Int32Array.of(clocks[name] ?? 0));
+    for (const { name, dtype, buffer } of plan.inputs)
+      this.#upload(reserved.place(buffer), dtype, inputs[name]!);
+    for (const { name, dtype, buffer } of plan.clocks)
+      this.#upload(reserved.place(buffer), dtype, Int32Array.of(clocks[name] ?? 0));
     reserved.submit(this.#gpu, bound);
     state.lastDims = dims;
     return this.#keepPace();
   }
 
-  #upload({ buffer, offset }: Place, data: Data): void {
+  #upload({ buffer, offset }: Place, dtype: PlanDType, data: Data): void {
     this.#readback.flush();
     const { queue } = this.#gpu.device;
-    if (data.length > 0) queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
+    const words = packed(dtype, data);
+    if (words.length > 0) queue.writeBuffer(buffer, offset, words.buffer, words.byteOffset, words.byteLength);
   }
 
   /** The host may be a few runs ahead of the GPU, not more: what is enqueued takes memory. */

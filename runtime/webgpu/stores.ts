@@ -1,12 +1,36 @@
 /** What is kept between runs, on the GPU: all stores of a program, in as few buffers as the device's limits allow. */
-import type { Program, Tensor } from '../../compiler/plan.ts';
+import type { PlanDType, Program, Tensor } from '../../compiler/plan.ts';
+import type { Data } from '../device.ts';
+import { halfBits, halfToNumber } from '../half.ts';
+import { arrayOf } from '../ports.ts';
 import type { Gpu } from './gpu.ts';
 import { outOfMemory } from './gpu.ts';
 
 /** Offsets of bound ranges are multiples of it on every device. */
 export const ALIGNMENT = 256;
-/** All dtypes take four bytes; bool is u32. */
-export const ELEMENT = 4;
+/** Bytes of a word: what copies and bindings count in. */
+export const WORD = 4;
+
+/** Bytes of an element; bool is u32. */
+export const bytesOf = (dtype: PlanDType): number => (dtype === 'f16' ? 2 : WORD);
+
+/** Bytes that `length` elements take, whole words. */
+export const sizeInBytes = (dtype: PlanDType, length: number): number =>
+  Math.ceil((length * bytesOf(dtype)) / WORD) * WORD;
+
+/** As the GPU holds it: f16 in two bytes, the last word filled up. */
+export function packed(dtype: PlanDType, data: Data): Data | Uint16Array {
+  if (dtype !== 'f16') return data;
+  const bits = new Uint16Array(sizeInBytes(dtype, data.length) / 2);
+  data.forEach((x, i) => (bits[i] = halfBits(x)));
+  return bits;
+}
+
+/** The `length` elements that the GPU holds in `bytes`. */
+export function unpacked(dtype: PlanDType, bytes: ArrayBuffer, length: number): Data {
+  if (dtype !== 'f16') return new (arrayOf(dtype))(bytes, 0, length);
+  return Float32Array.from(new Uint16Array(bytes, 0, length), halfToNumber);
+}
 
 export const STORAGE_USAGE = 0x80 | 0x4 | 0x8;
 
@@ -25,8 +49,8 @@ export class Stores {
   constructor(gpu: Gpu, program: Program) {
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
     const pages: number[] = [];
-    const slots = program.stores.map(({ name, size }) => {
-      const bytes = Math.max(1, size) * ELEMENT;
+    const slots = program.stores.map(({ name, dtype, size }) => {
+      const bytes = sizeInBytes(dtype, Math.max(1, size));
       if (bytes > maxStorageBufferBindingSize)
         throw outOfMemory(name, `at most ${maxStorageBufferBindingSize} bytes can be bound`, bytes);
       const page = pages.length - 1;
@@ -49,7 +73,11 @@ export class Stores {
   /** The range of a tensor of `length` elements. */
   tensor(tensor: Tensor, length: number): Place {
     const { buffer, offset } = this.place(tensor.store);
-    return { buffer, offset: offset + tensor.offset * ELEMENT, size: length * ELEMENT };
+    return {
+      buffer,
+      offset: offset + tensor.offset * bytesOf(tensor.dtype),
+      size: sizeInBytes(tensor.dtype, length),
+    };
   }
 
   close(): void {

@@ -1,14 +1,11 @@
 /** The samples of errors: one folder a sample, `<code>-<slug>/` with `main.nnet`, other files, and what is printed. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Asked } from '../support/check.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** `nnetc run main.nnet TASK --set NAME=VALUE` */
-export interface Asked {
-  readonly task: string;
-  readonly sets?: Readonly<Record<string, number>>;
-}
+export type { Asked };
 
 export interface Sample {
   /** `E0301-contraction` */
@@ -87,7 +84,9 @@ export function refreshPage(page: string, { title, files, command, printed }: Sh
 }
 
 /** What somebody types who asks for this. */
-export function commandLine({ task, sets = {} }: Asked): string {
+export function commandLine(asked: Asked): string {
+  if ('model' in asked) return `run main.nnet --model ${asked.model} --backend ${asked.target}`;
+  const { task, sets = {} } = asked;
   const settings = Object.entries(sets).map(([name, value]) => ` --set ${name}=${value}`);
   return `run main.nnet ${task}${settings.join('')}`;
 }

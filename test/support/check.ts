@@ -7,7 +7,9 @@ import {
   resolve,
   type Settings,
 } from '../../compiler/check/index.ts';
+import { compileModel } from '../../compiler/compile.ts';
 import { gradient } from '../../compiler/grad/reverse.ts';
+import type { Target } from '../../compiler/plan.ts';
 import type { Fields, Problem } from '../../grammar/problem.ts';
 import type { SourceFile } from '../../grammar/span.ts';
 import { describeSource } from '../../runtime/data/source.ts';
@@ -37,16 +39,15 @@ export function memoryHost(files: ReadonlyMap<string, string>): Host {
   };
 }
 
-/** A task that is asked for by name, with values for its parameters. */
-export interface Asked {
-  readonly task: string;
-  readonly sets?: Settings;
-}
+/** What is asked for by name: a task, with values for its parameters, or a model for a target. */
+export type Asked =
+  { readonly task: string; readonly sets?: Settings } | { readonly model: string; readonly target: Target };
 
 /** All problems of `main.nnet`, which may import the other files; or of what is `asked` of it. */
 export function checkFiles(files: ReadonlyMap<string, string>, asked?: Asked): Checked {
   const options = { library, differentiate: gradient };
   if (!asked) return check('main.nnet', memoryHost(files), options);
   const model = resolve('main.nnet', memoryHost(files), options);
+  if ('model' in asked) return compileModel(model, asked.model, { target: asked.target, relaxed: false });
   return { problems: elaborateTask(model, asked.task, asked.sets).problems, sources: model.sources };
 }

@@ -7,6 +7,7 @@ import type { Kernel } from '../../compiler/kernel/kernel.ts';
 import type { Plan, Program } from '../../compiler/plan.ts';
 import { evaluate } from '../../compiler/shape/poly.ts';
 import type { Data } from '../../runtime/device.ts';
+import { arrayOf } from '../../runtime/ports.ts';
 import { GpuDevice, openWebgpu } from '../../runtime/webgpu.ts';
 import type { BufferData } from '../support/kernel-eval.ts';
 import { evaluateKernel } from '../support/kernel-eval.ts';
@@ -26,7 +27,7 @@ export async function softwareGpuDevice(): Promise<GpuDevice> {
 /** Compiles shaders and gives Dawn's messages, without running anything. */
 export async function shaderErrors(codes: readonly string[]): Promise<string[]> {
   const adapter = await (await nullGpu()).requestAdapter();
-  const device = await adapter!.requestDevice();
+  const device = await adapter!.requestDevice({ requiredFeatures: ['shader-f16'] });
   const all: string[] = [];
   for (const code of codes) {
     device.pushErrorScope('validation');
@@ -43,12 +44,7 @@ export async function shaderErrors(codes: readonly string[]): Promise<string[]> 
   return all;
 }
 
-const arrays = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array };
-
-export function arrayFor(dtype: DType, length: number): Data {
-  if (dtype === 'f16') throw new Error('f16');
-  return new arrays[dtype](length);
-}
+export const arrayFor = (dtype: DType, length: number): Data => new (arrayOf(dtype))(length);
 
 /** A small generator, so that a failure repeats. */
 export function random(seed: number): () => number {

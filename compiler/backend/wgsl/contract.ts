@@ -152,6 +152,8 @@ interface Operand {
   /** Workgroup array; step `k` of row `i` stands at `k * pitch + i`. */
   readonly array: string;
   readonly pitch: number;
+  /** An element of the array as it is multiplied. */
+  readonly widen: (element: string) => string;
   /** Writes the loads of the slice that starts at `k0`. */
   readonly fill: (emitter: Emitter) => void;
 }
@@ -170,10 +172,18 @@ function prefersK({ ex, side, k }: OperandSource): boolean {
   return length(step) >= length(row);
 }
 
-function operand(emitter: Emitter, tile: Tile, source: OperandSource): Operand {
+/** What of an operand stands in workgroup memory: f16 that is multiplied in f32 is widened when it is read from there. */
+function storedPart(ex: Ex): Ex {
+  const [narrow] = ex.kind === 'op' && ex.fn === 'cast' ? ex.args : [];
+  return narrow?.dtype === 'f16' ? narrow : ex;
+}
+
+function operand(emitter: Emitter, tile: Tile, given: OperandSource): Operand {
+  const source = { ...given, ex: storedPart(given.ex) };
   const kFast = prefersK(source);
   const pitch = source.width + (kFast ? 1 : 0);
   const array = emitter.shader.workgroupArray(source.ex.dtype, pitch * tile.depth, source.name);
+  const widen = (element: string): string => (given.ex === source.ex ? element : `f32(${element})`);
   const rowCount = countOf(source.side);
   const fill = (outer: Emitter): void => {
     const scope = outer.fork();
@@ -191,7 +201,7 @@ function operand(emitter: Emitter, tile: Tile, source: OperandSource): Operand {
     const [fast, slow] = kFast ? [tile.depth, source.width] : [source.width, tile.depth];
     share(scope, invocationsOf(tile), fast, slow, (f, s) => (kFast ? visit(s, f) : visit(f, s)));
   };
-  return { array, pitch, fill };
+  return { array, pitch, widen, fill };
 }
 
 /**
@@ -293,7 +303,7 @@ function multiplyTiles(
     const kk = threads.k === '0i' ? 'kz' : block.name(`(kz + ${threads.k})`, 'kk');
     const read = (o: Operand, i: number, thread: string, apart: number, name: string): void => {
       const offset = [thread === '0i' ? '' : ` + ${thread}`, i === 0 ? '' : ` + ${i * apart}i`].join('');
-      block.add(`let ${name}${i} = ${o.array}[${kk} * ${o.pitch}i${offset}];`);
+      block.add(`let ${name}${i} = ${o.widen(`${o.array}[${kk} * ${o.pitch}i${offset}]`)};`);
     };
     for (const i of range(tile.perM)) read(a, i, threads.m, tile.threadsM, 'x');
     for (const j of range(tile.perN)) read(b, j, threads.n, tile.threadsN, 'y');

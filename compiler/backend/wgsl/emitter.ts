@@ -8,7 +8,7 @@ import { add, asConstant, constant, isNonNegative, multiply, symbolsOf } from '.
 import { stripParentheses } from './block.ts';
 import type { Block } from './block.ts';
 import type { HelperName } from './helpers.ts';
-import { legalise } from './legalise.ts';
+import { isWidened, legalise } from './legalise.ts';
 import { printConstant, printNative, valueType } from './print.ts';
 import type { Shader } from './shader.ts';
 
@@ -44,6 +44,7 @@ export class Emitter {
     this.shader = shader;
     this.block = from?.block ?? shader.main;
     this.#uses = uses;
+    if (!from) for (const ex of uses.keys()) shader.usesHalf ||= ex.dtype === 'f16';
     this.#symbols = new Map(from ? from.#symbols : []);
     this.#ranges = new Map(from ? from.#ranges : []);
   }
@@ -133,8 +134,10 @@ export class Emitter {
   constant(dtype: Ex['dtype'], value: number): Value {
     const literal = printConstant(dtype, value);
     if (literal !== undefined) return this.#literal(literal);
-    const code = Number.isNaN(value) ? this.helper('nn_nan') : this.helper('nn_inf');
+    const special = Number.isNaN(value) ? this.helper('nn_nan') : this.helper('nn_inf');
     const home = this.shader.prologue;
+    // An f32 beyond the range of f16 is infinite there.
+    const code = dtype === 'f16' ? `f16(${special})` : special;
     return { code: home.name(value < 0 ? `(-${code})` : code), home, simple: true };
   }
 
@@ -146,10 +149,13 @@ export class Emitter {
     if (byZero || args.every((a) => a.constant))
       args = args.map((a) => ({ code: a.home.name(a.code), home: a.home, simple: true }));
     const { codes, home } = this.#join(args);
-    const target = legalise(ex.fn, ex.dtype, ex.args[0]!.dtype);
-    const code =
-      'native' in target ? printNative(target.native, codes) : this.helper(target.helper, ...codes);
-    return { code, home, simple: false };
+    const wide = isWidened(ex.fn, ex.dtype);
+    const dtype = wide ? 'f32' : ex.dtype;
+    const operands = wide ? codes.map((c) => `f32(${stripParentheses(c)})`) : codes;
+    const target = legalise(ex.fn, dtype, wide ? 'f32' : ex.args[0]!.dtype);
+    const result =
+      'native' in target ? printNative(target.native, operands) : this.helper(target.helper, ...operands);
+    return { code: wide ? `f16(${stripParentheses(result)})` : result, home, simple: false };
   }
 
   /** The guard is tested before the load; what the kernel also writes is read where the value is used. */

@@ -28,9 +28,7 @@ const casts: { readonly [To in DType]: Rule } = {
   i32: always('i32'),
   u32: always('u32'),
   bool: always('bool'),
-  f16: () => {
-    throw new Error('f16 is reserved: no kernel may use it yet');
-  },
+  f16: always('f16'),
 };
 
 /** One row per scalar operation. */
@@ -74,6 +72,15 @@ const rules: { readonly [Op in ScalarOp]: Rule } = {
   shr: always('shr'),
   where: always('where'),
 };
+
+/** What WGSL computes in f16 to the last bit; the others are computed in f32 and rounded. */
+const exactInHalf: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
+  ...(['neg', 'abs', 'floor', 'round', 'cast', 'add', 'sub', 'mul'] as const),
+  ...(['max', 'min', 'lt', 'le', 'eq', 'where'] as const),
+]);
+
+/** Whether the operation is computed in f32 between a conversion of its operands and one of its result. */
+export const isWidened = (op: ScalarOp, result: DType): boolean => result === 'f16' && !exactInHalf.has(op);
 
 export const legalise = (op: ScalarOp, result: DType, operand: DType): Target => rules[op](result, operand);
 

@@ -1,5 +1,6 @@
 /** The printer: one line of WGSL for each operation that WGSL has, constants, and types. */
 import type { DType } from '../../ir/ops.ts';
+import { roundToHalf } from '../../plan.ts';
 
 /** Operations with a direct WGSL spelling. Operands come ready to be embedded; results are too. */
 export const natives = {
@@ -15,6 +16,7 @@ export const natives = {
   notBool: (a: string) => `(!${a})`,
   notBits: (a: string) => `(~${a})`,
   f32: (a: string) => `f32(${a})`,
+  f16: (a: string) => `f16(${a})`,
   i32: (a: string) => `i32(${a})`,
   u32: (a: string) => `u32(${a})`,
   bool: (a: string) => `bool(${a})`,
@@ -50,10 +52,7 @@ export function printNative(op: Native, args: readonly string[]): string {
 }
 
 /** Type of a value in an expression. */
-export function valueType(dtype: DType): string {
-  if (dtype === 'f16') throw new Error('f16 is reserved: no kernel may use it yet');
-  return dtype;
-}
+export const valueType = (dtype: DType): string => dtype;
 
 /** Type of an element in a buffer; bool is u32 0 or 1 there. */
 export const storageType = (dtype: DType): string => (dtype === 'bool' ? 'u32' : valueType(dtype));
@@ -71,7 +70,7 @@ export function printConstant(dtype: DType, value: number): string | undefined {
     case 'f32':
       return Number.isFinite(Math.fround(value)) ? printFloat(Math.fround(value)) : undefined;
     case 'f16':
-      throw new Error('f16 is reserved: no kernel may use it yet');
+      return Number.isFinite(roundToHalf(value)) ? printHalf(roundToHalf(value)) : undefined;
   }
 }
 
@@ -79,6 +78,16 @@ const wrapNegative = (value: number, suffix: string): string =>
   value < 0 ? `(${value}${suffix})` : `${value}${suffix}`;
 
 const MOST = (2 - 2 ** -23) * 2 ** 127;
+
+/** The shortest decimal that is this f16. */
+function printHalf(value: number): string {
+  if (Object.is(value, -0)) return '(-0h)';
+  for (let digits = 1; digits <= 5; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (roundToHalf(short) === value && Math.abs(short) <= 65504) return wrapNegative(short, 'h');
+  }
+  return wrapNegative(value, 'h');
+}
 
 /** The shortest decimal that is this f32. */
 function printFloat(value: number): string {

@@ -39,6 +39,8 @@ export class Shader {
   readonly prologue: Block;
   readonly main: Block;
   readonly helpers = new Set<HelperName>();
+  /** Some value in it is f16, which a module has to announce. */
+  usesHalf: boolean;
   readonly #shared: string[] = [];
   readonly #names = new Names();
   readonly #dimNames = new Map<string, string>();
@@ -47,6 +49,7 @@ export class Shader {
     this.kernel = kernel;
     this.dims = dims;
     this.limits = limits;
+    this.usesHalf = kernel.buffers.some((b) => b.dtype === 'f16');
     this.prologue = new Block(this.#names);
     this.main = this.prologue.open();
   }
@@ -91,6 +94,7 @@ export class Shader {
       ...this.main.lines,
     ];
     const sections = [
+      this.usesHalf ? ['enable f16;'] : [],
       bindings,
       this.#shared,
       ...helperCode(this.helpers).map((code) => [code]),
