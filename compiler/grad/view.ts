@@ -2,7 +2,18 @@
 import type { Condition, Graph, Node, View } from '../ir/graph.ts';
 import { indexAt, rangesOf } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
-import { asConstant, isNonNegative, linearIn, one, substitute, subtract, symbolsOf } from '../shape/poly.ts';
+import {
+  asConstant,
+  asSymbol,
+  equal,
+  isNonNegative,
+  linearIn,
+  one,
+  substitute,
+  subtract,
+  symbolsOf,
+  zero,
+} from '../shape/poly.ts';
 import type { Preimage } from './preimage.ts';
 import { preimage } from './preimage.ts';
 import type { Context } from './context.ts';
@@ -25,11 +36,59 @@ export function viewGradient({ make, g, x: [x], y }: Context): Node {
     guard: y.guard,
   });
   if (!solved) return scattered(graph, g, y);
+  const ignored = ignoredAxes(y);
+  if (data.length === 0 && ignored.length > 0 && solved.free.length === ignored.length && !isPlain(y))
+    return inTwoSteps(graph, g, y, ignored);
   if (data.length === 0 || exact.length === y.index.length) return gathered(graph, g, x.shape, solved);
   return masked(make.where, graph, g, y, solved) ?? scattered(graph, g, y);
 }
 
 const holdsData = (e: Poly): boolean => [...symbolsOf(e)].some((s) => s.startsWith('@'));
+
+/** The axes that neither the index nor the guard names: along them the view repeats. */
+function ignoredAxes(y: View): number[] {
+  const named = new Set([...y.index, ...y.guard.map((c) => c.value)].flatMap((e) => [...symbolsOf(e)]));
+  return y.shape.flatMap((_, i) => (named.has(`$${i}`) ? [] : [i]));
+}
+
+/** Every dimension of the operand is read whole, in order, along an axis of its own. */
+const isPlain = (y: View): boolean =>
+  y.guard.length === 0 &&
+  y.index.every((e, i) => {
+    const extent = y.inputs[0]?.shape[i] ?? one;
+    const axis = Number(asSymbol(e)?.slice(1) ?? NaN);
+    return asConstant(extent) === 1 || equal(y.shape[axis] ?? zero, extent);
+  });
+
+/**
+ * A view that repeats a slice or a reshape (a head of an attention): the sum over what it repeats first, in the shape in
+ * which it was used, then the slice's own gradient. In one step the sum would run over an index such as
+ * `head * width + i` taken apart again, and no longer be a matrix product.
+ */
+function inTwoSteps(graph: Graph, g: Node, y: View, ignored: readonly number[]): Node {
+  const used = y.shape.map((_, i) => i).filter((i) => !ignored.includes(i));
+  const order = [...used, ...ignored];
+  const moved = order.map((i) => y.shape[i] ?? one);
+  const turned = graph.view(
+    g,
+    moved,
+    y.shape.map((_, i) => indexAt(order.indexOf(i), moved)),
+  );
+  const sum = graph.reduce('sum', turned, ignored.length);
+  const shape = used.map((i) => y.shape[i] ?? one);
+  const at = (p: Poly): Poly =>
+    substitute(p, (s) => (s.startsWith('$') ? indexAt(used.indexOf(Number(s.slice(1))), shape) : undefined));
+  const [x] = y.inputs;
+  if (!x) throw new Error('a view has an operand');
+  const solved = preimage({
+    target: x.shape,
+    source: shape,
+    equations: y.index.map((e, i) => ({ left: at(e), right: indexAt(i, x.shape) })),
+    guard: y.guard.map((c) => ({ ...c, value: at(c.value) })),
+  });
+  if (!solved) return scattered(graph, g, y);
+  return gathered(graph, sum, x.shape, solved);
+}
 
 /** The view of `g` at the preimages, reduced over the free indices. */
 function gathered(graph: Graph, g: Node, target: readonly Poly[], { index, free, guard }: Preimage): Node {
