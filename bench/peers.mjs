@@ -7,13 +7,14 @@
 // A program is any command that prints JSON lines as bench/ours.mjs does, the workload's name appended (or put in the
 // place of {workload}). --peer adds one. --harness adds those of a folder of scripts peers/tfjs.mjs and peers/jaxjs.mjs.
 // PEERLAB: a folder with the packages of JavaScript peers in node_modules; PYTHON: an interpreter that has torch.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { mnistFolder, models, operators } from './lib/data.mjs';
+import { python, runProgram } from './lib/programs.mjs';
 import { table } from './lib/table.mjs';
 import { median } from './lib/timing.mjs';
 
@@ -38,19 +39,6 @@ const environment = { ...process.env, PEERLAB: lab, MNIST_DIR: mnistFolder() };
 if (options.quick) Object.assign(environment, { BENCH_TRAIN_MS: 600, BENCH_INFER_MS: 200, BENCH_OP_MS: 300 });
 
 // ---------------------------------------------------------------- programs
-
-/** The first interpreter that has torch. */
-function python() {
-  const hasTorch = (command) => {
-    try {
-      execFileSync(command, ['-c', 'import torch'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  return [process.env.PYTHON, 'python3', '/usr/bin/python3'].find((c) => c !== undefined && hasTorch(c));
-}
 
 const installed = (name) => existsSync(join(lab, 'node_modules', name, 'package.json'));
 const install = (...names) => `npm install --ignore-scripts --prefix ${lab} ${names.join(' ')}`;
@@ -116,38 +104,16 @@ function exportModels(torch) {
   execFileSync(command, [...args, '--export', folder], { stdio: 'ignore', env: environment });
 }
 
-/** One process: the last JSON line that it printed, or why there is none. */
 async function run(program, workload) {
   const [command, ...args] = program.command;
-  const place = args.findIndex((a) => a.includes('{workload}'));
-  const all =
-    place >= 0
-      ? args.map((a) => a.replaceAll('{workload}', workload))
-      : command === 'sh'
-        ? [args[0], `${args[1]} ${workload}`]
-        : [...args, workload];
-  const child = spawn(command, all, {
-    env: { ...environment, ...program.env, BENCH_T0: String(Date.now()) },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (data) => (out += data));
-  child.stderr.on('data', (data) => (err = (err + data).slice(-2000)));
-  const timer = setTimeout(() => child.kill('SIGKILL'), Number(options.timeout) * 1000);
-  const code = await new Promise((done) => child.on('close', done));
-  clearTimeout(timer);
-  const line = out
-    .split('\n')
-    .map((l) => l.replace(/^BENCH /, ''))
-    .findLast((l) => l.startsWith('{') && l.endsWith('}'));
-  if (line) return JSON.parse(line);
-  const reason =
-    err
-      .trim()
-      .split('\n')
-      .findLast((l) => l !== '') ?? '';
-  return { workload, error: code === null ? `no result in ${options.timeout} s` : `exit ${code}: ${reason}` };
+  const replaced = args.map((a) => a.replaceAll('{workload}', workload));
+  const isReplaced = args.some((a) => a.includes('{workload}'));
+  const last = command === 'sh' ? [args[0], `${args[1]} ${workload}`] : [...args, workload];
+  return await runProgram(
+    [command, ...(isReplaced ? replaced : last)],
+    { ...environment, ...program.env },
+    Number(options.timeout),
+  );
 }
 
 // ---------------------------------------------------------------- tables
