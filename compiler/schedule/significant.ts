@@ -4,6 +4,7 @@
  */
 import type { Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
+import { isNonNegative, multiply, one, subtract, type Poly } from '../shape/poly.ts';
 import { isUnit, readsOf } from './reads.ts';
 import type { Target } from './target.ts';
 import { operandsOf, rootsOf, type Prepared } from './prepare.ts';
@@ -74,6 +75,8 @@ function decide(prepared: Prepared): Significant {
   for (const node of nodes) {
     const own = users.get(node) ?? [];
     let reason = reasonFor(node, rootSet, prepared, anchors, own);
+    if (!reason && own.some((u) => repeats(u, node)) && isLong(node, (n) => reasons.has(n)))
+      reason = 'long to compute, and read several times';
     if (isCostly(node) || node.inputs.some((x) => costlyInside.has(x))) costlyInside.add(node);
     if (!reason && node.op === 'map' && costlyInside.has(node) && own.some((u) => pads(u, node)))
       reason = 'costly, and a part of something larger';
@@ -138,6 +141,31 @@ function spreads(user: Node, node: Node): boolean {
   if (user.op !== 'view') return false;
   const size = (n: Node): number => n.shape.filter((d) => !isUnit(d)).length;
   return size(user) > size(node);
+}
+
+/** The user is a view that reads every element several times (not only along further axes). */
+function repeats(user: Node, node: Node): boolean {
+  if (user.op !== 'view' || node.op !== 'map' || user.inputs[0] !== node) return false;
+  const points = (n: Node): Poly => multiply(one, ...n.shape);
+  return node.shape.some((d) => !isUnit(d)) && !isNonNegative(subtract(points(node), points(user)), new Map());
+}
+
+/** Operations from which on it is cheaper to store a value than to compute it a second time (random numbers). */
+const long = 24;
+
+/** Whether an element takes so many operations from what stands in memory. */
+function isLong(node: Node, isStored: (n: Node) => boolean): boolean {
+  const seen = new Set<Node>();
+  let operations = 0;
+  const visit = (n: Node): void => {
+    if (operations >= long || seen.has(n) || (n !== node && isStored(n))) return;
+    seen.add(n);
+    // What is the same for all elements is computed once.
+    if (n.op === 'map' && n.shape.some((d) => !isUnit(d))) operations++;
+    if (n.op === 'map' || n.op === 'view') n.inputs.forEach(visit);
+  };
+  visit(node);
+  return operations >= long;
 }
 
 /** The user computes `node` for some of its elements only, but may have to evaluate it for all (gates side by side). */
