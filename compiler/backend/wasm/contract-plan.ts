@@ -113,7 +113,7 @@ function storeCost(k: ContractKernel): number {
 interface Candidate {
   readonly kernel: ContractKernel;
   readonly tile: Tile;
-  readonly a: PackAlong;
+  readonly a: { readonly along: PackAlong; readonly cost: number };
   readonly b: PackAlong;
   readonly cost: number;
 }
@@ -123,18 +123,21 @@ const tiles: readonly Tile[] = [
   { rows: 3, vectors: 3 },
 ];
 
+/** One k of a strip of the register tile. */
+const stripCost = (tile: Tile, vectors: number): number => tile.rows * vectors * 0.55 + 0.3;
+
 function candidate(kernel: ContractKernel, tile: Tile): Candidate {
   const [m, n, k] = [sizeOf(kernel.m), sizeOf(kernel.n), sizeOf(kernel.k)];
   const a = cheaper(kernel.a, kernel.m.at(-1), kernel.k.at(-1));
   const b = cheaper(kernel.b, kernel.n.at(-1), kernel.k.at(-1));
-  const strip = (vectors: number): number => tile.rows * vectors * 0.55 + 0.3;
+  const strip = (vectors: number): number => stripCost(tile, vectors);
   const lanes = 4 * tile.vectors;
   const strips =
     Math.floor(n / lanes) * strip(tile.vectors) +
     (n % lanes > 0 ? strip(Math.ceil((n % lanes) / 4)) + 0.3 : 0);
   const multiply = Math.ceil(m / tile.rows) * k * strips;
   const cost = multiply + n * k * b.cost + m * k * a.cost + m * n * storeCost(kernel);
-  return { kernel, tile, a: a.along, b: b.along, cost };
+  return { kernel, tile, a, b: b.along, cost };
 }
 
 /** The kernel with its roles settled, and how to run it; undefined when plain loops are better. */
@@ -149,7 +152,12 @@ export function planContract(
   const best = candidates.reduce((x, y) => (y.cost < x.cost ? y : x));
   return {
     kernel: best.kernel,
-    plan: { tile: best.tile, packA: best.a, packB: best.b, ...blocks(best.kernel, best.tile) },
+    plan: {
+      tile: best.tile,
+      packA: best.a.along,
+      packB: best.b,
+      ...blocks(best.kernel, best.tile, best.a.cost),
+    },
   };
 }
 
@@ -168,6 +176,7 @@ const clamp = (x: number, low: number, high: number): number => Math.max(low, Ma
 function blocks(
   k: ContractKernel,
   tile: Tile,
+  packA: number,
 ): Pick<ContractPlan, 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'> {
   const total = known(k.k);
   const lanes = 4 * tile.vectors;
@@ -183,7 +192,26 @@ function blocks(
     ? roundUp(Math.max(1, Math.floor(unitProducts / (blockM * blockK))), lanes)
     : Math.floor(resultFloats / blockM / lanes) * lanes;
   const blockN = Math.max(lanes, Math.min(most, 1024 * lanes, roundUp(n ?? Infinity, lanes)));
-  return { blockM, blockN, cut, chunk, blockK, single };
+  if (single || m === undefined || n === undefined) return { blockM, blockN, cut, chunk, blockK, single };
+  const parts = partsOf(k, tile, packA) / Math.ceil(m / blockM);
+  const share = Math.max(lanes, roundUp(Math.ceil(n / Math.max(1, parts)), lanes));
+  return { blockM, blockN: Math.min(blockN, share), cut, chunk, blockK, single };
+}
+
+/** Packing A again for every unit may take this part of the time. */
+const repacking = 0.12;
+const worthSharing = 1 << 18;
+
+/**
+ * Into how many units a sum of many terms is cut (the gradient of a weight), so that threads can share it. Each unit packs
+ * its own A.
+ */
+function partsOf(k: ContractKernel, tile: Tile, packA: number): number {
+  const [m, n] = [sizeOf(k.m), sizeOf(k.n)];
+  const multiply = Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * stripCost(tile, tile.vectors);
+  const fits = (parts: number): boolean =>
+    (parts - 1) * m * packA <= repacking * multiply && m * n * sizeOf(k.k) >= parts * worthSharing;
+  return [8, 4, 2].find(fits) ?? 1;
 }
 
 /** Cuts the k axes so that a block has about `blockedK` of them and its size is known. */
