@@ -8,7 +8,7 @@ import { toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
 import { also, at, fail } from './report.ts';
 import type { Label } from '../../grammar/problem.ts';
-import { broadcastShape, castTo, extents, show, showAll, union, viewOf } from './tensor.ts';
+import { broadcastShape, castTo, extents, inPrecision, show, showAll, union, viewOf } from './tensor.ts';
 import type { Context, TensorValue, Value } from './values.ts';
 import { poison, restOf, tensor } from './values.ts';
 
@@ -87,7 +87,7 @@ function contract(ctx: Context, a: TensorValue, b: TensorValue, place: Place): V
   const end = shape.length - 1;
   const x = viewOf(graph, a.node, shape, axesOf(a, ba, [...m.map(() => start), end]));
   const y = viewOf(graph, b.node, shape, axesOf(b, bb, [end, ...n.map(() => end - 1)]));
-  return tensor(graph.reduce('sum', graph.map('mul', [x, y]), 1), iters);
+  return inPrecision(ctx, tensor(graph.reduce('sum', graph.map('mul', [x, y]), 1), iters));
 }
 
 /** Shows where each of the two dimensions was declared, when its tensor has a declaration. */

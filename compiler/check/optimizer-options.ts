@@ -34,14 +34,27 @@ const rows = {
     read: numeric((n) => Number.isInteger(n) && n >= 1 && n <= 1000),
   },
   ema: { field: 'ema', expected: 'a number above 0 and below 1', read: numeric((n) => n > 0 && n < 1) },
-  loss_scale: { field: 'lossScale', expected: 'a number above 0', read: numeric((n) => n > 0) },
+  loss_scale: {
+    field: 'lossScale',
+    expected: 'a number above 0, or "dynamic"',
+    read: (given) =>
+      given.value.kind === 'string' && given.value.value === 'dynamic'
+        ? 'dynamic'
+        : numeric((n) => n > 0)(given),
+  },
+  scale_from: { field: 'scaleFrom', expected: 'a number above 0', read: numeric((n) => n > 0) },
+  scale_every: {
+    field: 'scaleEvery',
+    expected: 'a whole number of at least 1',
+    read: numeric((n) => Number.isInteger(n) && n >= 1),
+  },
   no_decay: {
     field: 'noDecay',
     expected: 'a pattern of paths, or several: `("*.bias", "norm*")`',
     read: patterns,
   },
 } as const satisfies Readonly<
-  Record<string, { readonly field: keyof OptimizerOptions } & Option<number | readonly string[]>>
+  Record<string, { readonly field: keyof OptimizerOptions } & Option<number | 'dynamic' | readonly string[]>>
 >;
 
 type Name = keyof typeof rows;

@@ -9,7 +9,17 @@ import { newIter, scopeOf } from './indices.ts';
 import { inferReduction } from './ranges.ts';
 import { at, fail } from './report.ts';
 import { toTensor } from './arithmetic.ts';
-import { castTo, extentOf, extents, mapTensors, overResult, reduceIters, union, viewOf } from './tensor.ts';
+import {
+  castTo,
+  extentOf,
+  extents,
+  inPrecision,
+  mapTensors,
+  overResult,
+  reduceIters,
+  union,
+  viewOf,
+} from './tensor.ts';
 import type { Context, Iter, TensorValue, Value } from './values.ts';
 import { int, poison, restOf, tensor } from './values.ts';
 
@@ -48,8 +58,9 @@ export function reduce(
   const { graph } = ctx.session;
   switch (reducer) {
     case 'sum':
+      return inPrecision(ctx, reduceIters(graph, 'sum', counted(ctx, t), bound));
     case 'prod':
-      return reduceIters(graph, reducer, t.node.dtype === 'bool' ? castTo(graph, t, 'i32') : t, bound);
+      return reduceIters(graph, 'prod', counted(ctx, t), bound);
     case 'mean':
       return t.node.dtype === 'f16'
         ? castTo(graph, mean(ctx, tensor(graph.widened(t.node), t.iters), bound), 'f16')
@@ -72,6 +83,10 @@ export function reduce(
       return truth(ctx, reducer, t, bound, span);
   }
 }
+
+/** What is true counts. */
+const counted = (ctx: Context, t: TensorValue): TensorValue =>
+  t.node.dtype === 'bool' ? castTo(ctx.session.graph, t, 'i32') : t;
 
 function mean(ctx: Context, t: TensorValue, bound: readonly Iter[]): TensorValue {
   const { graph } = ctx.session;

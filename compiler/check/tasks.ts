@@ -143,7 +143,7 @@ export class TaskRun {
   // -------------------------------------------------------------- fit
 
   private fit(ctx: Context, s: Fit): void {
-    const options = new Options(ctx, 'fit', s, ['epochs', 'batch', 'valid', 'seed', 'shuffle']);
+    const options = new Options(ctx, 'fit', s, ['epochs', 'batch', 'valid', 'seed', 'shuffle', 'precision']);
     const source = this.source(ctx, s.on);
     const settings = {
       epochs: options.number('epochs', 1, 'a whole number of at least 1', whole(1)),
@@ -157,9 +157,10 @@ export class TaskRun {
       ),
       shuffle: options.flag('shuffle', true),
     };
+    const mixed = mixedAt(options);
     if (!source) return;
-    const train = fitBody({ ...ctx, training: true }, source.info, s.body);
-    const measure = fitBody({ ...ctx, training: false }, source.info, s.body);
+    const train = fitBody({ ...ctx, mixed, training: true }, source.info, s.body);
+    const measure = fitBody({ ...ctx, mixed, training: false }, source.info, s.body);
     const watches = { early_stopping: train.earlyStopping, plateau: train.plateau };
     for (const [name, watch] of Object.entries(watches)) {
       if (!watch?.monitor.startsWith('valid.') || settings.valid > 0) continue;
@@ -179,7 +180,7 @@ export class TaskRun {
         { what: 'this `fit` has no `minimize`' },
         at({ ...s.span, end: s.on.span.end }, 'trains nothing'),
       );
-    const training = trainingOf({ ...ctx, training: true }, train.losses);
+    const training = trainingOf({ ...ctx, mixed, training: true }, train.losses);
     const metrics = train.quantities.map((q) => q.name);
     const plans = this.trainPlans(ctx, train, training, s.span);
     const names = { train: plans.train, evaluate: this.free('evaluate') };
@@ -251,7 +252,8 @@ export class TaskRun {
   // -------------------------------------------------------------- evaluate
 
   private evaluate(ctx: Context, s: Evaluate): void {
-    const options = new Options(ctx, 'evaluate', s, ['batch']);
+    const options = new Options(ctx, 'evaluate', s, ['batch', 'precision']);
+    const mixed = mixedAt(options);
     const source = this.source(ctx, s.on);
     const batch = options.number('batch', this.last?.batch ?? 32, 'a whole number of at least 1', whole(1));
     if (!s.body && !this.last) {
@@ -261,7 +263,7 @@ export class TaskRun {
       return;
     }
     if (!source) return;
-    if (s.body) return this.measure(ctx, s, s.body, source.info, batch);
+    if (s.body) return this.measure({ ...ctx, mixed }, s, s.body, source.info, batch);
     const { last } = this;
     if (!last || !this.sameFields(ctx, last, source, s)) return;
     this.planned.push({
@@ -331,6 +333,10 @@ export class TaskRun {
     return this.planned.flatMap((s) => (s.kind === 'deferred' ? (s.finish() ?? []) : [s]));
   }
 }
+
+/** Where `precision: "mixed"` stands. */
+const mixedAt = (options: Options): Span | undefined =>
+  options.chosen('precision', ['f32', 'mixed']) === 'mixed' ? options.span('precision') : undefined;
 
 const shown = (f: DataField): string => `${f.dtype}[${f.shape.join(', ')}]`;
 

@@ -2,9 +2,10 @@
 import type { DType, ScalarOp } from '../ir/ops.ts';
 import type { Condition, Graph, Node } from '../ir/graph.ts';
 import { indexAt, rangesOf, sameShape } from '../ir/graph.ts';
+import { inHalf } from '../ir/precision.ts';
 import type { Poly, Ranges } from '../shape/poly.ts';
 import { asConstant, equal, format, simplify, substitute, symbolsOf } from '../shape/poly.ts';
-import type { Iter, Session, TensorValue } from './values.ts';
+import type { Context, Iter, Session, TensorValue } from './values.ts';
 import { restOf, tensor } from './values.ts';
 
 /** How large an index is; evaluation begins only after every range is known. */
@@ -194,6 +195,16 @@ export function reduceIters(
   const place = (i: Iter): number => all.indexOf(i);
   const order = [...kept.map(place), ...rest.map((_, i) => all.length + i), ...bound.map(place)];
   return tensor(graph.reduce(fn, permuted(graph, full.node, order), bound.length), kept);
+}
+
+/** A sum of products in the precision that was asked for. */
+export function inPrecision({ session: { graph }, mixed }: Context, t: TensorValue): TensorValue {
+  return mixed
+    ? tensor(
+        inHalf(graph, t.node, [mixed]),
+        t.iters,
+      )
+    : t;
 }
 
 /** Whether two tensors have one shape and the same indices. */

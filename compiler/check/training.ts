@@ -277,6 +277,22 @@ export class Options {
     return otherwise;
   }
 
+  /** One of some words; the first where none is given. */
+  chosen<W extends string>(name: string, words: readonly [W, ...W[]]): W {
+    const v = this.args.value(name);
+    const found = v?.kind === 'string' ? words.find((w) => w === v.value) : undefined;
+    if (found === undefined && v && v.kind !== 'poison') {
+      const expected = words.map((w) => `"${w}"`).join(' or ');
+      const told = v.kind === 'string' ? `"${v.value}"` : describe(v);
+      fail(this.ctx, 'E0505', { option: name, expected, found: told }, at(this.args.span(name), 'here'));
+    }
+    return found ?? words[0];
+  }
+
+  span(name: string): Span {
+    return this.args.span(name);
+  }
+
   flag(name: string, otherwise: boolean): boolean {
     const v: Value | undefined = this.args.value(name);
     if (!v || v.kind === 'poison') return otherwise;

@@ -6,9 +6,11 @@
 import type { Span } from '../../grammar/span.ts';
 import type { Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
+import { constantValue, maker } from '../ir/make.ts';
 import { constant } from '../shape/poly.ts';
 import { binary } from './arithmetic.ts';
 import type { Update } from './optimizers.ts';
+import { type LossScale, lossScale } from './loss-scale.ts';
 import { asFloat, optimize } from './optimizers.ts';
 import { expectMatch } from './patterns.ts';
 import { also, at, fail } from './report.ts';
@@ -54,7 +56,7 @@ const longestCycle = 10_000;
 /** Gradients of all losses and what follows from them; mistakes are reported. */
 export function trainingOf(ctx: Context, losses: readonly Loss[]): Training {
   const trained = new Map<string, Span>();
-  const trainers = losses.flatMap((loss) => trainer(ctx, loss, trained) ?? []);
+  const trainers = losses.flatMap((loss, i) => trainer(ctx, loss, trained, i) ?? []);
   const cycle = cycleOf(ctx, losses, trainers);
   const keys = Array.from({ length: cycle }, (_, step) => keyAt(trainers, step));
   // The set of step 0 comes first: it is the one in which everything acts.
@@ -111,11 +113,13 @@ function cycleOf(ctx: Context, losses: readonly Loss[], trainers: readonly Train
 
 // ---------------------------------------------------------------- one minimize
 
-function trainer(ctx: Context, loss: Loss, trained: Map<string, Span>): Trainer | undefined {
+function trainer(ctx: Context, loss: Loss, trained: Map<string, Span>, index: number): Trainer | undefined {
   const entries = entriesOf(ctx, loss, trained);
-  const raw = entries && gradientsOf(ctx, loss, entries);
-  if (!entries || !raw) return undefined;
   const { options } = loss.optimizer;
+  const path = `scaling/${index === 0 ? 'loss' : `loss${index + 1}`}`;
+  const scale = entries && lossScale(ctx, options, path, loss.statement.span);
+  const raw = entries && scale && gradientsOf(ctx, loss, entries, scale);
+  if (!entries || !raw) return undefined;
   const { every } = loss;
   const accumulate = options.accumulate ?? 1;
   return ctx.session.graph.from([loss.statement.span], (): Trainer => {
@@ -123,7 +127,7 @@ function trainer(ctx: Context, loss: Loss, trained: Map<string, Span>): Trainer 
     const totals = raw.map((g, i) => (sums[i] ? ctx.session.graph.map('add', [sums[i].leaf, g]) : g));
     const means = accumulate > 1 ? totals.map((g) => scaled(ctx, g, 1 / accumulate)) : totals;
     const gradients = clipped(ctx, means, options.clipValue, options.clipNorm);
-    const count = updateCount(ctx, every * accumulate, loss.statement.span);
+    const count = updateCount(ctx, every * accumulate, loss.statement.span, scale);
     const { span } = loss.statement.with;
     const results = entries.map((e, i) => optimize(ctx, loss.optimizer, e, gradients[i]!, count, span));
     const averages = options.ema === undefined ? [] : entries.map((e) => average(ctx, e));
@@ -132,11 +136,13 @@ function trainer(ctx: Context, loss: Loss, trained: Map<string, Span>): Trainer 
       accumulate,
       gather: sums.map((s, i) => ({ leaf: s.leaf, value: totals[i]! })),
       apply: [
-        ...results.flatMap((r) => r.updates),
+        ...scale.guarded(means, [
+          ...results.flatMap((r) => r.updates),
+          ...averages.map((a, i) => averaged(ctx, a, results[i]!.updates, options.ema!)),
+        ]),
         ...sums.map((s) => ({ leaf: s.leaf, value: s.initial })),
-        ...averages.map((a, i) => averaged(ctx, a, results[i]!.updates, options.ema!)),
       ],
-      slots: [...results.flatMap((r) => r.slots), ...sums, ...averages.map((a) => a.mean)],
+      slots: [...results.flatMap((r) => r.slots), ...scale.slots, ...sums, ...averages.map((a) => a.mean)],
       averages,
     };
   });
@@ -174,18 +180,25 @@ function entriesOf(ctx: Context, loss: Loss, trained: Map<string, Span>): readon
   return good.every(Boolean) ? entries : undefined;
 }
 
-function gradientsOf(ctx: Context, loss: Loss, entries: readonly TensorEntry[]): readonly Node[] | undefined {
+function gradientsOf(
+  ctx: Context,
+  loss: Loss,
+  entries: readonly TensorEntry[],
+  { factor }: LossScale,
+): readonly Node[] | undefined {
   const { session } = ctx;
   const { span } = loss.statement.loss;
   if (!session.differentiate) return undefined;
-  const scale = loss.optimizer.options.lossScale ?? 1;
   const { gradients, problems } = session.differentiate(
     session.graph,
-    scaled(ctx, loss.node, scale),
+    times(ctx, loss.node, factor),
     entries.map((e) => e.leaf),
   );
   const [lost] = problems;
-  if (!lost) return gradients.map((g) => scaled(ctx, asFloat(ctx, g), 1 / scale));
+  if (!lost) {
+    const inverse = maker(session.graph).map('div', 1, factor);
+    return gradients.map((g) => times(ctx, asFloat(ctx, g), inverse));
+  }
   const entry = entries.find((e) => e.leaf === lost.wrt);
   const cut = lost.node && session.graph.originsOf(lost.node).at(-1);
   const stops = cut && cut !== span ? [also(cut, 'it ends here')] : [];
@@ -194,6 +207,15 @@ function gradientsOf(ctx: Context, loss: Loss, entries: readonly TensorEntry[]):
 }
 
 // ---------------------------------------------------------------- arithmetic
+
+/** Every element times a number, which is left out where it is 1. */
+function times(ctx: Context, x: Node, factor: Node): Node {
+  const { graph } = ctx.session;
+  const value = constantValue(factor);
+  return value === undefined
+    ? graph.map('mul', [x, graph.broadcast(factor, x.shape, [])])
+    : scaled(ctx, x, value);
+}
 
 const scaled = (ctx: Context, x: Node, factor: number): Node =>
   factor === 1 ? x : ctx.session.graph.map('mul', [x, ctx.session.graph.full(factor, x.dtype, x.shape)]);
@@ -206,10 +228,13 @@ const zeroLike = (ctx: Context, e: TensorEntry): Node =>
   );
 
 /** `step`, or how often the optimizer has acted. */
-function updateCount(ctx: Context, each: number, span: Span): Value {
+function updateCount(ctx: Context, each: number, span: Span, scale: LossScale): Value {
   const step = tensor(ctx.session.graph.leaf('clock', 'step', 'i32', []));
-  if (each === 1) return step;
-  return binary(ctx, 'div', step, int(constant(each)), { whole: span, op: span, operands: [span, span] });
+  const times =
+    each === 1
+      ? step
+      : binary(ctx, 'div', step, int(constant(each)), { whole: span, op: span, operands: [span, span] });
+  return times.kind === 'tensor' ? tensor(scale.counted(times.node)) : times;
 }
 
 /**

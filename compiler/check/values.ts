@@ -137,8 +137,11 @@ export interface OptimizerOptions {
   readonly accumulate?: number;
   /** Decay of the exponential moving average of the weights. */
   readonly ema?: number;
-  /** Multiplies the loss; the gradients are divided by it. */
-  readonly lossScale?: number;
+  /** Multiplies the loss; the gradients are divided by it. `dynamic`: as large as keeps them finite. */
+  readonly lossScale?: number | 'dynamic';
+  /** Where a dynamic scale begins, and after how many updates in a row it doubles. */
+  readonly scaleFrom?: number;
+  readonly scaleEvery?: number;
   /** Patterns of paths whose `weight_decay` is 0. */
   readonly noDecay?: readonly string[];
 }
@@ -227,6 +230,8 @@ export interface Context {
   readonly session: Session;
   readonly scope: Scope;
   readonly training: boolean;
+  /** Where it was asked for mixed precision: products are then taken in f16. */
+  readonly mixed?: Span | undefined;
   /** Who owns parameters and layers made here. */
   readonly owner: Owner;
   /** The chain of calls and repetitions that led here; makes call sites unique. */

@@ -39,6 +39,47 @@ export interface Clustering {
 }
 
 export function cluster(prepared: Prepared, significant: Significant, target: Target): Clustering {
+  const apart = new Set<Node>();
+  for (;;) {
+    const found = clusterWith(prepared, significant, target, apart);
+    const full = target.maxBuffers === Infinity ? undefined : overfull(found, prepared, target.maxBuffers);
+    if (!full) return found;
+    apart.add(full);
+  }
+}
+
+/**
+ * Where a value joins a kernel it is not known yet what of that kernel others will read. The last member of one that came
+ * to touch too many buffers, to be given a kernel of its own.
+ */
+function overfull({ clusters, of, stored }: Clustering, prepared: Prepared, most: number): Node | undefined {
+  const { updates, outputs } = prepared.computation;
+  const elsewhere = new Set(outputs.map((o) => o.node));
+  for (const c of clusters)
+    for (const m of c.members) for (const r of m.reads) if (of.get(r.source) !== c) elsewhere.add(r.source);
+  const leavesOf = new Map<Node, Node[]>();
+  for (const u of updates) leavesOf.set(u.value, [...(leavesOf.get(u.value) ?? []), u.leaf]);
+  for (const c of clusters) {
+    const last = c.members.at(-1);
+    if (c.kind === 'loop' || !last || c.members.length < 2) continue;
+    const read = c.members.flatMap((m) => m.reads.map((r) => r.source)).filter((n) => of.get(n) !== c);
+    const written = c.members.flatMap(({ node }): Node[] => {
+      if (!stored.has(node)) return [];
+      const leaves = leavesOf.get(node) ?? [];
+      return leaves.length > 0 && !elsewhere.has(node) ? leaves : [...leaves, node];
+    });
+    if (new Set([...read, ...written]).size > most) return last.node;
+  }
+  return undefined;
+}
+
+/** `apart`: values that begin a kernel of their own. */
+function clusterWith(
+  prepared: Prepared,
+  significant: Significant,
+  target: Target,
+  apart: ReadonlySet<Node>,
+): Clustering {
   const clusters: Cluster[] = [];
   const of = new Map<Node, Cluster>();
   const isSource = (n: Node): boolean => significant.reasons.has(n);
@@ -52,7 +93,9 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
       return;
     }
     const reads = readsOf(node, isSource, operandsOf(node, prepared));
-    const home = findHome(node, reads, { clusters, of, prepared, significant, target });
+    const home = apart.has(node)
+      ? undefined
+      : findHome(node, reads, { clusters, of, prepared, significant, target });
     const made = home ?? { cluster: create(node, clusters.length, prepared), gridAxes: bigAxes(node.shape) };
     if (!home) clusters.push(made.cluster);
     made.cluster.members.push({ node, gridAxes: made.gridAxes, reads });

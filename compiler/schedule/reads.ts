@@ -1,11 +1,12 @@
 /**
- * Looks through what is inlined: which stored (or locally reduced) values a node reads, at which indices, and on
- * which of its own axes its value depends.
+ * Looks through what is inlined: which stored (or locally reduced) values a node reads, at which indices.
  */
 import type { Graph, Node } from '../ir/graph.ts';
 import { indexAt } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
-import { asConstant, one, substitute, symbolsOf } from '../shape/poly.ts';
+import { one, substitute } from '../shape/poly.ts';
+
+export { Dependence, isUnit } from '../ir/dependence.ts';
 
 /** One read of `source` by a node: the index of each dimension of `source` over the reader's `$i`. */
 export interface Read {
@@ -17,8 +18,6 @@ export interface Read {
 export function atIndices(p: Poly, indices: readonly Poly[]): Poly {
   return substitute(p, (name) => (name.startsWith('$') ? indices[Number(name.slice(1))] : undefined));
 }
-
-export const isUnit = (d: Poly | undefined): boolean => d === undefined || asConstant(d) === 1;
 
 /** Index of every axis of a shape, 0 for axes of size 1. */
 export const ownIndices = (shape: readonly Poly[]): Poly[] => shape.map((_, i) => indexAt(i, shape));
@@ -63,50 +62,6 @@ function expand(n: Node, indices: readonly Poly[], visit: (n: Node, indices: rea
       );
     for (const d of data) visit(d, indices);
   } else for (const x of n.inputs) visit(x, indices);
-}
-
-/** Axes of `node` on which its value depends (an axis of size 1 never counts). Memoised per graph. */
-export class Dependence {
-  private readonly known = new Map<Node, ReadonlySet<number>>();
-
-  axesOf(node: Node): ReadonlySet<number> {
-    const seen = this.known.get(node);
-    if (seen) return seen;
-    const axes = this.compute(node);
-    this.known.set(node, axes);
-    return axes;
-  }
-
-  private compute(node: Node): ReadonlySet<number> {
-    switch (node.op) {
-      case 'const':
-        return new Set();
-      case 'index':
-        return axesIn([node.value]);
-      case 'map':
-        return new Set(node.inputs.flatMap((x) => [...this.axesOf(x)]));
-      case 'stop':
-        return this.axesOf(node.inputs[0] as Node);
-      case 'view': {
-        const [x, ...data] = node.inputs;
-        const inner = this.axesOf(x as Node);
-        const used = node.index.filter((_, i) => inner.has(i));
-        const deciding = [...used, ...node.guard.map((c) => c.value)];
-        const own = axesIn(deciding);
-        // A guard may ask the data where the index does not: `if idx[i] == j then y[j] else 0`.
-        const byData = deciding.some((e) => [...symbolsOf(e)].some((s) => s.startsWith('@')));
-        return new Set([...own, ...(byData ? data.flatMap((d) => [...this.axesOf(d)]) : [])]);
-      }
-      default:
-        return new Set(node.shape.flatMap((d, i) => (isUnit(d) ? [] : [i])));
-    }
-  }
-}
-
-function axesIn(ps: readonly Poly[]): Set<number> {
-  const names = new Set<string>();
-  for (const p of ps) symbolsOf(p, names);
-  return new Set([...names].filter((s) => s.startsWith('$')).map((s) => Number(s.slice(1))));
 }
 
 /** A view of `node` without the axes it does not depend on (they become size 1), and the view back. */
