@@ -33,14 +33,12 @@ const file = sessions.workloadFile(workload);
 // What every program compared does alike is not counted.
 const [source, weights, sharedMs] = timed(() => [inputs.data(workload), inputs.weights(workload)]);
 const sinceStart = () => Math.round(Date.now() - start - sharedMs);
-const device = await sessions.openDevice(values.target, {
-  threads: Number(values.threads),
-  strict: values.strict,
-});
+/** A session closes its device. */
+const openDevice = () =>
+  sessions.openDevice(values.target, { threads: Number(values.threads), strict: values.strict });
 
 await measureTraining();
 if (inputs.models.includes(workload)) await measureInference();
-device.close();
 
 function timed(body) {
   const began = performance.now();
@@ -49,6 +47,7 @@ function timed(body) {
 }
 
 async function measureTraining() {
+  const device = await openDevice();
   const isOperator = inputs.operators.includes(workload);
   // The host has scaled the images, as for every other program.
   const sets = 'image' in source.fields ? { scale: '1.0' } : {};
@@ -71,9 +70,11 @@ async function measureTraining() {
   if (isOperator) report({ opMs: stat.ms, opStat: stat, check: (await session.read('result'))[0] });
   else report({ trainMs: stat.ms, trainStat: stat, lossN: await loss(), steps });
   session.close();
+  device.close();
 }
 
 async function measureInference() {
+  const device = await openDevice();
   const name = await sessions.modelName(file, source);
   const { program, info } = await sessions.compile('model', file, name, source, device);
   const session = await device.open(program);
@@ -90,4 +91,5 @@ async function measureInference() {
     report({ [`inferMs${batch}`]: ms });
   }
   session.close();
+  device.close();
 }

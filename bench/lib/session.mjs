@@ -5,9 +5,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const bench = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Imports a file of the build; NNETC_DIST names another build to measure. */
-export const built = (path) =>
-  import(pathToFileURL(join(process.env.NNETC_DIST ?? join(dirname(bench), 'dist'), path)).href);
+/** A file of the build; NNETC_DIST names another build to measure. */
+export const distFile = (path) => join(process.env.NNETC_DIST ?? join(dirname(bench), 'dist'), path);
+
+export const built = (path) => import(pathToFileURL(distFile(path)).href);
 
 export const workloadFile = (workload) => join(bench, 'workloads', `${workload}.nnet`);
 
