@@ -175,13 +175,14 @@ function wasmCode(scheduled: Scheduled, dims: readonly string[], relaxed: boolea
   const kernels = scheduled.kernels.map((k) => k.kernel);
   const emitted = emitWasm(kernels, dims, scheduled.buffers.length, { relaxed });
   const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {
-    const { entry, units } = emitted.entries[i] ?? { entry: kernel.name, units: one };
+    const { entry, units, special } = emitted.entries[i] ?? { entry: kernel.name, units: one };
     return {
       name: kernel.name,
       entry,
       buffers: kernel.buffers.map((b) => b.buffer),
       units: sizeOf(units),
       flops: sizeOf(flops),
+      ...(special && { special: { ...special, units: sizeOf(special.units) } }),
     };
   });
   return {

@@ -86,6 +86,15 @@ export interface Dispatch {
   readonly workgroups?: readonly [Size, Size, Size];
   /** Multiply-adds count two. */
   readonly flops: Size;
+  /** Wasm: what runs instead where a dimension has a certain value (a matrix product at batch 1 packs nothing). */
+  readonly special?: Special;
+}
+
+export interface Special {
+  readonly dim: string;
+  readonly value: number;
+  readonly entry: string;
+  readonly units: Size;
 }
 
 export type Code =

@@ -1,5 +1,7 @@
 /** The order in which a plan's dispatches run, with its loops. */
-import type { PlanLoop } from '../compiler/plan.ts';
+import type { Plan, PlanLoop } from '../compiler/plan.ts';
+import type { Dims } from './device.ts';
+import { evalSize } from './size.ts';
 
 /** A loop of a plan whose dimensions are bound. */
 export type BoundLoop = Pick<PlanLoop, 'begin' | 'end'> & { readonly times: number };
@@ -32,3 +34,9 @@ export function inOrder(
   };
   run(0, count, 0);
 }
+
+/** How often a run of the plan runs each of its dispatches. */
+export const runsOf = (plan: Plan, dims: Dims): number[] =>
+  plan.dispatches.map((_, i) =>
+    plan.loops.filter((l) => l.begin <= i && i < l.end).reduce((n, l) => n * evalSize(l.count, dims), 1),
+  );

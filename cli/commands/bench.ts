@@ -6,6 +6,7 @@ import type { Session } from '../../runtime/device.ts';
 import { problem } from '../../runtime/problems.ts';
 import { range } from '../../runtime/random.ts';
 import { supportsRelaxedSimd } from '../../runtime/relaxed.ts';
+import { runsOf } from '../../runtime/loops.ts';
 import { evalSize } from '../../runtime/size.ts';
 import type { WasmSession } from '../../runtime/wasm/session.ts';
 import { compileTask } from '../compilation.ts';
@@ -141,7 +142,7 @@ async function time(session: Session, steps: Steps, options: Options): Promise<T
   }
   times.sort((a, b) => a - b);
   const bestStep = times[0]!;
-  const runs = runsOf(plan, batch);
+  const runs = runsOf(plan, { batch });
   const flops = plan.dispatches.reduce((sum, d, i) => sum + evalSize(d.flops, { batch }) * runs[i]!, 0);
   return {
     device: session.device,
@@ -156,12 +157,6 @@ async function time(session: Session, steps: Steps, options: Options): Promise<T
     peakMemory: process.resourceUsage().maxRSS * 1024,
   };
 }
-
-/** How often a step runs each dispatch. */
-const runsOf = (plan: Plan, batch: number): number[] =>
-  plan.dispatches.map((_, i) =>
-    plan.loops.filter((l) => l.begin <= i && i < l.end).reduce((n, l) => n * evalSize(l.count, { batch }), 1),
-  );
 
 /** The median time of every kernel within whole steps, so that caches are as warm as they are in training. */
 async function timeKernels(session: WasmSession, steps: Steps, options: Options): Promise<number[]> {
@@ -186,7 +181,7 @@ async function benchKernels(
   const work = workOf(terminal, file, info, steps.plan.name, { batch: steps.batch }, options);
   const peaks = measurePeaks(supportsRelaxedSimd());
   const ms = await timeKernels(session, steps, options);
-  const kernels = timings(work, ms, runsOf(steps.plan, steps.batch), peaks);
+  const kernels = timings(work, ms, runsOf(steps.plan, { batch: steps.batch }), peaks);
   if (options.json === true)
     printJson(terminal, { type: 'kernels', file, task: info.name, batch: steps.batch, peaks, kernels });
   else terminal.out.write(`${file} ${info.name}, batch ${steps.batch}\n${rooflineTable(kernels, peaks)}`);

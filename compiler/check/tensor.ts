@@ -199,12 +199,7 @@ export function reduceIters(
 
 /** A sum of products in the precision that was asked for. */
 export function inPrecision({ session: { graph }, mixed }: Context, t: TensorValue): TensorValue {
-  return mixed
-    ? tensor(
-        inHalf(graph, t.node, [mixed]),
-        t.iters,
-      )
-    : t;
+  return mixed ? tensor(inHalf(graph, t.node, [mixed]), t.iters) : t;
 }
 
 /** Whether two tensors have one shape and the same indices. */

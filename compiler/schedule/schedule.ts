@@ -4,13 +4,13 @@
  * expression), `cluster` (what shares a kernel), `order` (execution, in-place updates, lifetimes), `lower` (kernels).
  */
 import type { Computation, Node } from '../ir/graph.ts';
-import { multiply, one, scale, zero, add, type Poly } from '../shape/poly.ts';
+import { flopsOf } from '../kernel/flops.ts';
+import { zero } from '../shape/poly.ts';
 import { cluster, type Cluster, type Clustering } from './cluster.ts';
 import { scheduleLoop, type Loop } from './loops.ts';
 import { lowerCluster, lowerCopy } from './lower.ts';
 import { order } from './order.ts';
 import { prepare, type Prepared } from './prepare.ts';
-import { iterationShape } from './reads.ts';
 import { relocate } from './relocate.ts';
 import type { Scheduled, ScheduledKernel, ScheduledLoop } from './scheduled.ts';
 import { findSignificant, type Significant } from './significant.ts';
@@ -40,10 +40,8 @@ function scheduleWith(computation: Computation, target: Target, names: Names): S
       for (const l of loop.body.loops) loops.push({ ...l, begin: begin + l.begin, end: begin + l.end });
       continue;
     }
-    kernels.push({
-      kernel: lowerCluster(c, names.of(c), notesOf(c, clustering, significant), clustering, ordered),
-      flops: flopsOf(c),
-    });
+    const kernel = lowerCluster(c, names.of(c), notesOf(c, clustering, significant), clustering, ordered);
+    kernels.push({ kernel, flops: flopsOf(kernel) });
   }
   const leaves = new Map(ordered.buffers.flatMap((b, i) => (b.leaf ? [[b.leaf, i] as const] : [])));
   for (const copy of ordered.copies) {
@@ -118,14 +116,4 @@ function notesOf(c: Cluster, clustering: Clustering, significant: Significant): 
     const why = significant.reasons.get(m.node) ?? '';
     return `${what} #${m.node.id}: ${why}${clustering.stored.has(m.node) ? '; stored' : '; kept in a register'}`;
   });
-}
-
-/** Multiply and add per point of a contraction; one operation per inlined scalar node and point otherwise. */
-function flopsOf(c: Cluster): Poly {
-  const totals = c.members.map((m) => {
-    const points = multiply(one, ...iterationShape(m.node));
-    if (m.node.op === 'reduce') return scale(points, 2);
-    return points;
-  });
-  return add(...totals);
 }

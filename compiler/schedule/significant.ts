@@ -147,7 +147,9 @@ function spreads(user: Node, node: Node): boolean {
 function repeats(user: Node, node: Node): boolean {
   if (user.op !== 'view' || node.op !== 'map' || user.inputs[0] !== node) return false;
   const points = (n: Node): Poly => multiply(one, ...n.shape);
-  return node.shape.some((d) => !isUnit(d)) && !isNonNegative(subtract(points(node), points(user)), new Map());
+  return (
+    node.shape.some((d) => !isUnit(d)) && !isNonNegative(subtract(points(node), points(user)), new Map())
+  );
 }
 
 /** Operations from which on it is cheaper to store a value than to compute it a second time (random numbers). */

@@ -8,6 +8,7 @@ export type Entry = (begin: number, end: number, thread: number) => void;
 
 /** What a thread knows of a loaded plan. */
 export interface ThreadPlan {
+  /** Of the dispatches, then those that run instead of one in special cases. */
   readonly entries: readonly Entry[];
   readonly dims: readonly WebAssembly.Global[];
 }
@@ -16,7 +17,7 @@ export interface ThreadPlan {
  * Int32 words in shared memory:
  * 0 sequence (one more for each command), 1 arrivals at barriers since the plans were loaded, 2 command (0 run, 1 read messages, 2 end),
  * 3 plan, 4 count of dims, 5 count of dispatches, 6 set when a thread failed, 8 count of loops, from 16 the dims, the units of
- * every dispatch, its flags (1: its units are shared out, 2: all wait for it), and of every loop the first dispatch, the
+ * every dispatch, its flags (1: its units are shared out, 2: all wait for it), its entry, and of every loop the first dispatch, the
  * one behind its last, and how often it runs (its number is a dim behind the others).
  */
 export interface Runner {
@@ -60,7 +61,7 @@ export function createRunner(
       const count = control[5]!;
       for (let i = 0; i < dimCount; i++) dims[i]!.value = control[first + i]!;
       const units = first + dimCount;
-      const loops = units + 2 * count;
+      const loops = units + 3 * count;
       const loopCount = control[8]!;
       const dispatch = (d: number): void => {
         const total = control[units + d]!;
@@ -68,7 +69,7 @@ export function createRunner(
         const isShared = (flags & 1) !== 0;
         const begin = isShared ? Math.floor((total * thread) / threads) : 0;
         const end = isShared ? Math.floor((total * (thread + 1)) / threads) : thread === 0 ? total : 0;
-        if (begin < end) entries[d]!(begin, end, thread);
+        if (begin < end) entries[control[units + 2 * count + d]!]!(begin, end, thread);
         if ((flags & 2) !== 0) meet();
       };
       const run = (from: number, to: number, outer: number): void => {

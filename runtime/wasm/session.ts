@@ -11,20 +11,20 @@ import {
   planOf,
   tensorOf,
 } from '../ports.ts';
-import type { BoundLoop } from '../loops.ts';
-import { inOrder } from '../loops.ts';
+import { inOrder, runsOf } from '../loops.ts';
 import { supportsRelaxedSimd } from '../relaxed.ts';
 import { elements, evalShape, evalSize } from '../size.ts';
 import type { Layout, PlanLayout } from './layout.ts';
 import { layOut } from './layout.ts';
 import type { Entry, ThreadPlan } from './runner.ts';
 import { withSharedMemory } from './shared.ts';
-import { ThreadPool } from './threads.ts';
+import { type StepShape, ThreadPool } from './threads.ts';
 
 const pageBytes = 65536;
 
-/** A dispatch of fewer operations is faster on one thread than shared out. */
-const worthSharing = 40_000;
+/** A dispatch of fewer operations is faster on one thread than shared out, and so is a run of fewer in all. */
+const worthSharing = 100_000;
+const worthWaking = 2_000_000;
 
 /** A plan with its buffers at fixed addresses. */
 interface Loaded extends ThreadPlan {
@@ -36,15 +36,16 @@ interface Loaded extends ThreadPlan {
   bound?: Bound;
 }
 
-interface Bound {
+interface Bound extends StepShape {
   readonly key: string;
-  readonly dims: readonly number[];
-  readonly units: readonly number[];
-  /** Which dispatches are shared out among the threads. */
-  readonly shared: readonly boolean[];
   readonly outputs: readonly number[];
-  readonly loops: readonly BoundLoop[];
 }
+
+/** Names of the functions of a plan: of its dispatches, then those of special cases. */
+const entriesOf = ({ dispatches }: Plan): string[] => [
+  ...dispatches.map((d) => d.entry),
+  ...dispatches.flatMap((d) => (d.special ? [d.special.entry] : [])),
+];
 
 export class WasmSession implements Session {
   readonly device: string;
@@ -171,13 +172,12 @@ export class WasmSession implements Session {
   private tellThreads(pool: ThreadPool): Promise<void> {
     const plans = [...this.layout.plans].map(([name, { buffers }]) => {
       const plan = planOf(this.program, name);
-      const entries = plan.dispatches.map((d) => d.entry);
       return {
         module: this.module(plan),
         buffers,
         scratch: this.layout.scratch,
         dims: plan.dims.length + plan.loops.length,
-        entries,
+        entries: entriesOf(plan),
       };
     });
     return pool.load(
@@ -208,7 +208,7 @@ export class WasmSession implements Session {
     layout.buffers.forEach((at, i) => (env[`b${i}`] = fixed(at)));
     dims.forEach((global, i) => (env[`d${i}`] = global));
     const { exports } = new WebAssembly.Instance(this.module(plan), { env });
-    return { index, plan, layout, dims, entries: plan.dispatches.map((d) => exports[d.entry] as Entry) };
+    return { index, plan, layout, dims, entries: entriesOf(plan).map((entry) => exports[entry] as Entry) };
   }
 
   private bind(loaded: Loaded, dims: Dims): Bound {
@@ -216,12 +216,22 @@ export class WasmSession implements Session {
     const key = `dims ${plan.dims.map((d) => dims[d]).join(' ')}`;
     if (loaded.bound?.key === key) return loaded.bound;
     plan.dims.forEach((d, i) => (loaded.dims[i]!.value = dims[d]!));
-    const units = plan.dispatches.map((d) => evalSize(d.units, dims));
+    const specials = plan.dispatches.filter((d) => d.special);
+    const chosen = plan.dispatches.map(({ special, units }, i) =>
+      special && dims[special.dim] === special.value
+        ? { units: special.units, entry: plan.dispatches.length + specials.indexOf(plan.dispatches[i]!) }
+        : { units, entry: i },
+    );
+    const flops = plan.dispatches.map((d) => evalSize(d.flops, dims));
+    const runs = runsOf(plan, dims);
+    const total = flops.reduce((sum, f, i) => sum + f * runs[i]!, 0);
+    const units = chosen.map((c) => evalSize(c.units, dims));
     loaded.bound = {
       key,
       dims: plan.dims.map((d) => dims[d]!),
       units,
-      shared: plan.dispatches.map((d, i) => units[i]! > 1 && evalSize(d.flops, dims) >= worthSharing),
+      shared: flops.map((f, i) => total >= worthWaking && units[i]! > 1 && f >= worthSharing),
+      which: chosen.map((c) => c.entry),
       outputs: plan.outputs.map((o) => elements(evalShape(o.shape, dims))),
       loops: plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) })),
     };
@@ -274,15 +284,24 @@ export class WasmSession implements Session {
       this.put(layout.buffers[clock.buffer]!, arrayOf(clock.dtype).of(clocks[clock.name] ?? 0));
   }
 
-  private dispatch(loaded: Loaded, { dims, units, shared, loops }: Bound): void {
-    if (this.pool) return this.pool.run(loaded.index, loaded, dims, units, shared, loops);
-    const { entries } = loaded;
+  private dispatch(loaded: Loaded, bound: Bound): void {
+    if (this.pool && bound.shared.includes(true)) this.pool.run(loaded.index, loaded, bound);
+    else this.each(loaded, bound, (entry, units) => entry(0, units, 0));
+  }
+
+  /** Every dispatch of a run that has anything to do, in order. */
+  private each(
+    { entries, dims }: Loaded,
+    bound: Bound,
+    run: (entry: Entry, units: number, dispatch: number) => void,
+  ): void {
     inOrder(
-      units.length,
-      loops,
-      (loop, i) => (loaded.dims[dims.length + loop]!.value = i),
+      bound.units.length,
+      bound.loops,
+      (loop, i) => (dims[bound.dims.length + loop]!.value = i),
       (d) => {
-        if (units[d]! > 0) entries[d]!(0, units[d]!, 0);
+        const units = bound.units[d]!;
+        if (units > 0) run(entries[bound.which[d]!]!, units, d);
       },
     );
   }
@@ -300,15 +319,12 @@ export class WasmSession implements Session {
     const plan = planOf(this.program, name);
     checkInputs(plan, dims, inputs);
     const loaded = this.fit(plan, name, dims);
-    const { dims: values, units, loops } = this.bind(loaded, dims);
+    const bound = this.bind(loaded, dims);
     this.give(loaded, inputs, clocks);
-    const times = new Float64Array(units.length);
-    const enter = (loop: number, i: number): void => {
-      loaded.dims[values.length + loop]!.value = i;
-    };
-    inOrder(units.length, loops, enter, (d) => {
+    const times = new Float64Array(bound.units.length);
+    this.each(loaded, bound, (entry, units, d) => {
       const began = performance.now();
-      if (units[d]! > 0) loaded.entries[d]!(0, units[d]!, 0);
+      entry(0, units, 0);
       times[d]! += performance.now() - began;
     });
     return times;

@@ -12,7 +12,19 @@ const header = 16;
 function controlBytes(plans: readonly Plan[]): number {
   const most = (count: (p: Plan) => number): number => Math.max(0, ...plans.map(count));
   const loops = most((p) => p.loops.length);
-  return 4 * (header + most((p) => p.dims.length) + 2 * most((p) => p.dispatches.length) + 3 * loops);
+  return 4 * (header + most((p) => p.dims.length) + 3 * most((p) => p.dispatches.length) + 3 * loops);
+}
+
+/** A plan for certain dims. */
+export interface StepShape {
+  readonly dims: readonly number[];
+  /** Of each dispatch. */
+  readonly units: readonly number[];
+  /** Which dispatches have their units shared out among the threads. */
+  readonly shared: readonly boolean[];
+  /** The entry that each dispatch runs. */
+  readonly which: readonly number[];
+  readonly loops: readonly BoundLoop[];
 }
 
 /** A worker of Node or of a browser. */
@@ -68,26 +80,17 @@ export class ThreadPool {
     this.isWaiting = true;
   }
 
-  /** Runs a step on all threads; returns when it is done. `shared`: which dispatches have their units shared out. */
-  run(
-    index: number,
-    plan: ThreadPlan,
-    dims: readonly number[],
-    units: readonly number[],
-    shared: readonly boolean[],
-    loops: readonly BoundLoop[],
-  ): void {
+  /** Runs a step on all threads; returns when it is done. */
+  run(index: number, plan: ThreadPlan, { dims, units, shared, which, loops }: StepShape): void {
     const { control } = this;
-    control.set([0, index, dims.length, units.length], 2);
-    control.set(dims, header);
-    control.set(units, header + dims.length);
+    const count = units.length;
+    control.set([0, index, dims.length, count], 2);
     // What one thread does alone, the others need only wait for before they take part again.
     const sharesNext = (d: number): boolean =>
       shared[d + 1] === true || loops.some((l) => l.end === d + 1 && shared[l.begin] === true);
-    const flags = shared.map((s, d) => (s ? 1 : 0) + (s || sharesNext(d) || d === shared.length - 1 ? 2 : 0));
-    control.set(flags, header + dims.length + units.length);
+    const flags = shared.map((s, d) => (s ? 1 : 0) + (s || sharesNext(d) || d === count - 1 ? 2 : 0));
     const table = loops.flatMap((l) => [l.begin, l.end, l.times]);
-    control.set(table, header + dims.length + 2 * units.length);
+    control.set([...dims, ...units, ...flags, ...which, ...table], header);
     control[8] = loops.length;
     this.command(0);
     this.runner!.step(plan);

@@ -1,4 +1,5 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { Axis, BufferUse, ContractKernel, Ex, Store } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, floorDivide, floorMod, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
@@ -120,6 +121,29 @@ describe('matrix products', () => {
       );
       check(c, [floats(5 * k), floats(9 * k, 2), floats(45)], { k }, { relative: 1e-3, absolute: 2e-4 });
     }
+  });
+
+  it.each([
+    ['m', 1],
+    ['m', 2],
+    ['n', 1],
+    ['n', 3],
+  ] as const)('a role that is just a dimension: %s = %d', (role, size) => {
+    const [m, n, k] = role === 'm' ? [size, 45, 70] : [45, size, 70];
+    const roles = {
+      m: [axis('i', role === 'm' ? 'size' : m)],
+      n: [axis('j', role === 'n' ? 'size' : n)],
+      k: [axis('l', k)],
+    };
+    const by = role === 'n' ? 'size' : n;
+    const c = contract(abc, roles, load(0, at(['i', m], ['l', k])), load(1, at(['l', k], ['j', by])), {
+      buffer: 2,
+      offset: at(['i', m], ['j', by]),
+      value: acc,
+    });
+    const { entries } = emitWasm([c], ['size'], 3, { relaxed: false });
+    expect(entries[0]?.special).toMatchObject({ dim: 'size', value: 1 });
+    check(c, [floats(m * k), floats(k * n, 2), floats(m * n, 3)], { size }, tolerance);
   });
 
   it('blocks of m and n', () => {

@@ -87,7 +87,8 @@ function prepare(
   return (split) => {
     new Int32Array(memory.buffer).fill(canary);
     buffers.forEach((b, i) => view(b, i).set(b));
-    for (const { entry, units } of emitted.entries) {
+    for (const { special, ...usual } of emitted.entries) {
+      const { entry, units } = special && dims[special.dim] === special.value ? special : usual;
       const total = evaluate(units, value);
       const step = split ?? Math.max(1, total);
       const run = exports[entry] as (begin: number, end: number, thread: number) => void;

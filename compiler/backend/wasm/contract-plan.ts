@@ -208,7 +208,8 @@ const worthSharing = 1 << 18;
  */
 function partsOf(k: ContractKernel, tile: Tile, packA: number): number {
   const [m, n] = [sizeOf(k.m), sizeOf(k.n)];
-  const multiply = Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * stripCost(tile, tile.vectors);
+  const multiply =
+    Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * stripCost(tile, tile.vectors);
   const fits = (parts: number): boolean =>
     (parts - 1) * m * packA <= repacking * multiply && m * n * sizeOf(k.k) >= parts * worthSharing;
   return [8, 4, 2].find(fits) ?? 1;

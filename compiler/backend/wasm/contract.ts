@@ -6,7 +6,7 @@
  */
 import type { Axis, ContractKernel, RowsKernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, floorDivide, multiply } from '../../shape/poly.ts';
+import { add, asConstant, asSymbol, floorDivide, multiply, substitute, zero } from '../../shape/poly.ts';
 import type { ContractPlan } from './contract-plan.ts';
 import { mergeRoles, planContract } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
@@ -17,6 +17,7 @@ import { Loops } from './loops.ts';
 import { Lowering } from './lower.ts';
 import { buildPack, count, decode } from './pack.ts';
 import { emitRows } from './rows.ts';
+import { exMapper, mapStore } from './transform.ts';
 
 export function emitContract(kernel: ContractKernel, context: EmitContext): { readonly units: Poly } {
   const planned = planContract(mergeRoles(kernel));
@@ -38,6 +39,32 @@ function asRows(k: ContractKernel): RowsKernel {
       { kind: 'map', axes: [], stores: k.stores },
     ],
   };
+}
+
+/**
+ * The product at batch 1, where one role has a single index: plain loops, as packing a matrix to use it once costs more than
+ * the product. Undefined where no role is just a dimension.
+ */
+export function singleRow(
+  k: ContractKernel,
+): { readonly dim: string; readonly kernel: RowsKernel } | undefined {
+  for (const role of ['m', 'n'] as const) {
+    const [axis, ...others] = k[role];
+    const dim = axis && asSymbol(axis.extent);
+    if (!axis || dim === undefined || others.length > 0 || k.batch.length > 0) continue;
+    const zeroAt = (p: Poly): Poly => substitute(p, (s) => (s === axis.name ? zero : undefined));
+    const mapEx = exMapper(zeroAt);
+    const kernel = asRows({
+      ...k,
+      name: `${k.name}.single`,
+      [role]: [],
+      a: mapEx(k.a),
+      b: mapEx(k.b),
+      stores: k.stores.map((s) => mapStore(zeroAt, mapEx, s)),
+    });
+    return { dim, kernel };
+  }
+  return undefined;
 }
 
 const blocksOf = (axes: readonly Axis[], block: number): Poly =>

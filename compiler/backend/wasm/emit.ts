@@ -10,7 +10,7 @@ import type { Environment } from './levels.ts';
 import { MathLibrary } from './math.ts';
 import { printModule } from './print.ts';
 import type { EmitContext } from './context.ts';
-import { emitContract } from './contract.ts';
+import { emitContract, singleRow } from './contract.ts';
 import { i32 } from './instr.ts';
 import { buildMicro } from './micro.ts';
 import { emitRows, emitScatter } from './rows.ts';
@@ -23,10 +23,22 @@ export interface EmitOptions {
   readonly shared?: boolean;
 }
 
+export interface EmittedKernel {
+  readonly entry: string;
+  readonly units: Poly;
+  /** What to run instead where the dimension has this value. */
+  readonly special?: {
+    readonly dim: string;
+    readonly value: number;
+    readonly entry: string;
+    readonly units: Poly;
+  };
+}
+
 export interface Emitted {
   readonly bytes: Uint8Array;
   /** In the order of the kernels. */
-  readonly entries: readonly { readonly entry: string; readonly units: Poly }[];
+  readonly entries: readonly EmittedKernel[];
   /** For each thread. */
   readonly scratchBytes: Poly;
 }
@@ -99,7 +111,13 @@ class Emitter {
   }
 
   /** The entry says which buffers, the body what is done to them: kernels that do the same share it. */
-  kernel(k: Kernel): { readonly entry: string; readonly units: Poly } {
+  kernel(k: Kernel): EmittedKernel {
+    const single = k.kind === 'contract' ? singleRow(k) : undefined;
+    const made = this.entry(k);
+    return single ? { ...made, special: { ...this.entry(single.kernel), dim: single.dim, value: 1 } } : made;
+  }
+
+  private entry(k: Kernel): { readonly entry: string; readonly units: Poly } {
     const key = kernelKey(k);
     const body = this.bodies.get(key) ?? this.body(k);
     this.bodies.set(key, body);
