@@ -22,6 +22,8 @@ export function fileHost(cwd: string): Host {
       const describe = (some: typeof args) => describeSource({ kind, args: some, file: resolve(cwd, file) });
       const refusal = refused(() => describe(args));
       if (!refusal) return describe(args);
+      const { option } = refusal.fields;
+      if (typeof option === 'string' && Object.hasOwn(args, option)) return { argument: option, ...refusal };
       // One by one, so that the argument that is to blame is known.
       const all = Object.entries(args);
       const shared = Object.fromEntries(all.filter(([name]) => optionsOf(kind).includes(name)));

@@ -9,6 +9,7 @@ import type {
   RunEvent,
   StartEvent,
   TestEvent,
+  VocabularyEvent,
 } from '../runtime/events.ts';
 import type { Scores } from '../runtime/state.ts';
 import { count, duration, score } from './numbers.ts';
@@ -76,6 +77,8 @@ export class ProgressRenderer {
         return;
       case 'loaded':
         return this.line(loadedLine(event, shortPath(this.terminal, event.path)));
+      case 'vocabulary':
+        return this.line(this.dim(vocabularyLine(event)));
       case 'warning':
         return this.note(`warning[${event.code}]: ${event.message}`);
       case 'end':
@@ -148,15 +151,27 @@ function startLine(event: StartEvent): string {
   return `${event.task} on ${event.device}, ${count(event.parameters)} parameters, seed ${event.seed}${resumed}`;
 }
 
-function loadedLine({ model, matched, kept, unused }: LoadedEvent, file: string): string {
+function loadedLine(event: LoadedEvent, file: string): string {
+  const { model, matched, kept, missing, differing, unused } = event;
   const some = (names: readonly string[]): string =>
     names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
   const parts = [
-    `${model}: ${matched.length} of ${matched.length + kept.length} tensors from ${file} (${some(matched)})`,
+    `${model}: ${matched.length} of ${[matched, kept, missing, differing].flat().length} tensors from ${file} (${some(matched)})`,
+    ...(missing.length > 0 ? [`missing there: ${some(missing)}`] : []),
+    ...(differing.length > 0 ? [`of another shape: ${some(differing)}`] : []),
     ...(kept.length > 0 ? [`left as they were: ${some(kept)}`] : []),
     ...(unused.length > 0 ? [`not used: ${some(unused)}`] : []),
   ];
   return parts.join('; ');
+}
+
+/** The symbols in one string, as it would be written in a program. */
+function vocabularyLine({ data, unit, size, symbols = [] }: VocabularyEvent): string {
+  const text = JSON.stringify(symbols.join(''));
+  const shown = text.length <= 160 ? text : `${text.slice(0, 156)}…"`;
+  return unit === 'byte'
+    ? `${data}: its tokens are bytes`
+    : `${data}: a vocabulary of ${count(size)} characters, ${shown}`;
 }
 
 const label = (event: ProgressEvent): string =>

@@ -205,6 +205,16 @@ export interface DataInfo {
   readonly fields: Readonly<Record<string, DataField>>;
   /** Number of examples. */
   readonly count: number;
+  /** Of a text. */
+  readonly vocabulary?: Vocabulary;
+}
+
+/** What the tokens of a text stand for: bytes, or characters by their numbers. */
+export interface Vocabulary {
+  readonly unit: 'char' | 'byte';
+  readonly size: number;
+  /** Of characters. */
+  readonly symbols?: readonly string[];
 }
 
 export interface DataField {
@@ -317,10 +327,12 @@ export interface LoadStep {
   readonly path: string;
   /** What the model's paths begin with in the program: empty when it is the only one, else `gen.`. */
   readonly prefix: string;
-  /** Names of the parameters and states to fill, without the prefix. All of them must be in the file. */
+  /** Names of the parameters and states to fill, without the prefix. All of them must be in the file, unless `partial`. */
   readonly asked: readonly string[];
   /** Those of the model that stay as they are. */
   readonly others: readonly string[];
   /** What the names begin with in the file: `backbone` for `backbone.conv1.weight`. */
   readonly under?: string;
+  /** Fills what is there with the right shape, at least one tensor, and says what is not. */
+  readonly partial?: boolean;
 }

@@ -11,6 +11,7 @@ export type RunEvent =
   | TestEvent
   | SavedEvent
   | LoadedEvent
+  | VocabularyEvent
   | WarningEvent
   | EndEvent;
 
@@ -99,8 +100,22 @@ export interface LoadedEvent {
   readonly matched: readonly string[];
   /** Those that were not asked for and stay as they are. */
   readonly kept: readonly string[];
+  /** Asked for by a partial load, and not in the file; or there with another shape. These stay as they are, too. */
+  readonly missing: readonly string[];
+  readonly differing: readonly string[];
   /** Names in the file that nothing asked for. */
   readonly unused: readonly string[];
+}
+
+/** What the tokens of a text stand for. */
+export interface VocabularyEvent {
+  readonly type: 'vocabulary';
+  readonly data: string;
+  readonly unit: 'char' | 'byte';
+  readonly size: number;
+  readonly symbols?: readonly string[];
+  /** Where it was saved. */
+  readonly path?: string;
 }
 
 export interface WarningEvent {

@@ -121,6 +121,17 @@ export const runtimeProblems = {
     message: (f) => `"${f['file']}" cannot be read as a table: ${f['reason']}`,
     help: () => 'rows are lines with the same number of values; say what separates them: `separator: ";"`',
   },
+  E0717: {
+    title: 'a text that cannot be used',
+    message: (f) => `"${f['file']}" cannot be used as text: ${f['reason']}`,
+    help: (f) => String(f['mend']),
+  },
+  E0718: {
+    title: 'an option of a data source that it cannot have',
+    message: (f) =>
+      `\`${f['option']}\` of \`${f['kind']}\` must be ${f['expected']}, and this is ${f['found']}`,
+    help: () => 'for example text("book.txt", length: 64)',
+  },
   E0801: {
     title: 'a file is not a valid safetensors file',
     message: (f) => `"${f['file']}" is not a valid safetensors file: ${f['reason']}`,

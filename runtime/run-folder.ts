@@ -1,6 +1,6 @@
 /**
  * A run's folder on disk (Node only): `last.safetensors` (the checkpoint), `best.safetensors` and
- * `model.safetensors` (weights), `log.jsonl` (one line an epoch). One process at a time writes in it.
+ * `model.safetensors` (weights), `log.jsonl` (one line an epoch), `vocabulary.json` (what tokens stand for). One process at a time writes in it.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import {
   saveCheckpoint,
   saveWeights,
 } from './checkpoint.ts';
+import type { Vocabulary } from '../compiler/plan.ts';
 import type { Session } from './device.ts';
 import { isAlive, makeFolder, sweepTemporaries, writeAtomically } from './disk.ts';
 import { RuntimeError } from './errors.ts';
@@ -25,6 +26,7 @@ export const runFiles = {
   best: 'best.safetensors',
   model: 'model.safetensors',
   log: 'log.jsonl',
+  vocabulary: 'vocabulary.json',
   lock: '.lock',
 } as const;
 
@@ -104,10 +106,20 @@ export class RunFolder implements RunStore {
     return file;
   }
 
+  /** Keeps the vocabularies of texts by the names of their sources, so that predictions can be read. */
+  saveVocabularies(vocabularies: Readonly<Record<string, Vocabulary>>): string {
+    const file = join(this.path, runFiles.vocabulary);
+    writeAtomically(file, [Buffer.from(`${JSON.stringify(vocabularies, null, 2)}\n`)]);
+    return file;
+  }
+
   /** Lets others have the folder. */
   release(): void {
     rmSync(join(this.path, runFiles.lock), { force: true });
-    if (this.temporary && readdirSync(this.path).length === 0) rmdirSync(this.path);
+    const saved = readdirSync(this.path).filter((name) => name !== runFiles.vocabulary);
+    if (!this.temporary || saved.length > 0) return;
+    rmSync(join(this.path, runFiles.vocabulary), { force: true });
+    rmdirSync(this.path);
   }
 }
 

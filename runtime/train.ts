@@ -14,6 +14,7 @@ import { problem } from './problems.ts';
 import type { EpochRecord, RunState, Scores } from './state.ts';
 import type { RunStore } from './store.ts';
 import { MemoryStore } from './store.ts';
+import type { PartLoaded } from './weights.ts';
 
 export interface RunOptions {
   /** Instead of the seeds of the file. */
@@ -31,7 +32,7 @@ export interface RunOptions {
   readonly prepare?: ((session: Session) => Promise<void>) | undefined;
   /** Writes the weights of a model whose tensors' paths begin with `prefix`: the `save(net, "file")` of a task. */
   readonly saveModel?: ((session: Session, prefix: string, path: string) => Promise<string>) | undefined;
-  /** Fills part of a model from a file; returns where that is, and what in it was not asked for. */
+  /** Fills part of a model from a file; returns where that is, and what matched. */
   readonly loadModel?: ((session: Session, step: LoadStep) => Promise<Loaded>) | undefined;
   /** Milliseconds between progress events (reading the sums makes a GPU wait). Default 100. */
   readonly progressMs?: number | undefined;
@@ -40,9 +41,8 @@ export interface RunOptions {
   readonly now?: (() => number) | undefined;
 }
 
-export interface Loaded {
+export interface Loaded extends PartLoaded {
   readonly path: string;
-  readonly unused: readonly string[];
 }
 
 export interface RunResult {
@@ -198,9 +198,9 @@ async function saveStep(
 }
 
 async function loadStep(context: RunContext, options: RunOptions, step: LoadStep): Promise<void> {
-  const { model, asked: matched, others: kept } = step;
+  const { model, others: kept } = step;
   const done = await options.loadModel?.(context.session, step);
-  if (done) context.emit({ type: 'loaded', model, matched, kept, ...done });
+  if (done) context.emit({ type: 'loaded', model, kept, ...done });
 }
 
 async function evaluate(

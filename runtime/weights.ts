@@ -48,35 +48,62 @@ export function matchTensors(
 }
 
 /** Part of a model, as a `load` names it. */
-export type Part = Pick<LoadStep, 'prefix' | 'asked' | 'under'>;
+export type Part = Pick<LoadStep, 'prefix' | 'asked' | 'under' | 'partial'>;
+
+/** What became of a part: names without the model's prefix; `unused` are names in the file. */
+export interface PartLoaded {
+  readonly matched: readonly string[];
+  /** Asked for, and not in the file. */
+  readonly missing: readonly string[];
+  /** There, but of another shape or type: `conv1.weight: F32[6, 1] in the file, f32[8, 1] here`. */
+  readonly differing: readonly string[];
+  readonly unused: readonly string[];
+}
 
 /**
  * Fills part of a model. The file names it with the model's prefix, without, or below `under`.
- * @returns names in the file that were not asked for
- * @throws RuntimeError E0802 when one that was asked for is missing, E0803 when shape or type differ
+ * @throws RuntimeError E0802 when one that was asked for is missing, E0803 when shape or type differ; a `partial` one only
+ * when there is nothing that fits
  */
-export async function loadPart(session: Session, from: TensorFile, part: Part): Promise<readonly string[]> {
+export async function loadPart(session: Session, from: TensorFile, part: Part): Promise<PartLoaded> {
   const above = part.under === undefined ? '' : `${part.under.replace(/\.$/, '')}.`;
   const used = new Set<string>();
-  const missing: string[] = [];
+  const missing: { readonly name: string; readonly wanted: string }[] = [];
   const pairs = part.asked.flatMap((name) => {
     const path = `${part.prefix}${name}`;
     const tensor = session.program.tensors.find((t) => t.path === path && weightRoles.includes(t.role));
     const names = above === '' ? [path, name] : [`${above}${name}`];
     const found = names.find((n) => from.tensors.has(n));
     if (!tensor || found === undefined) {
-      missing.push(names.at(-1)!);
+      missing.push({ name, wanted: names.at(-1)! });
       return [];
     }
     used.add(found);
-    return [{ tensor, stored: from.tensors.get(found)! }];
+    return [{ name, tensor, stored: from.tensors.get(found)! }];
   });
+  const fitting = part.partial ? pairs.filter((p) => fits(p.tensor, p.stored)) : pairs;
+  const differing = pairs.filter((p) => !fitting.includes(p));
   const unused = [...from.tensors.keys()].filter((name) => !used.has(name));
-  if (missing.length > 0) throw missingProblem(from, missing, unused);
-  for (const { tensor, stored } of pairs) checkFit(from.file, tensor, stored);
-  for (const { tensor, stored } of pairs)
+  const isLost = part.partial ? fitting.length === 0 && differing.length === 0 : missing.length > 0;
+  if (isLost)
+    throw missingProblem(
+      from,
+      missing.map((m) => m.wanted),
+      unused,
+    );
+  for (const { tensor, stored } of fitting.length > 0 ? fitting : differing)
+    checkFit(from.file, tensor, stored);
+  for (const { tensor, stored } of fitting)
     await session.write(tensor.path, decodeTensor(from.file, stored, from.bytesOf(stored), tensor.dtype));
-  return unused;
+  return {
+    matched: fitting.map((p) => p.name),
+    missing: missing.map((m) => m.name),
+    differing: differing.map(
+      ({ name, tensor, stored }) =>
+        `${name}: ${describeStored(stored)} in the file, ${describeTensor(tensor.dtype, tensor.shape)} here`,
+    ),
+    unused,
+  };
 }
 
 const shown = 6;
@@ -111,10 +138,13 @@ function nearest(path: string, candidates: readonly string[]): string | undefine
   return best;
 }
 
+const fits = (tensor: Tensor, stored: StoredTensor): boolean =>
+  stored.shape.length === tensor.shape.length &&
+  stored.shape.every((d, i) => d === tensor.shape[i]) &&
+  convertible(stored.type, tensor.dtype);
+
 function checkFit(file: string, tensor: Tensor, stored: StoredTensor): void {
-  const same =
-    stored.shape.length === tensor.shape.length && stored.shape.every((d, i) => d === tensor.shape[i]);
-  if (same && convertible(stored.type, tensor.dtype)) return;
+  if (fits(tensor, stored)) return;
   throw problem('E0803', {
     file,
     path: tensor.path,

@@ -87,6 +87,7 @@ async function runOn(session: Session, job: Job): Promise<ExitCode> {
   try {
     if (!options.json)
       renderer.note(`${job.about}${folder ? `; run folder ${shortPath(terminal, folder.path)}` : ''}`);
+    tellVocabularies(job, folder, onEvent);
     const resume = await resumeFrom(session, folder, job);
     const result = await runTask(info, session, job.data, {
       seed: options.seed,
@@ -99,7 +100,7 @@ async function runOn(session: Session, job: Job): Promise<ExitCode> {
       prepare: (s) => pretrained(s, job, onEvent),
       loadModel: async (s, step) => {
         const path = weightsFile(step.path, job);
-        return { path, unused: await loadPart(s, openTensors(path), step) };
+        return { path, ...(await loadPart(s, openTensors(path), step)) };
       },
       saveModel: (s, prefix, path) => saveModel(s, prefix, resolve(dirname(job.file), path)),
     });
@@ -112,6 +113,21 @@ async function runOn(session: Session, job: Job): Promise<ExitCode> {
     interrupt.end();
     folder?.release();
   }
+}
+
+/** What the tokens of the task's texts stand for, shown and saved beside the weights. */
+function tellVocabularies(
+  { info, data }: Job,
+  folder: RunFolder | undefined,
+  onEvent: (event: RunEvent) => void,
+): void {
+  const texts = info.data.flatMap((d) =>
+    d.vocabulary && data.has(d.name) ? [[d.name, d.vocabulary] as const] : [],
+  );
+  if (texts.length === 0) return;
+  const path = folder?.saveVocabularies(Object.fromEntries(texts));
+  for (const [name, vocabulary] of texts)
+    onEvent({ type: 'vocabulary', data: name, ...vocabulary, ...(path !== undefined && { path }) });
 }
 
 function openFolder({ terminal, file, info, options }: Job): RunFolder {
@@ -151,6 +167,14 @@ async function pretrained(session: Session, job: Job, onEvent: (event: RunEvent)
     if (model.from === undefined) continue;
     const file = weightsFile(model.from, job);
     warn(file, await loadTensors(session, openTensors(file), weightRoles, model.prefix));
+    const matched = session.program.tensors.flatMap((t) =>
+      weightRoles.includes(t.role) && t.path.startsWith(model.prefix)
+        ? [t.path.slice(model.prefix.length)]
+        : [],
+    );
+    // What the file has beyond them is the warning's.
+    const rest = { kept: [], missing: [], differing: [], unused: [] };
+    onEvent({ type: 'loaded', model: model.name, path: file, matched, ...rest });
   }
 }
 

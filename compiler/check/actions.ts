@@ -43,7 +43,7 @@ export function actionStep(
     value: ctx.session.run.evaluate(ctx, a.value),
     span: a.value.span,
   }));
-  const more = name === 'load' ? ['only?', 'under?'] : [];
+  const more = name === 'load' ? ['only?', 'under?', 'partial?'] : [];
   const args = new Args(ctx, { name, args: given, span: s.span }, ['model', 'file', ...more]);
   if (!args.good) return undefined;
   const model = args.value('model');
@@ -69,6 +69,11 @@ function loadStep(ctx: Context, args: Args, used: Used, path: string): Deferred<
     args.refuse('under', 'the beginning of paths in the file');
     return undefined;
   }
+  const partial = args.value('partial');
+  if (partial && partial.kind !== 'bool') {
+    args.refuse('partial', 'true or false');
+    return undefined;
+  }
   const finish = (): LoadStep | undefined => {
     const { path: own } = used.instance;
     const prefix = own === '' ? '' : `${own}.`;
@@ -88,6 +93,7 @@ function loadStep(ctx: Context, args: Args, used: Used, path: string): Deferred<
       asked,
       others: all.filter((name) => !asked.includes(name)),
       ...(under?.kind === 'string' && { under: under.value }),
+      ...(partial?.value && { partial: true }),
     };
   };
   return { kind: 'deferred', finish };

@@ -324,6 +324,7 @@ const functions: Readonly<Record<string, Run>> = {
   int: wholeNumber,
   idx: dataSource,
   csv: dataSource,
+  text: dataSource,
   ...shapeBuiltins,
 };
 

@@ -35,7 +35,9 @@ export class DataSources {
     const answer = this.host.describeData?.(call.name, args, file);
     if (!answer) return poison;
     if (!('fields' in answer && 'count' in answer)) {
-      const span = call.args.find((a) => a.name?.name === answer.argument)?.span ?? call.span;
+      const named = call.args.find((a) => a.name?.name === answer.argument);
+      const unnamed = answer.argument === 'file' ? call.args.find((a) => !a.name) : undefined;
+      const span = (named ?? unnamed)?.span ?? call.span;
       if ('code' in answer) {
         ctx.session.reporter.add({
           code: answer.code,
@@ -52,9 +54,18 @@ export class DataSources {
         at(span, 'this data'),
       );
     }
-    const info: DataInfo = { name, kind: call.name, args, file, fields: answer.fields, count: answer.count };
+    const { fields, count, vocabulary } = answer;
+    const info: DataInfo = {
+      name,
+      kind: call.name,
+      args,
+      file,
+      fields,
+      count,
+      ...(vocabulary && { vocabulary }),
+    };
     this.byName.set(name, { info, span: call.span });
-    return { kind: 'data', name };
+    return { kind: 'data', name, ...(vocabulary && { vocabulary }) };
   };
 
   private arguments(ctx: Context, call: BuiltinCall): Readonly<Record<string, StaticValue>> | undefined {
@@ -69,9 +80,10 @@ export class DataSources {
       );
       return undefined;
     }
-    for (const arg of call.args) {
+    for (const [i, arg] of call.args.entries()) {
       const value = staticOf(arg.value);
-      if (!arg.name || value === undefined) {
+      const argName = arg.name?.name ?? (i === 0 && isOneFile(call.name) ? 'file' : undefined);
+      if (argName === undefined || value === undefined) {
         const help = arg.name ? undefined : `write \`image: …\``;
         fail(
           ctx,
@@ -86,15 +98,19 @@ export class DataSources {
         );
         return undefined;
       }
-      args[arg.name.name] = value;
+      args[argName] = value;
     }
     return args;
   }
 }
 
-/** A static value as plain data. */
+/** All fields in one file, which may be named first without a name. */
+const isOneFile = (kind: string): boolean => kind === 'csv' || kind === 'text';
+
+/** A static value as plain data; a text stands for its vocabulary. */
 export function staticOf(v: Value): StaticValue | undefined {
   if (v.kind === 'string' || v.kind === 'bool') return v.value;
+  if (v.kind === 'data') return v.vocabulary?.symbols;
   if (v.kind !== 'list') return numberOf(v);
   const items = v.items.map(staticOf);
   return items.every((i) => i !== undefined) ? items : undefined;

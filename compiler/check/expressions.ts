@@ -181,6 +181,11 @@ function field(ctx: Context, expr: Field): Value {
         );
       return missing(describe(base), has);
     }
+    case 'data':
+      if (!base.vocabulary) return missing(describe(base), []);
+      return wanted === 'vocabulary'
+        ? int(constant(base.vocabulary.size))
+        : missing(describe(base), ['vocabulary']);
     default:
       return missing(describe(base), []);
   }

@@ -1,6 +1,6 @@
 /** What the compiler asks of whoever runs it: it reads no files itself. */
 import type { Fields } from '../../grammar/problem.ts';
-import type { DataField, StaticValue } from '../plan.ts';
+import type { DataField, StaticValue, Vocabulary } from '../plan.ts';
 
 export interface Host {
   /** Text of a file; nothing when there is none. */
@@ -23,6 +23,7 @@ export interface DataFields {
   readonly fields: Readonly<Record<string, DataField>>;
   /** Number of examples. */
   readonly count: number;
+  readonly vocabulary?: Vocabulary;
 }
 
 /** Why the data cannot be used: in words, or as a problem of the reader's own catalogue. */

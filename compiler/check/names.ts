@@ -337,5 +337,6 @@ function fieldsOf(module: Module, decl: Named, on: Expr): readonly string[] | un
   const call = on.kind === 'call' ? on : made?.kind === 'equation' ? made.value : undefined;
   if (call?.kind !== 'call' || call.callee.kind !== 'name' || call.args.length === 0) return undefined;
   if (module.scope.lookup(call.callee.name)?.value.kind !== 'builtin') return undefined;
+  if (call.callee.name === 'text') return ['token', 'next'];
   return call.args.flatMap((a) => (a.name ? [a.name.name] : []));
 }

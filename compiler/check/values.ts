@@ -14,6 +14,7 @@ import type {
   TensorType,
 } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
+import type { Vocabulary } from '../plan.ts';
 import type { DType } from '../ir/ops.ts';
 import type { Graph, Leaf, Node } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
@@ -156,6 +157,8 @@ export interface RecordValue {
 export interface DataValue {
   readonly kind: 'data';
   readonly name: string;
+  /** Of a text. */
+  readonly vocabulary?: Vocabulary;
 }
 
 export { type Poison, poison };

@@ -18,6 +18,8 @@ export interface Column {
   readonly count: number;
   /** Of one sample; `[]` for a label. */
   readonly shape: readonly number[];
+  /** From the beginning of a sample to that of the next, in elements; without it they stand one behind the other. */
+  readonly step?: number;
   readonly values: Values;
 }
 
@@ -93,13 +95,13 @@ export function gatherSamples(
   into: Data,
 ): void {
   const size = sizeOf(column.shape);
-  const { values } = column;
+  const { values, step = size } = column;
   const checked =
     !(into instanceof Float32Array) && (values instanceof Float32Array || values instanceof Float64Array);
   const negative =
     into instanceof Uint32Array && !(values instanceof Uint8Array || values instanceof Uint32Array);
   for (let i = 0, to = 0; i < count; i++) {
-    const from = order[start + i]! * size;
+    const from = order[start + i]! * step;
     // `set` converts 8 times faster than a loop, but needs a view of each sample: worth it for long ones.
     if (size >= 16) into.set(values.subarray(from, from + size), to);
     else for (let e = 0; e < size; e++) into[to + e] = values[from + e]!;

@@ -1,11 +1,13 @@
 /** Data sources by kind: how `idx(image: "…")` is described for the compiler and loaded for a run (Node only). */
 import { dirname } from 'node:path';
-import type { DataField, DataInfo, StaticValue } from '../../compiler/plan.ts';
+import type { DataField, DataInfo, StaticValue, Vocabulary } from '../../compiler/plan.ts';
 import { problem } from '../problems.ts';
 import type { Column, Dataset, FieldDescription } from './column.ts';
 import { checkCounts, dataset, planDType } from './column.ts';
 import { csvColumns, csvOptions } from './csv.ts';
 import { readAll, readHead, resolveData } from './files.ts';
+import type { Text } from './text.ts';
+import { readText, textOptions } from './text.ts';
 import { idxColumn, idxField, idxHeader, idxHeaderBytes } from './idx.ts';
 
 /** The call of a source in a task; the part of DataInfo that is known before its files are read. */
@@ -28,14 +30,19 @@ const readers: Readonly<Record<string, Reader>> = {
   },
 };
 
+type Table = Pick<Text, 'columns'> & Partial<Pick<Text, 'vocabulary'>>;
+
 interface TableReader {
   /** Arguments that are not fields: which file, and how to read it. */
   readonly options: readonly string[];
-  readonly columns: (call: SourceCall) => readonly Column[];
+  readonly read: (call: SourceCall) => Table;
 }
 
 /** All fields in one file. */
-const tables: Readonly<Record<string, TableReader>> = { csv: { options: csvOptions, columns: csvColumns } };
+const tables: Readonly<Record<string, TableReader>> = {
+  csv: { options: csvOptions, read: (call) => ({ columns: csvColumns(call) }) },
+  text: { options: textOptions, read: readText },
+};
 
 /** Arguments of a kind that every field needs. */
 export const optionsOf = (kind: string): readonly string[] =>
@@ -55,34 +62,38 @@ function perFile<T>(
   });
 }
 
-const tableOf = (call: SourceCall): readonly Column[] | undefined =>
-  Object.hasOwn(tables, call.kind) ? tables[call.kind]?.columns(call) : undefined;
+const tableOf = (call: SourceCall): Table | undefined =>
+  Object.hasOwn(tables, call.kind) ? tables[call.kind]?.read(call) : undefined;
 
 const shown = (value: StaticValue): string => JSON.stringify(value);
 
 export interface SourceDescription {
   readonly count: number;
   readonly fields: Readonly<Record<string, DataField>>;
+  /** Of a text. */
+  readonly vocabulary?: Vocabulary;
 }
 
 /**
  * The fields of a source and its number of samples; reads headers only, of tables all.
- * @throws RuntimeError E0701 to E0706, E0712 to E0716
+ * @throws RuntimeError E0701 to E0706, E0712 to E0718
  */
 export function describeSource(call: SourceCall): SourceDescription {
+  const table = tableOf(call);
   const fields =
-    tableOf(call) ?? perFile(call, (reader, field, source, path) => reader.describe(field, source, path));
+    table?.columns ?? perFile(call, (reader, field, source, path) => reader.describe(field, source, path));
   checkCounts(fields);
   return {
     count: fields[0]?.count ?? 0,
     fields: Object.fromEntries(fields.map((f) => [f.name, { dtype: planDType[f.type], shape: f.shape }])),
+    ...(table?.vocabulary && { vocabulary: table.vocabulary }),
   };
 }
 
 /** Reads a source whole; its headers first, so that a mistake is told at once. @throws like describeSource */
 export function loadSource(call: SourceCall): Dataset {
   const table = tableOf(call);
-  if (table) return dataset(table);
+  if (table) return dataset(table.columns);
   describeSource(call);
   return dataset(perFile(call, (reader, field, source, path) => reader.load(field, source, path)));
 }

@@ -179,3 +179,14 @@ export function outOfMemory(what: string, why: string, bytes?: number): RuntimeE
     { what, bytes },
   );
 }
+
+/** @throws RuntimeError `unsupported-dtype` (E0908) when the device cannot compute in f16 */
+export function needHalf({ device, name }: Gpu): void {
+  if (device.features.has('shader-f16')) return;
+  throw new RuntimeError(
+    'unsupported-dtype',
+    `the program computes in f16, which ${name} cannot do (it lacks \`shader-f16\`)`,
+    'take another GPU, the backend `reference`, or f32 (no `precision: "mixed"`)',
+    { device: name },
+  );
+}

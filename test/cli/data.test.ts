@@ -1,5 +1,5 @@
 /** Data sources as the command line's host describes them: tables work, and the argument that is to blame is pointed at. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -27,6 +27,74 @@ task train {
   writeFileSync(join(folder, 'points.nnet'), text);
   return 'points.nnet';
 }
+
+describe('a text', () => {
+  const book = 'to be, or not to be: that is the question.\n'.repeat(6);
+  writeFileSync(join(folder, 'book.txt'), book);
+  writeFileSync(join(folder, 'other.txt'), 'not that question, to be\n'.repeat(3));
+  const text = (source: string): string => `model M(vocabulary: int) {
+  input token: i32[batch, time]
+  output logits: f32[batch, time, vocabulary]
+  logits = token |> Embedding(vocabulary, 8) |> Dense(vocabulary)
+}
+task train {
+  book = ${source}
+  test = text("other.txt", length: 8, vocabulary: book)
+  net = M(book.vocabulary)
+  fit(epochs: 3, batch: 4, seed: 1) on book {
+    minimize cross_entropy(net(token), next) with Adam(lr: 0.05)
+  }
+  evaluate on test
+}
+`;
+
+  it('is trained on, and its vocabulary is told and saved', async () => {
+    writeFileSync(join(folder, 'book.nnet'), text('text("book.txt", length: 8, stride: 4)'));
+    expect(await cli(folder, 'check', 'book.nnet')).toMatchObject({ code: 0, err: '' });
+    const argv = ['run', 'book.nnet', '--backend', 'wasm', '--threads', '1', '--out', 'runs/book'];
+    const { code, out, err } = await cli(folder, ...argv, '--json');
+    expect(err).toBe('');
+    expect(code).toBe(0);
+    const events = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const symbols = [...new Set(book)].sort();
+    expect(events.find((e) => e['type'] === 'vocabulary' && e['data'] === 'book')).toMatchObject({ symbols });
+    expect(events.find((e) => e['type'] === 'fit')).toMatchObject({
+      train: Math.floor((book.length - 9) / 4) + 1,
+    });
+    const losses = events.flatMap((e) =>
+      e['type'] === 'epoch' ? [(e['train'] as { loss: number }).loss] : [],
+    );
+    expect(losses.at(-1)).toBeLessThan(0.8 * losses[0]!);
+    const saved = JSON.parse(readFileSync(join(folder, 'runs/book/vocabulary.json'), 'utf8')) as unknown;
+    // The other text has fewer characters, and the numbers of the first.
+    expect(saved).toMatchObject({ book: { size: symbols.length, symbols }, test: { symbols } });
+    const human = await cli(folder, ...argv.slice(0, -1), 'runs/again');
+    expect(human.out).toContain(
+      `book: a vocabulary of ${symbols.length} characters, ${JSON.stringify(symbols.join(''))}`,
+    );
+  });
+
+  it('in bytes has 256', async () => {
+    writeFileSync(
+      join(folder, 'bytes.nnet'),
+      text('text("book.txt", length: 8, unit: "byte")').replace(', vocabulary: book', ', unit: "byte"'),
+    );
+    const { code, out } = await cli(folder, 'run', 'bytes.nnet', '--backend', 'wasm', '--epochs', '1');
+    expect(code).toBe(0);
+    expect(out).toContain('book: its tokens are bytes');
+  });
+
+  it('shows what is wrong with it', async () => {
+    writeFileSync(join(folder, 'short.nnet'), text('text("book.txt", length: 4000)'));
+    const { code, err } = await cli(folder, 'check', 'short.nnet');
+    expect(code).toBe(1);
+    expect(err).toContain('error[E0717]');
+    expect(err).toContain('length: 257');
+  });
+});
 
 describe('a table', () => {
   it('is checked and trained on', async () => {

@@ -1,7 +1,7 @@
 /**
  * Every sample of docs/language.md compiles, or makes exactly the mistake that it says: ```` ```nnet ```` has no problem and is
  * written as the formatter writes it, ```` ```nnet error(E0301) ```` has that one, ```` ```nnet file(name.nnet) ```` can be
- * imported by the samples below it, and ```` ```csv file(name.csv) ```` lies beside all samples.
+ * imported by the samples below it, and ```` ```csv file(name.csv) ````, ```` ```text file(name.txt) ```` lie beside all samples.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ const page = readFileSync(`${root}docs/language.md`, 'utf8');
 /** Where the samples stand. */
 const folder = mkdtempSync(join(tmpdir(), 'nnet-docs-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-for (const [, name = '', text = ''] of page.matchAll(/^```csv file\(([\w.-]+)\)\n([\s\S]*?)^```$/gm))
+for (const [, name = '', text = ''] of page.matchAll(/^```(?:csv|text) file\(([\w.-]+)\)\n([\s\S]*?)^```$/gm))
   writeFileSync(join(folder, name), text);
 const disk = fileHost(folder);
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { renderTold } from '../../compiler/diagnostics/index.ts';
-import type { Plan, Program } from '../../compiler/plan.ts';
+import type { Plan, Program, StaticValue } from '../../compiler/plan.ts';
 import { openTensors, runStateOf } from '../../runtime/checkpoint.ts';
 import { Batches } from '../../runtime/data/batches.ts';
 import { checkLabels } from '../../runtime/data/column.ts';
@@ -67,6 +67,20 @@ function table(
 ): unknown {
   writeFileSync(join(folder, 'data.csv'), text);
   return loadSource({ kind: 'csv', args: { file: 'data.csv', ...fields }, file: join(folder, 'main.nnet') });
+}
+
+/** Writes a text and loads windows of it. */
+function windows(
+  folder: string,
+  bytes: string | Uint8Array,
+  options: Readonly<Record<string, StaticValue>>,
+): unknown {
+  writeFileSync(join(folder, 'book.txt'), bytes);
+  return loadSource({
+    kind: 'text',
+    args: { file: 'book.txt', ...options },
+    file: join(folder, 'main.nnet'),
+  });
 }
 
 /** A step that takes batches of 2 x 2 images and labels. */
@@ -242,6 +256,25 @@ const cases: readonly Case[] = [
     code: 'E0716',
     slug: 'short-row',
     raise: (d) => table(d, 'length,width\n1,2\n3\n', { x: ['length', 'width'] }),
+  },
+  { code: 'E0717', slug: 'short', raise: (d) => windows(d, 'To be, or not to be', { length: 64 }) },
+  { code: 'E0717', slug: 'empty-text', raise: (d) => windows(d, '', { length: 4 }) },
+  {
+    code: 'E0717',
+    slug: 'not-utf8',
+    raise: (d) => windows(d, Uint8Array.of(97, 10, 98, 0xe9, 10, 99), { length: 2 }),
+  },
+  {
+    code: 'E0717',
+    slug: 'other-character',
+    raise: (d) => windows(d, 'abba\ncab', { length: 2, vocabulary: 'ab\n' }),
+  },
+  { code: 'E0718', slug: 'no-length', raise: (d) => windows(d, 'abc', {}) },
+  { code: 'E0718', slug: 'other-field', raise: (d) => windows(d, 'abc', { length: 2, label: 'x' }) },
+  {
+    code: 'E0718',
+    slug: 'twice-in-vocabulary',
+    raise: (d) => windows(d, 'abc', { length: 2, vocabulary: 'aab' }),
   },
   {
     code: 'E0801',

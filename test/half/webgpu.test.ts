@@ -93,17 +93,19 @@ describeGpu('f16 kernels', () => {
     }
   });
 
-  it('a GPU without f16 refuses the program when it is loaded', async () => {
+  const mixed = `model Net {
+    input x: f32[batch, 30]
+    output y: f32[batch, 30]
+    y = f32(f16(x))
+  }`;
+
+  it.each([net, mixed])('a GPU without f16 refuses the program before anything runs', async (text) => {
     const device = await softwareGpuDevice();
     try {
       expect(device.device.features.has('shader-f16')).toBe(false);
-      const refused = await new Promise<unknown>((resolve) => {
-        try {
-          resolve(device.load(compiled(net)));
-        } catch (error) {
-          resolve(error);
-        }
-      });
+      const attempt = async (): Promise<void> =>
+        await device.load(compiled(text)).reserve('predict', { batch: 2 });
+      const refused = await attempt().catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(RuntimeError);
       expect(codeOf(refused as RuntimeError)).toBe('E0908');
       expect((refused as RuntimeError).message).toContain('f16');

@@ -52,7 +52,7 @@ async function ran(example: string, task: string, count: number, sets = {}): Pro
     },
     loadModel: async (s, step) => ({
       path: step.path,
-      unused: await loadPart(s, openTensors(file(step.path)), step),
+      ...(await loadPart(s, openTensors(file(step.path)), step)),
     }),
   });
   return { ...result, events, session };
@@ -115,6 +115,8 @@ it('transfer.nnet takes the convolutions over and trains the head, then all', as
       path: 'digits.safetensors',
       matched: ['conv1.weight', 'conv1.bias', 'conv2.weight', 'conv2.bias'],
       kept: ['head.weight', 'head.bias'],
+      missing: [],
+      differing: [],
       unused: ['head.bias', 'head.weight'],
     });
     expect(history.length).toBe(2);
