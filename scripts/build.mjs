@@ -1,4 +1,4 @@
-// Builds dist/: embeds the library, compiles, and bundles the command (in one piece it starts in half the time).
+// Builds dist/: embeds the library, compiles, and bundles the command and the compiler (in one piece they start in half the time).
 // `npm install` runs it as `prepare`, which is what leaves `npx nnetc` working in a clone.
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -15,7 +15,7 @@ function digestOf(folder) {
   const hash = createHash('sha256');
   const files = readdirSync(folder, { recursive: true }).map(String).sort();
   for (const file of files)
-    if (file.endsWith('.js') && !/^\.?bin/.test(file))
+    if (file.endsWith('.js') && !/^\.?(bin|lib)/.test(file))
       hash.update(file).update(readFileSync(join(folder, file)));
   return hash.digest('hex').slice(0, 16);
 }
@@ -26,30 +26,42 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'
   cwd: root,
   stdio: 'inherit',
 });
-const entry = join(root, 'dist', 'cli', 'main.js');
-if (existsSync(entry)) {
-  // Made beside and moved, so that two builds at once do not see each other's halves.
-  const folder = mkdtempSync(join(root, 'dist', '.bin-'));
-  await build({
-    entryPoints: { nnetc: entry },
-    outdir: folder,
-    bundle: true,
+const dist = (...path) => join(root, 'dist', ...path);
+const common = {
+  bundle: true,
+  // No keepNames: the code of workers is made of functions' texts, which must need nothing around them.
+  minify: true,
+  format: 'esm',
+  target: 'node20',
+  logLevel: 'warning',
+};
+
+/** Made beside and moved, so that two builds at once do not see each other's halves. */
+async function bundle(place, options) {
+  const folder = mkdtempSync(dist(`.${place}-`));
+  await build({ ...common, ...options, outdir: folder });
+  chmodSync(folder, 0o755);
+  rmSync(dist(place), { recursive: true, force: true });
+  renameSync(folder, dist(place));
+}
+
+if (existsSync(dist('cli', 'main.js'))) {
+  const define = { NNETC_BUILD: JSON.stringify(digestOf(dist())) };
+  await bundle('bin', {
+    entryPoints: { nnetc: dist('cli', 'main.js') },
     splitting: true,
-    // No keepNames: the code of workers is made of functions' texts, which must need nothing around them.
-    minify: true,
-    format: 'esm',
     platform: 'node',
-    target: 'node20',
     external: ['webgpu', 'prettier'],
-    logLevel: 'warning',
-    define: { NNETC_BUILD: JSON.stringify(digestOf(join(root, 'dist'))) },
+    define,
     // commander is CommonJS and asks for Node's modules.
     banner: { js: "import{createRequire as r_}from'node:module';const require=r_(import.meta.url);" },
   });
-  chmodSync(join(folder, 'nnetc.js'), 0o755);
-  chmodSync(folder, 0o755);
-  const place = join(root, 'dist', 'bin');
-  rmSync(place, { recursive: true, force: true });
-  renameSync(folder, place);
+  chmodSync(dist('bin', 'nnetc.js'), 0o755);
+  await bundle('lib', {
+    entryPoints: { index: dist('compiler', 'index.js') },
+    platform: 'neutral',
+    mainFields: ['module', 'main'],
+    define,
+  });
 }
 process.exitCode = status ?? 1;

@@ -23,12 +23,18 @@ export class InvalidGraph extends Error {
   }
 }
 
-/** Throws InvalidGraph when `computation` is not well formed. `pass` is the pass that made it. */
-export function verify(computation: Computation, pass: string): void {
+/**
+ * Throws InvalidGraph when `computation` is not well formed. `pass` is the pass that made it. Nodes never change, so those
+ * in `known` are not looked at again; the others join them.
+ */
+export function verify(computation: Computation, pass: string, known = new Set<Node>()): void {
   const { outputs, updates } = computation;
   const roots = [...outputs.map((o) => o.node), ...updates.map((u) => u.value)];
-  for (const node of withBodies(roots))
+  for (const node of withBodies(roots)) {
+    if (known.has(node)) continue;
     for (const problem of problemsOf(node)) throw new InvalidGraph(pass, problem, node);
+    known.add(node);
+  }
   const loose = topological(roots).find((n) => n.op === 'leaf' && n.role === 'bound');
   if (loose) throw new InvalidGraph(pass, 'it belongs into the body of a scan', loose);
   for (const { leaf, value } of updates) {

@@ -119,15 +119,24 @@ class Pass {
   }
 
   private applyRules(node: Node): Node {
+    const list = this.byOp.get(node.op);
+    if (!list) return node;
     const { graph } = this.context;
-    for (const rule of this.byOp.get(node.op) ?? []) {
-      const made = graph.from(graph.originsOf(node), () => applyTo(rule, node, this.context));
+    const made = graph.from(graph.originsOf(node), () => this.first(list, node));
+    if (!made) return node;
+    this.transferUses(node, made);
+    return this.visit(made);
+  }
+
+  /** What the first rule that applies makes of the node. */
+  private first(list: readonly AnyRule[], node: Node): Node | undefined {
+    for (const rule of list) {
+      const made = applyTo(rule, node, this.context);
       if (!made || made === node) continue;
       this.count(rule.name);
-      this.transferUses(node, made);
-      return this.visit(made);
+      return made;
     }
-    return node;
+    return undefined;
   }
 
   private transferUses(from: Node, to: Node): void {

@@ -1,5 +1,6 @@
 /** The rewriting passes of the compiler. */
 import type { Computation } from '../ir/graph.ts';
+import { withBodies } from '../ir/graph.ts';
 import { algebra } from './algebra.ts';
 import type { AnyRule, Counts } from './engine.ts';
 import { rewrite } from './engine.ts';
@@ -23,7 +24,12 @@ export interface Simplified {
 export const simplify = (computation: Computation): Simplified => everywhere(computation, rules);
 
 /** Takes the stops away; only after the last gradient. */
-export const removeStops = (computation: Computation): Simplified => everywhere(computation, stops);
+export function removeStops(computation: Computation): Simplified {
+  const { outputs, updates } = computation;
+  const nodes = withBodies([...outputs.map((o) => o.node), ...updates.map((u) => u.value)]);
+  if (!nodes.some((n) => n.op === 'stop')) return { computation, counts: new Map() };
+  return everywhere(computation, stops);
+}
 
 /** What leaves a loop because nobody asks for it may be simplified further outside. */
 function everywhere(computation: Computation, list: readonly AnyRule[]): Simplified {

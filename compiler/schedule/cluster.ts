@@ -42,35 +42,35 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
   const apart = new Set<Node>();
   for (;;) {
     const found = clusterWith(prepared, significant, target, apart);
-    const full = target.maxBuffers === Infinity ? undefined : overfull(found, prepared, target.maxBuffers);
-    if (!full) return found;
-    apart.add(full);
+    const full = target.maxBuffers === Infinity ? [] : overfull(found, prepared, target.maxBuffers);
+    if (full.length === 0) return found;
+    for (const node of full) apart.add(node);
   }
 }
 
 /**
- * Where a value joins a kernel it is not known yet what of that kernel others will read. The last member of one that came
- * to touch too many buffers, to be given a kernel of its own.
+ * Where a value joins a kernel it is not known yet what of that kernel others will read. The last members of those that
+ * came to touch too many buffers, to be given kernels of their own.
  */
-function overfull({ clusters, of, stored }: Clustering, prepared: Prepared, most: number): Node | undefined {
+function overfull({ clusters, of, stored }: Clustering, prepared: Prepared, most: number): readonly Node[] {
   const { updates, outputs } = prepared.computation;
   const elsewhere = new Set(outputs.map((o) => o.node));
   for (const c of clusters)
     for (const m of c.members) for (const r of m.reads) if (of.get(r.source) !== c) elsewhere.add(r.source);
   const leavesOf = new Map<Node, Node[]>();
   for (const u of updates) leavesOf.set(u.value, [...(leavesOf.get(u.value) ?? []), u.leaf]);
-  for (const c of clusters) {
+  const lastOf = (c: Cluster): Node[] => {
     const last = c.members.at(-1);
-    if (c.kind === 'loop' || !last || c.members.length < 2) continue;
+    if (c.kind === 'loop' || !last || c.members.length < 2) return [];
     const read = c.members.flatMap((m) => m.reads.map((r) => r.source)).filter((n) => of.get(n) !== c);
     const written = c.members.flatMap(({ node }): Node[] => {
       if (!stored.has(node)) return [];
       const leaves = leavesOf.get(node) ?? [];
       return leaves.length > 0 && !elsewhere.has(node) ? leaves : [...leaves, node];
     });
-    if (new Set([...read, ...written]).size > most) return last.node;
-  }
-  return undefined;
+    return new Set([...read, ...written]).size > most ? [last.node] : [];
+  };
+  return clusters.flatMap(lastOf);
 }
 
 /** `apart`: values that begin a kernel of their own. */
@@ -85,6 +85,8 @@ function clusterWith(
   const isSource = (n: Node): boolean => significant.reasons.has(n);
   const roots = new Set(rootsOf(prepared.computation));
 
+  const near = new Neighbours(of);
+
   const place = (node: Node): void => {
     if (node.op === 'part') {
       const loop = of.get(node.inputs[0] as Node);
@@ -95,11 +97,12 @@ function clusterWith(
     const reads = readsOf(node, isSource, operandsOf(node, prepared));
     const home = apart.has(node)
       ? undefined
-      : findHome(node, reads, { clusters, of, prepared, significant, target });
+      : findHome(node, reads, { near, of, prepared, significant, target });
     const made = home ?? { cluster: create(node, clusters.length, prepared), gridAxes: bigAxes(node.shape) };
     if (!home) clusters.push(made.cluster);
     made.cluster.members.push({ node, gridAxes: made.gridAxes, reads });
     of.set(node, made.cluster);
+    near.add(made.cluster, reads);
     for (const r of reads) {
       const from = of.get(r.source);
       if (from && from !== made.cluster) made.cluster.after.add(from);
@@ -135,8 +138,36 @@ function create(node: Node, id: number, prepared: Prepared): Cluster {
   return { kind, id, grid, members: [], contraction, after: new Set() };
 }
 
+/** Where a value may find a home, so that not every cluster has to be asked. */
+class Neighbours {
+  private readonly readers = new Map<Node, Set<Cluster>>();
+  private readonly scalars = new Set<Cluster>();
+
+  constructor(private readonly of: ReadonlyMap<Node, Cluster>) {}
+
+  add(c: Cluster, reads: readonly Read[]): void {
+    if (c.grid.length === 0) this.scalars.add(c);
+    for (const { source } of reads) {
+      const known = this.readers.get(source);
+      if (known) known.add(c);
+      else this.readers.set(source, new Set([c]));
+    }
+  }
+
+  /** The clusters that make something it reads, that read something it reads, or are as scalar; the latest first. */
+  around(node: Node, reads: readonly Read[]): Cluster[] {
+    const found = new Set<Cluster>(bigAxes(node.shape).length === 0 ? this.scalars : []);
+    for (const { source } of reads) {
+      const maker = this.of.get(source);
+      if (maker) found.add(maker);
+      for (const c of this.readers.get(source) ?? []) found.add(c);
+    }
+    return [...found].sort((a, b) => b.id - a.id);
+  }
+}
+
 interface Context {
-  readonly clusters: readonly Cluster[];
+  readonly near: Neighbours;
   readonly of: ReadonlyMap<Node, Cluster>;
   readonly prepared: Prepared;
   readonly significant: Significant;
@@ -157,7 +188,7 @@ function findHome(node: Node, reads: readonly Read[], context: Context): Home | 
   const gridAxes = home?.members.find((m) => m.node === anchor)?.gridAxes ?? [];
   if (home && isLocal(reads, gridAxes, home, of) && joins(node, reads, home, context))
     return { cluster: home, gridAxes };
-  for (const c of [...context.clusters].reverse()) {
+  for (const c of context.near.around(node, reads)) {
     if (c.kind !== 'rows' || c === home) continue;
     const gridAxes = gridAxesIn(node, reads, c, of);
     if (gridAxes && joins(node, reads, c, context)) return { cluster: c, gridAxes };

@@ -79,7 +79,12 @@ function symbolsOf(given: StaticValue | undefined): readonly string[] | undefine
 }
 
 const wrong = (option: string, expected: string, found: StaticValue | undefined): Error =>
-  problem('E0718', { kind: 'text', option, expected, found: found === undefined ? 'nothing' : JSON.stringify(found) });
+  problem('E0718', {
+    kind: 'text',
+    option,
+    expected,
+    found: found === undefined ? 'nothing' : JSON.stringify(found),
+  });
 
 function characters(bytes: Uint8Array, options: Options): Tokens {
   const points = [...decoded(options.file, bytes)];
