@@ -8,7 +8,7 @@ import { compileModel, load } from '../../compiler/index.ts';
 import type { Target } from '../../compiler/plan.ts';
 import type { Data } from '../../runtime/device.ts';
 import { decodeSafetensors, decodeTensor } from '../../runtime/safetensors.ts';
-import { must, openSession, testHost } from '../support/backends.ts';
+import { must, openSession, startFromZero, testHost } from '../support/backends.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import { expectClose, tolerance } from '../support/tolerance.ts';
 
@@ -112,7 +112,7 @@ async function compare(name: string, target: Target): Promise<void> {
   const { program } = must(compileModel(model, 'Case', { target, relaxed: false }));
   const session = await openSession(program, target);
   try {
-    await session.run('init', {}, {}, { seed: 1 });
+    await startFromZero(session, target);
     for (const { path } of program.tensors)
       await session.write(path, tensors.get(path.split('.').at(-1)!)!.data);
     const plan = program.plans['predict']!;

@@ -9,7 +9,7 @@ import { compileModel, compileTask, type Host, load } from '../../compiler/index
 import type { Program, Target } from '../../compiler/plan.ts';
 import type { Data } from '../../runtime/device.ts';
 import { decodeSafetensors, decodeTensor } from '../../runtime/safetensors.ts';
-import { must, openSession, testHost } from '../support/backends.ts';
+import { must, openSession, startFromZero, testHost } from '../support/backends.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import { expectClose, tolerance } from '../support/tolerance.ts';
 import { cases } from './library-cases.ts';
@@ -145,7 +145,7 @@ async function start(
   program: Program,
   tensors: Fixtures,
 ): Promise<void> {
-  await session.run('init', {}, {}, { seed: 1 });
+  await startFromZero(session, program.plans['init']!.target);
   const paths = program.tensors.filter((t) => t.role === 'param').map((t) => t.path.replace(/^net\./, ''));
   expect(paths.sort()).toEqual(under(tensors, 'param').sort());
   for (const { path } of program.tensors) {

@@ -154,4 +154,93 @@ model Net() {
       9,
       'minimize mse(net(user, item), rating) + 0.001 * penalty(parameters(net, "*_factors")) with OPTIMIZER',
     ),
+
+  lstm:
+    `model Net() {
+  input token: i32[batch, time]
+  input length: i32[batch]
+  output logits: f32[batch, 3]
+  words = Embedding(9, 4)
+  lstm = Lstm(5)
+  head = Dense(3)
+  logits = head(lstm(words(token), mask: steps_before(length, time)).h)
+}` + task('token less label', 5, 'minimize cross_entropy(net(token, less + 1), label) with OPTIMIZER'),
+
+  gru:
+    `model Net() {
+  input x: f32[batch, time, 3]
+  input length: i32[batch]
+  output logits: f32[batch, 3]
+  gru = Gru(4)
+  head = Dense(3)
+  found = gru(x, mask: steps_before(length, time))
+  mean[b, i] = sum(t) found.y[b, t, i] / length[b]
+  logits = head(concat([mean, found.h], axis: 1))
+}` + task('x less label', 5, 'minimize cross_entropy(net(x, less + 1), label) with OPTIMIZER'),
+
+  stacked:
+    `model Net() {
+  input x: f32[batch, time, 3]
+  input length: i32[batch]
+  output logits: f32[batch, 3]
+  mask = steps_before(length, time)
+  lower = Bidirectional(Lstm(3), Lstm(2, backwards: true))
+  upper = Bidirectional(Lstm(3), Lstm(4, backwards: true))
+  head = Dense(3)
+  h = upper(lower(x, mask: mask), mask: mask)
+  mean[b, i] = sum(t) h[b, t, i] / length[b]
+  logits = head(mean)
+}` + task('x less label', 4, 'minimize cross_entropy(net(x, less + 1), label) with OPTIMIZER'),
+
+  translator:
+    `model Net() {
+  input source: i32[batch, time]
+  input length: i32[batch]
+  input given: i32[batch, steps]
+  output logits: f32[batch, steps, 9]
+  words = Embedding(9, 4)
+  said = Embedding(9, 3)
+  lstm1 = Lstm(5)
+  lstm2 = Lstm(5)
+  mix = Dense(6)
+  head = Dense(9)
+  mask = steps_before(length, time)
+  read = lstm1(words(source), mask: mask)
+  y = lstm2(said(given), h0: read.h, c0: read.c).y
+  seen = attention(y, read.y, read.y, mask: reshape(mask, (batch, 1, time)))
+  logits = concat([y, seen], axis: -1) |> mix |> tanh |> head
+}` +
+    task(
+      'source less given truth',
+      4,
+      'minimize cross_entropy(net(source, less + 1, given), truth, ignore_index: -1) with OPTIMIZER',
+    ),
+
+  seq2seq:
+    `model Net() {
+  input source: i32[batch, time]
+  input length: i32[batch]
+  input given: i32[batch, steps]
+  output logits: f32[batch, steps, 9]
+  words = Embedding(9, 4)
+  said = Embedding(9, 3)
+  reader = Gru(5)
+  look = AdditiveAttention(6)
+  writer = Gru(5)
+  head = Dense(9)
+  mask = steps_before(length, time)
+  read = reader(words(source), mask: mask)
+  g = said(given)
+  scan t in steps {
+    state h: f32[batch, 5] = read.h
+    seen = look(reshape(h, (batch, 1, 5)), read.y, mask)
+    h' = writer(concat([g[:, t:t + 1], seen], axis: 2), h0: h).h
+    logits[:, t, :] = head(concat([h', seen[:, 0]], axis: 1))
+  }
+}` +
+    task(
+      'source less given truth',
+      4,
+      'minimize cross_entropy(net(source, less + 1, given), truth, ignore_index: -1) with OPTIMIZER',
+    ),
 };
