@@ -180,7 +180,7 @@ export class Emitter {
     const name = home.names.fresh('v');
     home.add(
       `var ${name}: ${valueType(ex.dtype)} = ${fill.code};`,
-      `if ${test} {`,
+      `if (${stripParentheses(test)}) {`,
       `  ${name} = ${load};`,
       '}',
     );
@@ -215,7 +215,8 @@ export class Emitter {
       });
     if (tests.length <= 1) return tests[0];
     const { codes, home } = this.#join(tests);
-    return { code: `(${codes.join(' && ')})`, home, simple: false };
+    // Without short circuits: each would be a branch, and SwiftShader's compiler is lost in a hundred of them.
+    return this.named({ code: `(${codes.join(' & ')})`, home, simple: false });
   }
 
   #holds(c: Condition): boolean {
