@@ -8,6 +8,7 @@ import type {
   ProgressEvent,
   RunEvent,
   StartEvent,
+  Tables,
   TestEvent,
   VocabularyEvent,
 } from '../runtime/events.ts';
@@ -59,7 +60,9 @@ export class ProgressRenderer {
       case 'progress':
         return this.progress(event);
       case 'epoch':
-        return this.line(this.epochLine(event));
+        this.line(this.epochLine(event));
+        if (event.epoch === event.epochs) this.tables(event);
+        return;
       case 'stopped':
         return this.line(
           event.reached === undefined
@@ -71,7 +74,8 @@ export class ProgressRenderer {
           `the weights of epoch ${event.epoch} are the best (${event.monitor} ${score(event.value)})`,
         );
       case 'test':
-        return this.line(this.testLine(event));
+        this.line(this.testLine(event));
+        return this.tables(event);
       case 'saved':
         if (event.what === 'model') this.line(`saved ${shortPath(this.terminal, event.path)}`);
         return;
@@ -137,6 +141,11 @@ export class ProgressRenderer {
     return parts.join('  ');
   }
 
+  private tables({ tables = {} }: Tables): void {
+    for (const [name, { shape, values }] of Object.entries(tables))
+      for (const text of tableLines(name, shape, values)) this.line(text);
+  }
+
   private testLine(event: TestEvent): string {
     return [
       this.bold(event.data),
@@ -172,6 +181,25 @@ function vocabularyLine({ data, unit, size, symbols = [] }: VocabularyEvent): st
   return unit === 'byte'
     ? `${data}: its tokens are bytes`
     : `${data}: a vocabulary of ${count(size)} characters, ${shown}`;
+}
+
+/** The numbers in columns under the name: rows and columns of a matrix are numbered, as classes are. */
+function tableLines(name: string, shape: readonly number[], values: readonly number[]): string[] {
+  const columns = shape.at(-1) ?? 1;
+  const cells = values.map((v) => (Number.isInteger(v) ? count(v) : score(v)));
+  const width = Math.max(...cells.map((c) => c.length), String(columns - 1).length);
+  const row = (head: string, texts: readonly string[]): string =>
+    `  ${head.padStart(4)}${texts.map((t) => `  ${t.padStart(width)}`).join('')}`;
+  const lines = [
+    name,
+    row(
+      '',
+      Array.from({ length: columns }, (_, j) => String(j)),
+    ),
+  ];
+  for (let i = 0; i < cells.length; i += columns)
+    lines.push(row(shape.length > 1 ? String(i / columns) : '', cells.slice(i, i + columns)));
+  return lines;
 }
 
 const label = (event: ProgressEvent): string =>

@@ -252,7 +252,7 @@ export type TaskStep = FitStep | EvaluateStep | SaveStep | LoadStep;
  * Trains. Each batch: run plan `train` (or that of the `cycle`) with the data's fields, the dimension `batch`, and the
  * clocks `seed`, `step` (1, 2, … from the beginning of this `fit`), `epoch` (from 1), `epochs`, `steps_per_epoch` and
  * `plateaus`. Running sums stand in the
- * `metric` tensors `metrics/NAME` (sums of value * batch) and `metrics/count`, zeroed by the host when it begins an
+ * `metric` tensors `metrics/NAME` (sums of value * batch) and `metrics/count`, all zeroed by the host when it begins an
  * epoch; the mean is their quotient. `evaluate` adds to the same sums and changes nothing else.
  */
 export interface FitStep {
@@ -268,6 +268,8 @@ export interface FitStep {
   readonly evaluate: string;
   /** `loss` (or one name per `minimize`) first, then the metrics. */
   readonly metrics: readonly string[];
+  /** Metrics that are vectors or matrices, summed and divided in the same way. */
+  readonly tables?: readonly string[];
   readonly earlyStopping: EarlyStopping | undefined;
   /** What the clock `plateaus` counts. */
   readonly plateau?: Plateau;
@@ -311,6 +313,7 @@ export interface EvaluateStep {
   /** Name of the plan. */
   readonly evaluate: string;
   readonly metrics: readonly string[];
+  readonly tables?: readonly string[];
 }
 
 /** `save(net, "net.safetensors")` */

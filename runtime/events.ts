@@ -51,7 +51,14 @@ export interface ProgressEvent {
   readonly secondsLeft: number;
 }
 
-export interface EpochEvent extends EpochRecord {
+/** Metrics that are vectors or matrices, row by row. */
+export interface Tables {
+  readonly tables?: Readonly<
+    Record<string, { readonly shape: readonly number[]; readonly values: readonly number[] }>
+  >;
+}
+
+export interface EpochEvent extends EpochRecord, Tables {
   readonly type: 'epoch';
   readonly epochs: number;
   readonly samplesPerSecond: number;
@@ -77,7 +84,7 @@ export interface RestoredEvent {
   readonly value: number;
 }
 
-export interface TestEvent {
+export interface TestEvent extends Tables {
   readonly type: 'test';
   readonly data: string;
   readonly samples: number;

@@ -5,7 +5,7 @@ import type { Dataset } from './data/column.ts';
 import type { Session } from './device.ts';
 import type { RunEvent } from './events.ts';
 import type { Progress } from './pass.ts';
-import { readScores, runPass, zeroSums } from './pass.ts';
+import { readScores, readTables, runPass, zeroSums } from './pass.ts';
 import { planOf } from './ports.ts';
 import { problem } from './problems.ts';
 import type { Split } from './random.ts';
@@ -156,6 +156,8 @@ async function runEpoch(fit: Fit, before: RunState): Promise<FitResult> {
     await exchangeAverages(fit);
     return { state, interrupted: true };
   }
+  // Of the validation where there is one, as its sums are those that stand there.
+  const tables = await readTables(context.session, fit.step.tables);
   const record: EpochRecord = {
     part: state.part,
     epoch: state.epoch + 1,
@@ -177,6 +179,7 @@ async function runEpoch(fit: Fit, before: RunState): Promise<FitResult> {
     epochs: fit.epochs,
     samplesPerSecond: Math.max(0, samples) / Math.max(1e-6, trainSeconds),
     best: fit.watch ? judged.best : undefined,
+    ...tables,
   });
   return { state: judged.state, interrupted: false };
 }
@@ -186,7 +189,7 @@ async function trainEpoch(fit: Fit, before: RunState): Promise<FitResult> {
   const { context, step } = fit;
   const { session } = context;
   if (before.train !== null) return { state: before, interrupted: false };
-  if (before.batch === 0) await zeroSums(session, step.metrics);
+  if (before.batch === 0) await zeroSums(session);
   const order = fit.split.train.slice();
   if (step.shuffle) shuffle(order, fit.seed, streams.shuffle, before.epoch);
   const stateAt = (done: number): RunState => ({
@@ -250,7 +253,7 @@ async function validate(fit: Fit, state: RunState): Promise<Scores | null | 'int
   const { context, step } = fit;
   const order = fit.split.valid;
   if (order.length === 0) return null;
-  await zeroSums(context.session, step.metrics);
+  await zeroSums(context.session);
   const done = await runPass({
     session: context.session,
     plan: () => step.evaluate,

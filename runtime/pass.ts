@@ -1,6 +1,7 @@
 /** One pass over samples with one plan: batches in, running sums out, progress now and then. Browser-safe. */
 import type { Batches } from './data/batches.ts';
 import type { Session } from './device.ts';
+import type { Tables } from './events.ts';
 import type { Scores } from './state.ts';
 
 export interface Pass {
@@ -36,9 +37,10 @@ export interface Progress {
 const sumPath = (metric: string): string => `metrics/${metric}`;
 const countPath = 'metrics/count';
 
-/** Sets the running sums to zero: an epoch or a pass begins. */
-export async function zeroSums(session: Session, metrics: readonly string[]): Promise<void> {
-  for (const path of [...metrics.map(sumPath), countPath]) {
+/** Sets all running sums to zero: an epoch or a pass begins. */
+export async function zeroSums(session: Session): Promise<void> {
+  for (const { path, role } of session.program.tensors) {
+    if (role !== 'metric') continue;
     const held = await session.read(path);
     await session.write(path, held.fill(0));
   }
@@ -55,6 +57,18 @@ export async function readScores(session: Session, metrics: readonly string[]): 
       return [name, Number.isFinite(mean) ? mean : null];
     }),
   );
+}
+
+/** Metrics that are vectors or matrices, as averages like the scores. */
+export async function readTables(session: Session, names: readonly string[] | undefined): Promise<Tables> {
+  if (!names) return {};
+  const [count = NaN] = await session.read(countPath);
+  const tables = names.map(async (name) => {
+    const sums = await session.read(sumPath(name));
+    const shape = session.program.tensors.find((t) => t.path === sumPath(name))?.shape ?? [];
+    return [name, { shape, values: [...sums].map((v) => v / count) }] as const;
+  });
+  return { tables: Object.fromEntries(await Promise.all(tables)) };
 }
 
 /** How long a synchronous device may keep the thread before signals and timers get their turn. */

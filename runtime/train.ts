@@ -8,7 +8,7 @@ import type { Session } from './device.ts';
 import type { RunEvent } from './events.ts';
 import type { RunContext } from './fit.ts';
 import { runFit } from './fit.ts';
-import { readScores, runPass, zeroSums } from './pass.ts';
+import { readScores, readTables, runPass, zeroSums } from './pass.ts';
 import { planOf } from './ports.ts';
 import { problem } from './problems.ts';
 import type { EpochRecord, RunState, Scores } from './state.ts';
@@ -214,7 +214,7 @@ async function evaluate(
   if (data.count === 0)
     throw problem('E0709', { file: step.data, count: 0, reason: 'there is nothing to evaluate on' });
   const began = now();
-  await zeroSums(session, step.metrics);
+  await zeroSums(session);
   const batch = Math.min(step.batch, data.count);
   await session.reserve(step.evaluate, { batch });
   const done = await runPass({
@@ -253,7 +253,8 @@ async function evaluate(
   if (done * batch < data.count) return 'interrupted';
   const scores = await readScores(session, step.metrics);
   const seconds = (now() - began) / 1000;
-  context.emit({ type: 'test', data: step.data, samples: data.count, scores, seconds });
+  const tables = await readTables(session, step.tables);
+  context.emit({ type: 'test', data: step.data, samples: data.count, scores, seconds, ...tables });
   return scores;
 }
 

@@ -12,6 +12,7 @@ import { randomUniform } from './random.ts';
 import { reduceAxes } from './reductions.ts';
 import { also, at, fail } from './report.ts';
 import { castTo, mapTensors } from './tensor.ts';
+import { total } from './totals.ts';
 import type { BuiltinCall, BuiltinValue, Context, TensorValue, Value } from './values.ts';
 import { int, poison, restOf, Scope, tensor } from './values.ts';
 
@@ -318,6 +319,7 @@ const functions: Readonly<Record<string, Run>> = {
   random,
   stop_gradient: stopGradient,
   parameters,
+  total,
   grad,
   is_list: isList,
   is_string: isString,

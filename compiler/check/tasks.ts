@@ -2,7 +2,7 @@
 import type { Action, Equation, Evaluate, Expr, Fit, Statement, Task } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { Computation, Node } from '../ir/graph.ts';
-import type { DataInfo, DataField, FitStep, TaskStep } from '../plan.ts';
+import type { DataInfo, DataField, EvaluateStep, FitStep, TaskStep } from '../plan.ts';
 import type { Deferred, Used } from './actions.ts';
 import { actionStep } from './actions.ts';
 import { DataSources } from './data.ts';
@@ -22,6 +22,7 @@ interface Trained {
   readonly batch: number;
   readonly evaluate: string;
   readonly metrics: readonly string[];
+  readonly tables: Pick<EvaluateStep, 'tables'>;
 }
 
 const whole =
@@ -184,18 +185,26 @@ export class TaskRun {
     const metrics = train.quantities.map((q) => q.name);
     const plans = this.trainPlans(ctx, train, training, s.span);
     const names = { train: plans.train, evaluate: this.free('evaluate') };
-    this.compute(ctx, names.evaluate, [], runningSums(ctx, measure.quantities, s.span));
+    this.compute(ctx, names.evaluate, [], runningSums(ctx, measured(measure), s.span));
     this.planned.push({
       kind: 'fit',
       data: source.info.name,
       ...settings,
       ...names,
       metrics,
+      ...tables(train),
       earlyStopping: train.earlyStopping,
       ...(train.plateau && { plateau: train.plateau }),
       ...plans.more,
     });
-    this.last = { fit: s, info: source.info, batch: settings.batch, evaluate: names.evaluate, metrics };
+    this.last = {
+      fit: s,
+      info: source.info,
+      batch: settings.batch,
+      evaluate: names.evaluate,
+      metrics,
+      tables: tables(train),
+    };
   }
 
   /** The plans of a `fit`'s training steps, and those that set its optimizers' memory. */
@@ -205,7 +214,7 @@ export class TaskRun {
     training: Training,
     span: Span,
   ): { readonly train: string; readonly more: Pick<FitStep, 'cycle' | 'begin' | 'average'> } {
-    const sums = runningSums(ctx, step.quantities, span);
+    const sums = runningSums(ctx, measured(step), span);
     const names = (training.sets.length > 0 ? training.sets : [[]]).map((updates) => {
       const name = this.free('train');
       this.compute(ctx, name, outputsOf(step), [...updates, ...step.states, ...sums]);
@@ -272,6 +281,7 @@ export class TaskRun {
       batch,
       evaluate: last.evaluate,
       metrics: last.metrics,
+      ...last.tables,
     });
   }
 
@@ -284,13 +294,14 @@ export class TaskRun {
   ): void {
     const step = fitBody({ ...ctx, training: false }, info, body);
     const name = this.free('evaluate');
-    this.compute(ctx, name, [], runningSums(ctx, step.quantities, s.span));
+    this.compute(ctx, name, [], runningSums(ctx, measured(step), s.span));
     this.planned.push({
       kind: 'evaluate',
       data: info.name,
       batch,
       evaluate: name,
       metrics: step.quantities.map((q) => q.name),
+      ...tables(step),
     });
   }
 
@@ -337,6 +348,12 @@ export class TaskRun {
 /** Where `precision: "mixed"` stands. */
 const mixedAt = (options: Options): Span | undefined =>
   options.chosen('precision', ['f32', 'mixed']) === 'mixed' ? options.span('precision') : undefined;
+
+const measured = ({ quantities, tables }: Step): Step['quantities'] => [...quantities, ...tables];
+
+/** Names of the metrics that are no numbers, where there are any. */
+const tables = (step: Step): Pick<EvaluateStep, 'tables'> =>
+  step.tables.length > 0 ? { tables: step.tables.map((t) => t.name) } : {};
 
 const shown = (f: DataField): string => `${f.dtype}[${f.shape.join(', ')}]`;
 

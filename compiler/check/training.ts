@@ -3,6 +3,8 @@ import type { Action, Expr, Fit, Metric, Minimize, Statement } from '../../gramm
 import type { Span } from '../../grammar/span.ts';
 import type { Leaf, Node } from '../ir/graph.ts';
 import type { DataInfo, EarlyStopping, Plateau } from '../plan.ts';
+import type { Poly } from '../shape/poly.ts';
+import { asConstant } from '../shape/poly.ts';
 import { Args } from './builtin-args.ts';
 import { numberOf, toTensor } from './arithmetic.ts';
 import { runBody } from './body.ts';
@@ -14,7 +16,7 @@ import { expectMatch, matches } from './patterns.ts';
 import { also, at, fail } from './report.ts';
 import { makeEntry } from './storage.ts';
 import { castTo } from './tensor.ts';
-import type { Context, Instance, OptimizerValue, Value } from './values.ts';
+import type { Context, Instance, OptimizerValue, Totals, Value } from './values.ts';
 import { int, restOf, Scope } from './values.ts';
 
 export interface Loss {
@@ -29,13 +31,18 @@ export interface Loss {
 
 interface Quantity {
   readonly name: string;
+  /** Of one batch. */
   readonly node: Node;
   readonly span: Span;
+  /** Of all batches so far, where it is made of sums over them. */
+  readonly whole?: { readonly node: Node; readonly sums: readonly Update[] } | undefined;
 }
 
 export interface Step {
-  /** Losses first, then metrics. */
+  /** Losses first, then metrics that are numbers. */
   readonly quantities: readonly Quantity[];
+  /** Metrics that are vectors or matrices. */
+  readonly tables: readonly Quantity[];
   readonly losses: readonly Loss[];
   readonly earlyStopping: EarlyStopping | undefined;
   readonly plateau: Plateau | undefined;
@@ -55,10 +62,11 @@ export function fitBody(ctx: Context, info: DataInfo, body: readonly Statement[]
     ...reader.losses
       .filter((l, i) => reader.losses.findIndex((other) => other.name === l.name) === i)
       .map((l) => ({ name: l.name, node: l.node, span: l.statement.loss.span })),
-    ...reader.metrics,
+    ...reader.metrics.filter((m) => m.node.shape.length === 0),
   ];
   return {
     quantities,
+    tables: reader.metrics.filter((m) => m.node.shape.length > 0),
     losses: reader.losses,
     earlyStopping: reader.watch('early_stopping', ctx, quantities, earlyStopping),
     plateau: reader.watch('plateau', ctx, quantities, plateau),
@@ -123,9 +131,27 @@ class BodyReader {
   }
 
   private metric(ctx: Context, s: Metric): void {
-    const node = this.number(ctx, s.value, `the metric \`${s.name.name}\``);
-    if (!this.isTaken(ctx, s.name.name, s.name.span) && node)
-      this.metrics.push({ name: s.name.name, node, span: s.name.span });
+    const { name, span } = s.name;
+    const totals: Totals = { metric: name, updates: [] };
+    const node = this.measured({ ...ctx, totals }, s);
+    if (this.isTaken(ctx, name, span) || !node) return;
+    if (totals.updates.length === 0) {
+      this.metrics.push({ name, node, span });
+      return;
+    }
+    const batch = this.measured(ctx, s);
+    if (batch) this.metrics.push({ name, node: batch, span, whole: { node, sums: totals.updates } });
+  }
+
+  /** A number, or a vector or matrix of known size. */
+  private measured(ctx: Context, s: Metric): Node | undefined {
+    const v = ctx.session.run.evaluate(ctx, s.value);
+    const t = v.kind === 'poison' ? undefined : toTensor(ctx, v, 'f32');
+    const shape = t ? restOf(t) : [];
+    const isTable = shape.length <= 2 && shape.every((d) => asConstant(d) !== undefined);
+    if (t && isTable) return castTo(ctx.session.graph, t, 'f32').node;
+    if (v.kind !== 'poison') this.refused(ctx, v, s.value, `the metric \`${s.name.name}\``);
+    return undefined;
   }
 
   /** One f32 number. */
@@ -134,8 +160,11 @@ class BodyReader {
     if (v.kind === 'poison') return undefined;
     const t = toTensor(ctx, v, 'f32');
     if (t && restOf(t).length === 0) return castTo(ctx.session.graph, t, 'f32').node;
+    return this.refused(ctx, v, e, what);
+  }
+
+  private refused(ctx: Context, v: Value, e: Expr, what: string): undefined {
     fail(ctx, 'E0502', { what, found: describe(v) }, at(e.span, describe(v)));
-    return undefined;
   }
 
   private action(ctx: Context, statement: Action): void {
@@ -222,26 +251,36 @@ function* pathsOf(instance: Instance): Generator<string> {
 
 // ---------------------------------------------------------------- running sums
 
-/** `metrics/NAME` += value * batch, `metrics/count` += batch: the host divides one by the other. */
+/**
+ * `metrics/NAME` += value * batch, `metrics/count` += batch: the host divides one by the other. A metric of sums over the
+ * batches is set to its value times the count, so that the same quotient is the value.
+ */
 export function runningSums(ctx: Context, quantities: readonly Quantity[], span: Span): readonly Update[] {
   const { graph } = ctx.session;
   const batch = toTensor(ctx, int(batchSize), 'f32')!.node;
+  const times = (node: Node, n: Node): Node => graph.map('mul', [node, graph.broadcast(n, node.shape, [])]);
   const accumulate = (name: string, amount: Node): Update => {
-    const leaf = metricLeaf(ctx, name, span);
+    const leaf = metricLeaf(ctx, name, amount.shape, span);
     return { leaf, value: graph.map('add', [leaf, amount]) };
   };
-  return [
-    ...quantities.map((q) => accumulate(q.name, graph.map('mul', [q.node, batch]))),
-    accumulate('count', batch),
-  ];
+  const count = accumulate('count', batch);
+  const measure = ({ name, node, whole }: Quantity): readonly Update[] =>
+    whole
+      ? [
+          ...whole.sums,
+          { leaf: metricLeaf(ctx, name, node.shape, span), value: times(whole.node, count.value) },
+        ]
+      : [accumulate(name, times(node, batch))];
+  return [...quantities.flatMap(measure), count];
 }
 
-function metricLeaf(ctx: Context, name: string, span: Span): Leaf {
+function metricLeaf(ctx: Context, name: string, dims: readonly Poly[], span: Span): Leaf {
   const path = `metrics/${name}`;
   const known = ctx.session.tensors.get(path);
-  if (known) return known.leaf;
-  const initial = ctx.session.graph.constant(0, 'f32');
-  return makeEntry(ctx, { path, role: 'metric', dtype: 'f32', shape: [], initial, span }).leaf;
+  const shape = dims.flatMap((d) => asConstant(d) ?? []);
+  if (known?.shape.join() === shape.join()) return known.leaf;
+  const initial = ctx.session.graph.full(0, 'f32', dims);
+  return makeEntry(ctx, { path, role: 'metric', dtype: 'f32', shape, initial, span }).leaf;
 }
 
 /** Options of a `fit` or `evaluate`, each within its range. */

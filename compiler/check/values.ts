@@ -154,6 +154,12 @@ export interface RecordValue {
   readonly fields: ReadonlyMap<string, Value>;
 }
 
+/** The sums that a metric keeps from batch to batch. */
+export interface Totals {
+  readonly metric: string;
+  readonly updates: { readonly leaf: Leaf; readonly value: Node }[];
+}
+
 export interface DataValue {
   readonly kind: 'data';
   readonly name: string;
@@ -235,6 +241,8 @@ export interface Context {
   readonly training: boolean;
   /** Where it was asked for mixed precision: products are then taken in f16. */
   readonly mixed?: Span | undefined;
+  /** The metric whose value is being found: what `total` adds up over the batches of an evaluation. */
+  readonly totals?: Totals | undefined;
   /** Who owns parameters and layers made here. */
   readonly owner: Owner;
   /** The chain of calls and repetitions that led here; makes call sites unique. */

@@ -10,7 +10,7 @@ export const taskProblems = {
   E0502: row<{ what: string; found: string }>({
     title: 'a loss or metric that is not one number',
     message: (f) => `${f.what} must be one number, and this is ${f.found}`,
-    help: () => 'reduce it: `mean(…)` or `sum(…)`',
+    help: () => 'reduce it: `mean(…)` or `sum(…)`; a metric may also be a vector or matrix of known size',
   }),
   E0503: row<{ what: string }>({
     title: 'nothing to train',

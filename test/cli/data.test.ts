@@ -106,6 +106,19 @@ describe('a table', () => {
     expect(out).toMatch(/"type":"end","status":"done"/);
   });
 
+  it('is measured: a confusion matrix is printed, row by row', async () => {
+    const file = program('csv("points.csv", x: ("a", "b"), side: "side: low|high")');
+    const measured = readFileSync(join(folder, file), 'utf8').replace(
+      '  fit(epochs: 2, batch: 4, valid: 0.25) on points {',
+      '  evaluate(batch: 5) on points {\n    metric confusion = confusion_matrix(x, side)\n  }\n  fit(epochs: 1) on points {',
+    );
+    writeFileSync(join(folder, 'measured.nnet'), measured);
+    const { code, out } = await cli(folder, 'run', 'measured.nnet', '--backend', 'wasm', '--threads', '1');
+    expect(code).toBe(0);
+    // `a` is the greater of the two from the seventh row on; at 6 they are equal, and the first is taken.
+    expect(out).toContain('confusion\n        0  1\n     0  0  6\n     1  6  0\n');
+  });
+
   it.each([
     ['csv(file: "points.csv", x: ("a", "c"), side: "side")', 'E0714', '("a", "c")'],
     ['csv(file: "points.csv", x: ("a", "side"), side: "side")', 'E0715', '("a", "side")'],
