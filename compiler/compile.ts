@@ -24,13 +24,10 @@ import { lazily } from './lazy.ts';
 import { withLimits } from './limits.ts';
 import { type Observer, type Pass, runPasses } from './passes.ts';
 import type { ModelInfo, Program, TaskInfo } from './plan.ts';
-import { removeStops, simplify } from './rewrite/simplify.ts';
+import { finish } from './rewrite/simplify.ts';
 
 /** What every computation goes through between elaboration and scheduling. */
-const passes: readonly Pass[] = [
-  { name: 'remove stops', run: (c) => removeStops(c).computation },
-  { name: 'simplify', run: (c) => simplify(c).computation },
-];
+const passes: readonly Pass[] = [{ name: 'simplify', run: (c) => finish(c).computation }];
 
 /** What became of a file: the result when there were no errors, problems and the texts they point into. */
 export interface Compiled<T> {

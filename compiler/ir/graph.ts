@@ -6,9 +6,9 @@ import type { Poly, Ranges } from '../shape/poly.ts';
 import {
   add,
   asConstant,
-  constant,
   equal,
   floorDivide,
+  isFlat,
   isNonNegative,
   multiply,
   one,
@@ -16,6 +16,7 @@ import {
   substitute,
   subtract,
   symbol,
+  zero,
 } from '../shape/poly.ts';
 import type { DType, ReduceOp, ScalarOp } from './ops.ts';
 import { scalarOps } from './ops.ts';
@@ -153,8 +154,9 @@ export interface Computation {
 }
 
 /** Name of the i-th result index in views, index nodes and scatters; of the i-th data index. */
-export const resultIndex = (i: number): Poly => symbol(`$${i}`);
+export const resultIndex = (i: number): Poly => resultIndices[i] ?? symbol(`$${i}`);
 export const dataIndex = (i: number): Poly => symbol(`@${i}`);
+const resultIndices: readonly Poly[] = Array.from({ length: 12 }, (_, i) => symbol(`$${i}`));
 
 /** Ranges of the result indices of a shape. */
 export const rangesOf = (shape: readonly Poly[]): Map<string, Poly> =>
@@ -166,6 +168,7 @@ type Unnumbered<N extends Node = Node> = N extends Node ? Omit<N, 'id'> : never;
 export class Graph {
   private readonly interned = new Map<string, Node>();
   private readonly origins = new Map<Node, readonly Origin[]>();
+  private readonly shapeKeys = new WeakMap<readonly Poly[], string>();
   private current: readonly Origin[] = [];
   private nextId = 0;
 
@@ -374,9 +377,16 @@ export class Graph {
     });
   }
 
+  private keyOfShape(shape: readonly Poly[]): string {
+    const known = this.shapeKeys.get(shape);
+    if (known !== undefined) return known;
+    const key = shape.map((d) => d.key).join(',');
+    this.shapeKeys.set(shape, key);
+    return key;
+  }
+
   private intern(key: string, node: Unnumbered): Node {
-    const shape = node.shape.map((d) => d.key).join(',');
-    const full = `${key} ${node.dtype}[${shape}] ${node.inputs.map((x) => x.id).join(' ')}`;
+    const full = `${key} ${node.dtype}[${this.keyOfShape(node.shape)}] ${node.inputs.map((x) => x.id).join(' ')}`;
     const found = this.interned.get(full);
     if (found) return found;
     const made = { ...node, id: this.nextId++ } as Node;
@@ -387,18 +397,19 @@ export class Graph {
 }
 
 export const sameShape = (a: readonly Poly[], b: readonly Poly[]): boolean =>
-  a.length === b.length && a.every((d, i) => equal(d, b[i] ?? one));
+  a === b || (a.length === b.length && a.every((d, i) => equal(d, b[i] ?? one)));
 
 /** The index of a dimension; 0 where the dimension is 1, so that equal views have equal keys. */
 export function indexAt(i: number, shape: readonly Poly[]): Poly {
   const d = shape[i];
-  return d && asConstant(d) === 1 ? constant(0) : resultIndex(i);
+  return d && asConstant(d) === 1 ? zero : resultIndex(i);
 }
 
 /** The expression over the result indices of `shape`, simplified by their ranges; the index of a dimension of 1 is 0. */
 export function simplifyOver(e: Poly, shape: readonly Poly[]): Poly {
+  if (isFlat(e) && !shape.some((d) => asConstant(d) === 1)) return e;
   const single = new Map<string, Poly>(
-    shape.flatMap((d, i) => (asConstant(d) === 1 ? [[`$${i}`, constant(0)] as const] : [])),
+    shape.flatMap((d, i) => (asConstant(d) === 1 ? [[`$${i}`, zero] as const] : [])),
   );
   return substitute(e, (name) => single.get(name), rangesOf(shape));
 }
@@ -408,6 +419,7 @@ export function simplifyGuard(
   guard: readonly Condition[],
   shape: readonly Poly[],
 ): readonly Condition[] | undefined {
+  if (guard.length === 0) return guard;
   const ranges = rangesOf(shape);
   const kept = new Map<string, Condition>();
   for (const c of guard) {

@@ -1,6 +1,5 @@
 /** The rewriting passes of the compiler. */
 import type { Computation } from '../ir/graph.ts';
-import { withBodies } from '../ir/graph.ts';
 import { algebra } from './algebra.ts';
 import type { AnyRule, Counts } from './engine.ts';
 import { rewrite } from './engine.ts';
@@ -24,12 +23,10 @@ export interface Simplified {
 export const simplify = (computation: Computation): Simplified => everywhere(computation, rules);
 
 /** Takes the stops away; only after the last gradient. */
-export function removeStops(computation: Computation): Simplified {
-  const { outputs, updates } = computation;
-  const nodes = withBodies([...outputs.map((o) => o.node), ...updates.map((u) => u.value)]);
-  if (!nodes.some((n) => n.op === 'stop')) return { computation, counts: new Map() };
-  return everywhere(computation, stops);
-}
+export const removeStops = (computation: Computation): Simplified => everywhere(computation, stops);
+
+/** Both at once: what a computation goes through when its gradients are taken. */
+export const finish = (computation: Computation): Simplified => everywhere(computation, [...stops, ...rules]);
 
 /** What leaves a loop because nobody asks for it may be simplified further outside. */
 function everywhere(computation: Computation, list: readonly AnyRule[]): Simplified {

@@ -87,6 +87,12 @@ export const one: Poly = constant(1);
 
 export const toPoly = (p: Poly | number): Poly => (typeof p === 'number' ? constant(p) : p);
 
+/** No divisions, remainders, minima or maxima: nothing that ranges could simplify. */
+export function isFlat(p: Poly): boolean {
+  for (const t of p.terms) for (const f of t.factors) if (f.kind !== 'symbol') return false;
+  return true;
+}
+
 export function add(...ps: readonly (Poly | number)[]): Poly {
   const parts = ps.map(toPoly).filter((p) => p.terms.length > 0);
   const [only] = parts;
@@ -133,7 +139,7 @@ export function asSymbol(p: Poly): string | undefined {
     : undefined;
 }
 
-export const equal = (a: Poly, b: Poly): boolean => a.key === b.key;
+export const equal = (a: Poly, b: Poly): boolean => a === b || a.key === b.key;
 
 /** Quotient when every term of `p` is divisible by the single-term `d`. */
 export function divideExact(p: Poly, d: Poly): Poly | undefined {
@@ -300,6 +306,10 @@ export function symbolsOf(p: Poly, into: Set<string> = new Set<string>()): Set<s
 
 /** Replaces symbols; a symbol for which `by` gives nothing stays. `ranges` are those of the new symbols. */
 export function substitute(p: Poly, by: (name: string) => Poly | undefined, ranges?: Ranges): Poly {
+  const [only, another] = p.terms;
+  if (!only) return p;
+  if (!another && only.coefficient === 1 && only.factors.length === 1 && only.factors[0]?.kind === 'symbol')
+    return by(only.factors[0].name) ?? p;
   const same: Term[] = [];
   const made: Term[] = [];
   for (const t of p.terms) {
@@ -335,6 +345,7 @@ function rebuild(kind: Exclude<AtomKind, 'symbol'>, a: Poly, b: Poly, ranges?: R
  * tensors become linear by it. Every sum is already in this form.
  */
 export function recombine(p: Poly): Poly {
+  if (isFlat(p)) return p;
   for (const t of p.terms)
     for (const [i, f] of t.factors.entries()) {
       if (f.kind !== 'mod') continue;
@@ -365,7 +376,8 @@ export function partition(p: Poly, holds: (name: string) => boolean): { inside: 
 }
 
 /** Simplifies divisions and remainders with what is known about the symbols' ranges. */
-export const simplify = (p: Poly, ranges: Ranges): Poly => substitute(p, () => undefined, ranges);
+export const simplify = (p: Poly, ranges: Ranges): Poly =>
+  isFlat(p) ? p : substitute(p, () => undefined, ranges);
 
 /** `p = coefficient * name + rest` with `name` in neither; undefined when `p` is not linear in it. */
 export function linearIn(p: Poly, name: string): { coefficient: Poly; rest: Poly } | undefined {
