@@ -186,16 +186,35 @@ function blocks(
     ? { cut: 0, chunk: asConstant(k.k[0]!.extent)!, inner: total / Math.max(1, asConstant(k.k[0]!.extent)!) }
     : cutOf(k.k);
   const blockK = Math.max(1, chunk * inner);
-  const fits = roundUp(clamp(Math.floor(blockA / blockK), 4 * tile.rows, 252), tile.rows);
+  const most = Math.min(252, rowsInCache(k, tile));
+  const fits = roundUp(clamp(Math.floor(blockA / blockK), 4 * tile.rows, most), tile.rows);
   const blockM = m === undefined ? fits : roundUp(Math.ceil(m / Math.ceil(m / fits)), tile.rows);
-  const most = single
+  const mostN = single
     ? roundUp(Math.max(1, Math.floor(unitProducts / (blockM * blockK))), lanes)
     : Math.floor(resultFloats / blockM / lanes) * lanes;
-  const blockN = Math.max(lanes, Math.min(most, 1024 * lanes, roundUp(n ?? Infinity, lanes)));
+  const blockN = Math.max(lanes, Math.min(mostN, 1024 * lanes, roundUp(n ?? Infinity, lanes)));
   if (single || m === undefined || n === undefined) return { blockM, blockN, cut, chunk, blockK, single };
   const parts = partsOf(k, tile, packA) / Math.ceil(m / blockM);
   const share = Math.max(lanes, roundUp(Math.ceil(n / Math.max(1, parts)), lanes));
   return { blockM, blockN: Math.min(blockN, share), cut, chunk, blockK, single };
+}
+
+/** Bytes of the tensors that a strip's stores touch: the next strip finds the other halves of their cache lines. */
+const storedBytes = 1 << 14;
+const lineBytes = 64;
+
+/** Rows of a block of which all that the stores touch (a parameter and the states of its optimizer) stays in the first cache. */
+function rowsInCache(k: ContractKernel, tile: Tile): number {
+  const axis = k.m.at(-1);
+  const moves = (p: Poly): boolean => axis !== undefined && mentions(p, axis.name);
+  const touched = new Set(
+    k.stores.flatMap((s) => [
+      ...(moves(s.offset) ? [s.buffer] : []),
+      ...loadsOf(s.value).flatMap((l) => (moves(l.offset) ? [l.buffer] : [])),
+    ]),
+  );
+  if (touched.size < 2) return Infinity;
+  return Math.max(4, Math.floor(storedBytes / (lineBytes * touched.size) / tile.rows)) * tile.rows;
 }
 
 /** Packing A again for every unit may take this part of the time. */
