@@ -11,4 +11,4 @@ export {
   summaryOf,
   type Told,
 } from './render.ts';
-export { didYouMean, editDistance, suggest, suggestions } from './suggest.ts';
+export { didYouMean, suggest, suggestions } from './suggest.ts';

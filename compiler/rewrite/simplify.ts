@@ -3,12 +3,13 @@ import type { Computation } from '../ir/graph.ts';
 import { algebra } from './algebra.ts';
 import type { AnyRule, Counts } from './engine.ts';
 import { rewrite } from './engine.ts';
+import { guards } from './guards.ts';
 import { inLoops } from './loops.ts';
 import { reductions } from './reductions.ts';
 import { views } from './views.ts';
 
 /** Every rule that keeps values. */
-export const rules: readonly AnyRule[] = [...algebra, ...views, ...reductions];
+export const rules: readonly AnyRule[] = [...algebra, ...guards, ...views, ...reductions];
 
 /** Once gradients are taken, a stop is its operand. */
 export const stops: readonly AnyRule[] = [{ name: 'stop', op: 'stop', apply: (node) => node.inputs[0] }];

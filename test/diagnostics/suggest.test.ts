@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { didYouMean, editDistance, suggest, suggestions } from '../../compiler/diagnostics/suggest.ts';
+import { didYouMean, suggest, suggestions } from '../../compiler/diagnostics/suggest.ts';
+import { editDistance } from '../../grammar/distance.ts';
 
 describe('edit distance', () => {
   it('counts insertions, deletions, replacements and exchanges once', () => {

@@ -57,6 +57,12 @@ const examples: Readonly<Record<string, (l: Leaves) => Node>> = {
   'x max x': ({ x, m }) => m.map('max', x, x),
   'x < x': ({ x, m }) => m.map('lt', x, x),
   'cast of a cast': ({ x, y, g, m }) => g.map('cast', [g.map('cast', [m.map('lt', x, y)], 'i32')], 'f32'),
+  'where of indices is a guard': ({ x, m, g }) => {
+    const index = (i: number): Node => g.index($(i), wide);
+    const read = g.view(x, wide, [$(0), $(1)]);
+    const inside = m.map('and', m.map('lt', index(2), index(1)), m.map('not', m.map('lt', index(1), 2)));
+    return m.map('add', m.where(inside, read, 0.5), m.where(m.map('le', index(0), 1), 2, read));
+  },
   '(x * c) * d': ({ x, m }) => m.map('mul', m.map('mul', x, 3), 5),
   'view of a view': ({ x, g }) => g.view(g.view(x, [c(4), n], [$(1), $(0)]), [c(2), n], [add($(0), 1), $(1)]),
   'view of a constant or index': ({ g, x }) =>
