@@ -13,6 +13,7 @@ import { wasmTarget, webgpuTarget } from '../compiler/schedule/target.ts';
 import { format } from '../compiler/shape/poly.ts';
 import type { CompileSettings } from './compilation.ts';
 import { shown } from './compilation.ts';
+import { dimsOf, printPlan } from './explain-plan.ts';
 import type { Stage } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -33,14 +34,12 @@ const printers: { readonly [S in Stage]: (subject: Subject) => string } = {
   kernels: (subject) => eachSchedule(subject, printKernels),
   wgsl: (subject) => codeOf({ ...subject, target: 'webgpu' }, printWgsl),
   wat: (subject) => wat({ ...subject, target: 'wasm' }),
-  plan: (subject) => `${JSON.stringify(compile(subject), withoutBytes, 2)}\n`,
+  plan: (subject) => plans(subject),
 };
 
 export const explainStage = (stage: Stage, subject: Subject): string => printers[stage](subject);
 
 const withoutSpans = (key: string, value: unknown): unknown => (key === 'span' ? undefined : value);
-const withoutBytes = (_key: string, value: unknown): unknown =>
-  value instanceof Uint8Array ? `${value.length} bytes` : value;
 
 const trains = (name: string): boolean => name.startsWith('train');
 
@@ -120,4 +119,12 @@ function wat(subject: Subject): string {
     );
     return `;; ${name}\n${text}\n`;
   });
+}
+
+function plans(subject: Subject): string {
+  const program = compile(subject);
+  const dims = dimsOf(elaborate(subject));
+  return eachSchedule(subject, (name, scheduled) =>
+    printPlan(program.plans[name] as Plan, scheduled, dims, program),
+  );
 }

@@ -10,6 +10,7 @@ import { evaluate, multiply, one } from '../compiler/shape/poly.ts';
 import type { Dims } from '../runtime/device.ts';
 import { fileHost } from './host.ts';
 import { milliseconds } from './numbers.ts';
+import { tableLines } from './table.ts';
 import type { Options } from './options.ts';
 import type { Peaks } from './peaks.ts';
 import { copyRate } from './peaks.ts';
@@ -139,16 +140,10 @@ export function rooflineTable(kernels: readonly KernelTiming[], peaks: Peaks): s
       limit: '',
     }),
   ];
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((r) => r[i]!.length)));
-  const line = (r: readonly string[]): string =>
-    r
-      .map((cell, i) => (i < 2 || i === r.length - 1 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-      .join('  ')
-      .trimEnd();
   const copies = peaks.copies.map((c) => `${(c.rate / 1e9).toFixed(1)} (${size(c.bytes)})`).join(', ');
   return [
     `peaks of one thread: ${(peaks.flops / 1e9).toFixed(1)} GFLOP/s; a copy of so many bytes, GB/s: ${copies}`,
-    ...rows.map(line),
+    ...tableLines(rows, [0, 1, 8]),
     '',
   ].join('\n');
 }
