@@ -76,10 +76,11 @@ function idealTraffic(plan: Plan, { kernels }: Scheduled, dims: Readonly<Record<
   const given = new Set([...plan.inputs, ...plan.clocks].map((p) => p.buffer));
   const taken = new Set(plan.outputs.map((p) => p.buffer));
   const uses = kernels.flatMap((k) => k.kernel.buffers);
+  const read = new Set(uses.filter((u) => u.mode !== 'write').map((u) => u.buffer));
   const written = new Set(uses.filter((u) => u.mode !== 'read').map((u) => u.buffer));
   const crossings = (i: number, isKept: boolean): number => {
     if (given.has(i) || taken.has(i)) return 1;
-    return isKept && !written.has(i) ? 1 : 2;
+    return isKept ? Number(read.has(i)) + Number(written.has(i)) : 2;
   };
   return plan.buffers.reduce(
     (sum, b, i) => sum + evalSize(b.size, dims) * bytesPerElement * crossings(i, b.place.kind === 'store'),

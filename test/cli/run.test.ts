@@ -232,7 +232,7 @@ describe('nnetc explain', () => {
         kernels: 'contract',
         wgsl: '@compute',
         wat: '(func $',
-        plan: '"dispatches"',
+        plan: 'dispatches',
       };
       expect(out).toContain(marks[stage as keyof typeof marks]);
     },
