@@ -8,7 +8,7 @@ import { RuntimeError } from './errors.ts';
 import { planOf } from './ports.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 import { describeShape, evalShape } from './size.ts';
-import type { Tensor, TensorDType } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 import { allRoles, loadTensors, readTensors, weightRoles } from './weights.ts';
 
 type Tensors = object;
@@ -152,7 +152,8 @@ class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Met
     const out: Record<string, Tensor> = {};
     for (const port of plan.outputs)
       out[port.name] = {
-        dtype: port.dtype as TensorDType,
+        // JavaScript carries f16 as f32.
+        dtype: port.dtype === 'f16' ? 'f32' : port.dtype,
         shape: evalShape(port.shape, dims),
         data: (await this.session.output('predict', port.name)) as Float32Array,
       };
