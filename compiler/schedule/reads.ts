@@ -36,21 +36,26 @@ export function readsOf(
   isSource: (n: Node) => boolean,
   operands: readonly Node[] = node.inputs,
 ): readonly Read[] {
-  const found = new Map<string, Read>();
+  const found: Read[] = [];
+  // What is used several times is looked through once: else the work would double with every repetition of `z * z`.
+  const seen = new Map<Node, (readonly Poly[])[]>();
   const visit = (n: Node, indices: readonly Poly[]): void => {
     if (n.op === 'const' || n.op === 'index') return;
-    if (isSource(n) || n.op === 'leaf') {
-      const key = `${n.id} ${indices.map((p) => p.key).join(',')}`;
-      if (!found.has(key)) found.set(key, { source: n, index: indices });
-      return;
-    }
-    expand(n, indices, visit);
+    const before = seen.get(n);
+    if (before?.some((b) => isSame(b, indices))) return;
+    if (before) before.push(indices);
+    else seen.set(n, [indices]);
+    if (isSource(n) || n.op === 'leaf') found.push({ source: n, index: indices });
+    else expand(n, indices, visit);
   };
   const shape = iterationShape(node);
   if (node.op === 'reduce' || node.op === 'scatter') for (const x of operands) visit(x, ownIndices(shape));
   else expand(node, ownIndices(shape), visit);
-  return [...found.values()];
+  return found;
 }
+
+const isSame = (a: readonly Poly[], b: readonly Poly[]): boolean =>
+  a === b || (a.length === b.length && a.every((p, i) => p.key === b[i]?.key));
 
 function expand(n: Node, indices: readonly Poly[], visit: (n: Node, indices: readonly Poly[]) => void): void {
   if (n.op === 'view') {
