@@ -1,5 +1,6 @@
 /** Chooses where to compute. The devices' code is imported when it is needed: WebGPU takes long to load. */
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { Program, Target } from '../compiler/plan.ts';
 import type { Session } from '../runtime/device.ts';
 import { problem } from '../runtime/problems.ts';
@@ -61,13 +62,18 @@ async function reference(): Promise<Chosen> {
   };
 }
 
-async function wasm(threads: number | undefined, about: string): Promise<Chosen> {
+/** More than that seldom helps: the gradient of a weight is cut into few pieces. */
+const mostThreads = 4;
+
+async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
   const { openWasm, supportsRelaxedSimd } = await import('../runtime/wasm.ts');
+  const threads = wanted ?? Math.min(mostThreads, availableParallelism());
+  const about = threads > 1 ? `${name}, ${threads} threads` : name;
   return {
     target: 'wasm',
     relaxed: supportsRelaxedSimd(),
     about,
-    load: async (program) => await openWasm(program, threads === undefined ? {} : { threads }),
+    load: async (program) => await openWasm(program, { threads }),
     close: () => undefined,
   };
 }

@@ -75,7 +75,10 @@ function setting(text: string, before: Readonly<Record<string, string>>): Readon
 const option = {
   backend: () =>
     new Option('--backend <device>', 'where to compute').choices([...backendChoices]).default('auto'),
-  threads: () => new Option('--threads <n>', 'threads of the wasm backend').argParser(integer(1)),
+  threads: () =>
+    new Option('--threads <n>', 'threads of the wasm backend (default: the processors, up to 4)').argParser(
+      integer(1),
+    ),
   seed: () => new Option('--seed <n>', 'seed of weights, shuffling and dropout').argParser(integer(0)),
   epochs: () => new Option('--epochs <n>', 'epochs of every fit').argParser(integer(0)),
   set: () =>
