@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cli } from './run-cli.ts';
 
@@ -85,6 +86,31 @@ task train {
     const { code, out } = await cli(folder, 'run', 'bytes.nnet', '--backend', 'wasm', '--epochs', '1');
     expect(code).toBe(0);
     expect(out).toContain('book: its tokens are bytes');
+  });
+
+  it('is what examples/gpt.nnet learns to write', async () => {
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    const argv = [
+      'run',
+      'examples/gpt.nnet',
+      'write',
+      '--backend',
+      'wasm',
+      '--out',
+      join(folder, 'gpt'),
+      '--json',
+    ];
+    const { code, out } = await cli(root, ...argv);
+    expect(code).toBe(0);
+    const events = out
+      .trim()
+      .split('\n')
+      .map((l) => JSON.parse(l) as { type: string; valid?: { loss: number } });
+    const size = JSON.parse(readFileSync(join(folder, 'gpt/vocabulary.json'), 'utf8')) as {
+      book: { size: number };
+    };
+    // Better than a guess among all characters.
+    expect(events.find((e) => e.type === 'epoch')!.valid!.loss).toBeLessThan(0.9 * Math.log(size.book.size));
   });
 
   it('shows what is wrong with it', async () => {

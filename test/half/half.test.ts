@@ -6,6 +6,7 @@ import type { Target } from '../../compiler/plan.ts';
 import { halfBits, halfToNumber } from '../../runtime/half.ts';
 import { openReference } from '../../runtime/reference.ts';
 import { decodeSafetensors, decodeTensor, encodeSafetensors } from '../../runtime/safetensors.ts';
+import { packed, sizeInBytes, unpacked } from '../../runtime/webgpu/stores.ts';
 import { memoryHost } from '../support/check.ts';
 
 const compiled = (text: string, target: Target = 'reference') => {
@@ -138,6 +139,19 @@ describe('the language', () => {
     expect(problem).toMatchObject({ code: 'E0325', fields: { dtype: 'f16', target: 'wasm' } });
     expect(text.slice(problem!.labels[0]!.span.start)).toMatch(/^f16\(x\)/);
     expect(compiled(text, 'webgpu').result).toBeDefined();
+  });
+});
+
+describe('on a GPU', () => {
+  it('two values take a word, and the last word is filled up', () => {
+    const data = Float32Array.of(1, -0.1, 65504);
+    const words = packed('f16', data);
+    expect([words.BYTES_PER_ELEMENT, words.length, sizeInBytes('f16', 3)]).toEqual([2, 4, 8]);
+    expect([...words.slice(0, 3)]).toEqual([...data].map(halfBits));
+    const bytes = Uint16Array.from(words).buffer;
+    expect([...unpacked('f16', bytes, 3)]).toEqual([...data].map(roundToHalf));
+    expect(packed('f32', data)).toBe(data);
+    expect([sizeInBytes('f16', 0), sizeInBytes('f16', 4), sizeInBytes('bool', 3)]).toEqual([0, 8, 12]);
   });
 });
 
