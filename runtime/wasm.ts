@@ -8,9 +8,11 @@ export { supportsRelaxedSimd } from './relaxed.ts';
 export interface WasmOptions {
   /** How many threads share each step; 1 if not given. Results do not depend on it. */
   readonly threads?: number;
+  /** Operations of a run from which threads share it; by default as many as pay for waking them. */
+  readonly shareFrom?: number;
 }
 
 /** Opens a program whose plans were compiled for `wasm`. Its modules are compiled when they are first run. */
-export function openWasm(program: Program, { threads = 1 }: WasmOptions = {}): Promise<Session> {
-  return WasmSession.open(program, threads);
+export function openWasm(program: Program, { threads = 1, shareFrom }: WasmOptions = {}): Promise<Session> {
+  return WasmSession.open(program, threads, shareFrom);
 }

@@ -22,9 +22,9 @@ import { type StepShape, ThreadPool } from './threads.ts';
 
 const pageBytes = 65536;
 
-/** A dispatch of fewer operations is faster on one thread than shared out, and so is a run of fewer in all. */
-const worthSharing = 100_000;
-const worthWaking = 2_000_000;
+/** Operations from which threads share a run, and of it the dispatches of so many: fewer are faster on one. */
+const shareRuns = 2_000_000;
+const shareDispatches = 100_000;
 
 /** A plan with its buffers at fixed addresses. */
 interface Loaded extends ThreadPlan {
@@ -61,6 +61,7 @@ export class WasmSession implements Session {
   private constructor(
     readonly program: Program,
     private readonly pool: ThreadPool | undefined,
+    private readonly shareFrom: number,
   ) {
     this.device = pool ? `wasm, ${pool.threads} threads` : 'wasm';
     this.layout = layOut(program, this.reserved, pool?.threads ?? 1);
@@ -70,8 +71,8 @@ export class WasmSession implements Session {
     this.grow(this.layout.total);
   }
 
-  static async open(program: Program, threads: number): Promise<WasmSession> {
-    return new WasmSession(program, threads > 1 ? await ThreadPool.start(threads) : undefined);
+  static async open(program: Program, threads: number, shareFrom = shareRuns): Promise<WasmSession> {
+    return new WasmSession(program, threads > 1 ? await ThreadPool.start(threads) : undefined, shareFrom);
   }
 
   // ---------------------------------------------------------------- memory
@@ -230,7 +231,9 @@ export class WasmSession implements Session {
       key,
       dims: plan.dims.map((d) => dims[d]!),
       units,
-      shared: flops.map((f, i) => total >= worthWaking && units[i]! > 1 && f >= worthSharing),
+      shared: flops.map(
+        (f, i) => total >= this.shareFrom && units[i]! > 1 && f >= Math.min(this.shareFrom, shareDispatches),
+      ),
       which: chosen.map((c) => c.entry),
       outputs: plan.outputs.map((o) => elements(evalShape(o.shape, dims))),
       loops: plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) })),

@@ -224,7 +224,7 @@ describe('threads', () => {
   });
 
   it('meet in every step, however late one of them wakes', async () => {
-    const session = await openWasm(program(), { threads: 3 });
+    const session = await openWasm(program(), { threads: 3, shareFrom: 0 });
     await session.reserve('step', { batch: 12000 });
     const x = xs(12000);
     for (let i = 0; i < 1000; i++) void session.run('step', { batch: 12000 }, { x }, { step: 1 });
@@ -234,7 +234,7 @@ describe('threads', () => {
   });
 
   it('run the same steps', async () => {
-    const session = await openWasm(program(), { threads: 3 });
+    const session = await openWasm(program(), { threads: 3, shareFrom: 0 });
     expect(session.device).toBe('wasm, 3 threads');
     await session.write('w', Float32Array.of(10, 20));
     await session.reserve('step', { batch: 30000 });
