@@ -4,10 +4,16 @@
  */
 import type { Computation, Graph, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
+import type { ScalarOp } from '../ir/ops.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
 import { LoopOperands } from './loops.ts';
 import { compact, Dependence } from './reads.ts';
 import type { Target } from './target.ts';
+
+const costly: ReadonlySet<ScalarOp> = new Set<ScalarOp>(['exp', 'log', 'sin', 'cos', 'tanh', 'erf', 'pow']);
+
+/** Functions that take as long as many operations. */
+export const isCostly = (node: Node): boolean => node.op === 'map' && costly.has(node.fn);
 
 export interface Prepared {
   readonly computation: Computation;
@@ -32,7 +38,7 @@ export function prepare(computation: Computation, target: Target): Prepared {
       if (half.stored) forced.set(half.stored, `${role} of a contraction is read many times`);
       return halo(half.operand);
     }
-    if (base.op === 'map') {
+    if (base.op === 'map' && !isCheap(base, target.inlineOperations)) {
       const { small, full } =
         base === operand
           ? compact(graph, operand, dependence.axesOf(operand))
@@ -112,6 +118,24 @@ export const rootsOf = (c: Computation): Node[] => [
   ...c.outputs.map((o) => o.node),
   ...c.updates.map((u) => u.value),
 ];
+
+/** At most so many simple operations on one tensor and constants. */
+function isCheap(node: Node, most: number): boolean {
+  const seen = new Set<Node>();
+  let operations = 0;
+  const tensors = new Set<Node>();
+  const visit = (n: Node): void => {
+    if (seen.has(n)) return;
+    seen.add(n);
+    const base = strip(n);
+    if (base.op === 'map' && !isCostly(base)) {
+      operations++;
+      if (operations <= most) base.inputs.forEach(visit);
+    } else if (base.op !== 'const') tensors.add(base);
+  };
+  visit(node);
+  return operations <= most && tensors.size === 1 && [...tensors].every((t) => t.op === 'leaf');
+}
 
 /** What a chain of views reads. */
 function strip(node: Node): Node {

@@ -7,7 +7,7 @@ import { topological } from '../ir/graph.ts';
 import { isNonNegative, multiply, one, subtract, type Poly } from '../shape/poly.ts';
 import { isUnit, readsOf } from './reads.ts';
 import type { Target } from './target.ts';
-import { operandsOf, rootsOf, type Prepared } from './prepare.ts';
+import { isCostly, operandsOf, rootsOf, type Prepared } from './prepare.ts';
 
 export interface Significant {
   /** Why each value stands for itself. */
@@ -19,8 +19,6 @@ export interface Significant {
   /** Topological. */
   readonly order: readonly Node[];
 }
-
-const costly = new Set(['exp', 'log', 'sin', 'cos', 'tanh', 'erf', 'pow']);
 
 export function findSignificant(prepared: Prepared, target: Target): Significant {
   const forced = new Map(prepared.forced);
@@ -133,8 +131,6 @@ function releaseCheapEnds(
     if (ends && inner.every((x) => x !== anchor && (stays(x) || leaves(x, node)))) anchors.delete(node);
   }
 }
-
-const isCostly = (node: Node): boolean => node.op === 'map' && costly.has(node.fn);
 
 /** The user reads elements of `node` more than once. */
 function spreads(user: Node, node: Node): boolean {

@@ -8,10 +8,20 @@ export interface Target {
    * the inner loop has none.
    */
   readonly haloCopies: boolean;
+  /**
+   * Operations on an operand of a contraction that are done again wherever a tile of it is loaded (scaling an image),
+   * which spares a kernel and its memory traffic.
+   */
+  readonly inlineOperations: number;
 }
 
 /** No GPU: buffers are addresses, guards in packing loops cost. */
-export const wasmTarget: Target = { name: 'wasm', maxBuffers: Infinity, haloCopies: true };
+export const wasmTarget: Target = {
+  name: 'wasm',
+  maxBuffers: Infinity,
+  haloCopies: true,
+  inlineOperations: 0,
+};
 
 /** The storage buffers a stage that every WebGPU adapter grants; guards are free in tile loads. */
-export const webgpuTarget: Target = { name: 'webgpu', maxBuffers: 8, haloCopies: false };
+export const webgpuTarget: Target = { name: 'webgpu', maxBuffers: 8, haloCopies: false, inlineOperations: 3 };
