@@ -4,6 +4,7 @@ import { emitWgsl, type WgslKernel } from './backend/wgsl/index.ts';
 import type { Computation, Leaf, Node } from './ir/graph.ts';
 import { topological, withBodies } from './ir/graph.ts';
 import { sizeOf, toGraphData } from './ir/serialise.ts';
+import { clockDim, withClocksAsDims } from './kernel/clocks.ts';
 import { kernelKey } from './kernel/key.ts';
 import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
 import { schedule, type Scheduled } from './schedule/schedule.ts';
@@ -193,9 +194,16 @@ function wasmCode(scheduled: Scheduled, dims: readonly string[], relaxed: boolea
 
 function wgslCode(scheduled: Scheduled, dims: readonly string[]): Emitted {
   const emitted = new Map<string, WgslKernel>();
-  const dispatches = scheduled.kernels.map(({ kernel, flops }): Dispatch => {
+  const clockOf = (buffer: number): string | undefined => {
+    const leaf = scheduled.buffers[buffer]?.leaf;
+    return leaf?.role === 'clock' ? leaf.name : undefined;
+  };
+  const clocks = scheduled.buffers.flatMap((_, i) => clockOf(i) ?? []);
+  const uniform = [...dims, ...clocks.map(clockDim)];
+  const dispatches = scheduled.kernels.map(({ kernel: whole, flops }): Dispatch => {
+    const kernel = withClocksAsDims(whole, clockOf);
     const key = kernelKey(kernel);
-    const made = emitted.get(key) ?? emitWgsl(kernel, dims, {});
+    const made = emitted.get(key) ?? emitWgsl(kernel, uniform, {});
     emitted.set(key, made);
     const { entry, workgroups } = made;
     const [x, y, z] = workgroups;

@@ -75,7 +75,7 @@ export interface PlanBuffer {
 /**
  * One kernel run. Wasm: exported function `entry` runs units `begin … end` of `units`; WebGPU: pipeline of
  * `entry` with `workgroups`, bindings 0 … n-1 the listed buffers and binding n the dimensions (a uniform of u32, in the
- * order of `Plan.dims`, then of `Plan.loops`).
+ * order of `Plan.dims`, then of `Plan.loops`, then of `Plan.clocks`).
  */
 export interface Dispatch {
   readonly name: string;

@@ -263,6 +263,8 @@ export function runningSums(ctx: Context, quantities: readonly Quantity[], span:
     const leaf = metricLeaf(ctx, name, amount.shape, span);
     return { leaf, value: graph.map('add', [leaf, amount]) };
   };
+  // The count stands last, as it is not one of them.
+  for (const q of quantities) metricLeaf(ctx, q.name, q.node.shape, span);
   const count = accumulate('count', batch);
   const measure = ({ name, node, whole }: Quantity): readonly Update[] =>
     whole

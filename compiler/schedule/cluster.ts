@@ -9,7 +9,7 @@ import type { Prepared } from './prepare.ts';
 import { operandsOf, rootsOf } from './prepare.ts';
 import { isUnit, readsOf, type Read } from './reads.ts';
 import type { Significant } from './significant.ts';
-import type { Target } from './target.ts';
+import { takesBuffer, type Target } from './target.ts';
 
 /** A value of a cluster. `gridAxes[i]` is the axis of the value (of its result) that runs along grid axis i. */
 export interface Member {
@@ -42,7 +42,7 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
   const apart = new Set<Node>();
   for (;;) {
     const found = clusterWith(prepared, significant, target, apart);
-    const full = target.maxBuffers === Infinity ? [] : overfull(found, prepared, target.maxBuffers);
+    const full = target.maxBuffers === Infinity ? [] : overfull(found, prepared, target);
     if (full.length === 0) return found;
     for (const node of full) apart.add(node);
   }
@@ -52,7 +52,7 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
  * Where a value joins a kernel it is not known yet what of that kernel others will read. The last members of those that
  * came to touch too many buffers, to be given kernels of their own.
  */
-function overfull({ clusters, of, stored }: Clustering, prepared: Prepared, most: number): readonly Node[] {
+function overfull({ clusters, of, stored }: Clustering, prepared: Prepared, target: Target): readonly Node[] {
   const { updates, outputs } = prepared.computation;
   const elsewhere = new Set(outputs.map((o) => o.node));
   for (const c of clusters)
@@ -62,13 +62,15 @@ function overfull({ clusters, of, stored }: Clustering, prepared: Prepared, most
   const lastOf = (c: Cluster): Node[] => {
     const last = c.members.at(-1);
     if (c.kind === 'loop' || !last || c.members.length < 2) return [];
-    const read = c.members.flatMap((m) => m.reads.map((r) => r.source)).filter((n) => of.get(n) !== c);
+    const read = c.members
+      .flatMap((m) => m.reads.map((r) => r.source))
+      .filter((n) => of.get(n) !== c && takesBuffer(n, target));
     const written = c.members.flatMap(({ node }): Node[] => {
       if (!stored.has(node)) return [];
       const leaves = leavesOf.get(node) ?? [];
       return leaves.length > 0 && !elsewhere.has(node) ? leaves : [...leaves, node];
     });
-    return new Set([...read, ...written]).size > most ? [last.node] : [];
+    return new Set([...read, ...written]).size > target.maxBuffers ? [last.node] : [];
   };
   return clusters.flatMap(lastOf);
 }
@@ -210,7 +212,8 @@ function joins(
   if (target.maxBuffers === Infinity) return true;
   const touched = new Set<Node>();
   for (const m of [...c.members, { node, reads }]) {
-    for (const r of m.reads) if (of.get(r.source) !== c) touched.add(r.source);
+    for (const r of m.reads)
+      if (of.get(r.source) !== c && takesBuffer(r.source, target)) touched.add(r.source);
     for (const b of buffersWritten(m.node, prepared, significant)) touched.add(b);
   }
   return touched.size <= target.maxBuffers;

@@ -6,7 +6,7 @@ import type { Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { isNonNegative, multiply, one, subtract, type Poly } from '../shape/poly.ts';
 import { isUnit, readsOf } from './reads.ts';
-import type { Target } from './target.ts';
+import { takesBuffer, type Target } from './target.ts';
 import { isCostly, operandsOf, rootsOf, type Prepared } from './prepare.ts';
 
 export interface Significant {
@@ -24,18 +24,22 @@ export function findSignificant(prepared: Prepared, target: Target): Significant
   const forced = new Map(prepared.forced);
   for (;;) {
     const found = decide({ ...prepared, forced });
-    const split =
-      target.maxBuffers === Infinity ? undefined : tooWide(found, prepared, target.maxBuffers - 1);
+    const split = target.maxBuffers === Infinity ? undefined : tooWide(found, prepared, target);
     if (!split) return found;
     forced.set(split, 'its user would read too many buffers');
   }
 }
 
 /** A value to store because something that inlines it reads more than `most` buffers. */
-function tooWide(found: Significant, prepared: Prepared, most: number): Node | undefined {
+function tooWide(found: Significant, prepared: Prepared, target: Target): Node | undefined {
+  const most = target.maxBuffers - 1;
   const isSource = (n: Node): boolean => found.reasons.has(n);
   const width = (n: Node): number =>
-    new Set(readsOf(n, isSource, operandsOf(n, prepared)).map((r) => r.source)).size;
+    new Set(
+      readsOf(n, isSource, operandsOf(n, prepared)).flatMap((r) =>
+        takesBuffer(r.source, target) ? [r.source] : [],
+      ),
+    ).size;
   for (const node of found.order) {
     if (node.op === 'leaf' || node.op === 'scan' || width(node) <= most) continue;
     const inlined = inlinedBy(operandsOf(node, prepared), isSource).filter((n) => n.op === 'map');

@@ -1,8 +1,12 @@
+import type { Node } from '../ir/graph.ts';
+
 /** What the schedule must know of a device: limits and preferences, as constraints of fusion. */
 export interface Target {
   readonly name: 'wasm' | 'webgpu';
   /** Most distinct buffers one kernel may touch. */
   readonly maxBuffers: number;
+  /** Clocks come with the dimensions and take no buffer. */
+  readonly clocksAreDims: boolean;
   /**
    * Copy an operand of a contraction that is read through bounds guards (padding) into a buffer with its halo, so that
    * the inner loop has none.
@@ -19,9 +23,20 @@ export interface Target {
 export const wasmTarget: Target = {
   name: 'wasm',
   maxBuffers: Infinity,
+  clocksAreDims: false,
   haloCopies: true,
   inlineOperations: 0,
 };
 
 /** The storage buffers a stage that every WebGPU adapter grants; guards are free in tile loads. */
-export const webgpuTarget: Target = { name: 'webgpu', maxBuffers: 8, haloCopies: false, inlineOperations: 3 };
+export const webgpuTarget: Target = {
+  name: 'webgpu',
+  maxBuffers: 8,
+  clocksAreDims: true,
+  haloCopies: false,
+  inlineOperations: 3,
+};
+
+/** Whether reading the value takes one of the buffers that a kernel may touch. */
+export const takesBuffer = (node: Node, target: Target): boolean =>
+  !(target.clocksAreDims && node.op === 'leaf' && node.role === 'clock');

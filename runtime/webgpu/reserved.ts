@@ -1,5 +1,5 @@
 /** One plan on the GPU: pipelines, its transient arena, bind groups. Made for the largest sizes, used for smaller ones too. */
-import type { Plan } from '../../compiler/plan.ts';
+import type { Plan, Port } from '../../compiler/plan.ts';
 import { planArena } from '../arena.ts';
 import type { Dims } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
@@ -18,8 +18,10 @@ export interface Bound {
   readonly sizes: readonly number[];
   /** Workgroups of every dispatch. */
   readonly workgroups: readonly (readonly [number, number, number])[];
-  /** Contents of the uniform buffer: the dimensions, once for each state of the loops, `ALIGNMENT` bytes apart. */
+  /** Contents of the uniform buffer: dimensions and clocks, once for each state of the loops, `ALIGNMENT` bytes apart. */
   readonly words: Uint32Array<ArrayBuffer>;
+  /** Where the clocks stand in them, for each state. */
+  readonly clocks: readonly number[];
   /** Every run of a dispatch, in order, and where its dimensions begin in the uniform buffer, in bytes. */
   readonly steps: readonly { readonly dispatch: number; readonly at: number }[];
 }
@@ -41,10 +43,12 @@ export function bind(plan: Plan, dims: Dims): Bound {
       steps.push({ dispatch, at: inLoop ? (states.length - 1) * ALIGNMENT : 0 });
     },
   );
-  const words = new Uint32Array((states.length - 1) * (ALIGNMENT / WORD) + Math.ceil(state.length / 4) * 4);
+  const length = state.length + plan.clocks.length;
+  const words = new Uint32Array((states.length - 1) * (ALIGNMENT / WORD) + Math.ceil(length / 4) * 4);
   states.forEach((s, i) => words.set(s, i * (ALIGNMENT / WORD)));
   return {
     words,
+    clocks: states.map((s, i) => i * (ALIGNMENT / WORD) + s.length),
     steps,
     sizes: plan.buffers.map((b) => evalSize(b.size, dims)),
     workgroups: plan.dispatches.map((d) => {
@@ -58,6 +62,8 @@ export function bind(plan: Plan, dims: Dims): Bound {
 export interface Compiled {
   readonly pipelines: readonly GPUComputePipeline[];
   readonly layouts: readonly GPUBindGroupLayout[];
+  /** Those that a kernel reads from a buffer; the others come with the dimensions. */
+  readonly clocks: readonly Port[];
 }
 
 /** Compiles all kernels of a plan at once. */
@@ -82,11 +88,13 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Compiled> {
       }),
     ),
   );
-  return { pipelines, layouts };
+  const clocks = plan.clocks.filter((c) => plan.dispatches.some((d) => d.buffers.includes(c.buffer)));
+  return { pipelines, layouts, clocks };
 }
 
-/** Size of the dimensions that a kernel sees. */
-const uniformBytes = (plan: Plan): number => Math.ceil((plan.dims.length + plan.loops.length) / 4) * 16;
+/** Size of the dimensions and clocks that a kernel sees. */
+const uniformBytes = ({ dims, loops, clocks }: Plan): number =>
+  Math.ceil((dims.length + loops.length + clocks.length) / 4) * 16;
 
 function shadersOf(plan: Plan): Readonly<Record<string, string>> {
   if (plan.code.kind === 'wgsl') return plan.code.shaders;
@@ -110,6 +118,7 @@ export class Reserved {
   readonly #plan: Plan;
   readonly #compiled: Compiled;
   #written: Uint32Array | undefined;
+  #clocks: readonly number[] = [];
 
   /** Creates GPU objects: call within `Gpu.guarded`. */
   constructor(
@@ -156,14 +165,17 @@ export class Reserved {
     return bound.words.length <= this.words && bound.sizes.every((n, i) => n <= this.capacity[i]!);
   }
 
-  /** Encodes and submits one run. */
-  submit(gpu: Gpu, bound: Bound): void {
+  /** Encodes and submits one run; `clocks` in the order of the plan. */
+  submit(gpu: Gpu, bound: Bound, clocks: readonly number[]): void {
     const { queue } = gpu.device;
     const { pipelines } = this.#compiled;
     const uniform = this.#uniform;
-    if (uniform && this.#written !== bound.words) {
+    const isNew = this.#written !== bound.words || clocks.some((c, i) => c !== this.#clocks[i]);
+    if (uniform && isNew) {
+      for (const at of bound.clocks) bound.words.set(clocks, at);
       queue.writeBuffer(uniform, 0, bound.words);
       this.#written = bound.words;
+      this.#clocks = clocks;
     }
     const encoder = gpu.device.createCommandEncoder({ label: this.#plan.name });
     const pass = encoder.beginComputePass();

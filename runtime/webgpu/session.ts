@@ -192,9 +192,13 @@ export class WebgpuSession implements Session {
     this.#readback.flush();
     for (const { name, dtype, buffer } of plan.inputs)
       this.#upload(reserved.place(buffer), dtype, inputs[name]!);
-    for (const { name, dtype, buffer } of plan.clocks)
+    for (const { name, dtype, buffer } of state.compiled!.clocks)
       this.#upload(reserved.place(buffer), dtype, Int32Array.of(clocks[name] ?? 0));
-    reserved.submit(this.#gpu, bound);
+    reserved.submit(
+      this.#gpu,
+      bound,
+      plan.clocks.map((c) => clocks[c.name] ?? 0),
+    );
     state.lastDims = dims;
     return this.#keepPace();
   }
