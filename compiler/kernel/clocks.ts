@@ -43,7 +43,13 @@ class Rewriter {
       case 'rows':
         return { ...k, stages: k.stages.map((s) => this.stage(s)) };
       case 'contract':
-        return { ...k, a: this.ex(k.a), b: this.ex(k.b), stores: k.stores.map((s) => this.store(s)) };
+        return {
+          ...k,
+          a: this.ex(k.a),
+          b: this.ex(k.b),
+          stores: k.stores.map((s) => this.store(s)),
+          ...(k.sums && { sums: k.sums.map((s) => this.store(s)) }),
+        };
       case 'scatter':
         return { ...k, target: this.place(k.target), data: this.data(k.data), value: this.ex(k.value) };
     }

@@ -1,5 +1,5 @@
 /** How much arithmetic a kernel is. */
-import { add, multiply, one, scale, type Poly } from '../shape/poly.ts';
+import { add, multiply, one, scale, zero, type Poly } from '../shape/poly.ts';
 import type { Axis, Ex, Kernel, Store } from './kernel.ts';
 
 /** Operations on floats and integers; an expression that is used twice counts once, a multiply-add two, a sum's add one. */
@@ -8,7 +8,13 @@ export function flopsOf(k: Kernel): Poly {
     case 'contract': {
       const results = points(k.batch, k.m, k.n);
       const product = scale(multiply(results, points(k.k)), 2);
-      return add(product, scale(results, operationsOf(valuesOf(k.stores))));
+      const { sums = [] } = k;
+      const folded = sums.length === 0 ? zero : multiply(points(k.n), points(k.k));
+      const tails = [
+        scale(results, operationsOf(valuesOf(k.stores))),
+        scale(points(k.n), operationsOf(valuesOf(sums))),
+      ];
+      return add(product, folded, ...tails);
     }
     case 'rows':
       return add(

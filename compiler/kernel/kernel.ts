@@ -130,6 +130,11 @@ export interface ContractKernel extends Common {
   readonly a: Ex;
   readonly b: Ex;
   readonly stores: readonly Store[];
+  /**
+   * Stores over n alone, in which the local `sum` stands for the sum over k of `b`: the gradient of a bias beside that of
+   * its weight. Only without batch axes, and only where the target folds sums.
+   */
+  readonly sums?: readonly Store[];
 }
 
 /**

@@ -40,6 +40,7 @@ class Printer {
             .map((r) => `${r}: ${axes(k[r])}`),
           `acc = sum ${this.ex(k.a)} * ${this.ex(k.b)}`,
           ...k.stores.map((s) => this.store(s)),
+          ...(k.sums ? [`sum = sum ${this.ex(k.b)}`, ...k.sums.map((s) => this.store(s))] : []),
         ];
       case 'scatter':
         return [

@@ -27,7 +27,14 @@ export interface Cluster {
   readonly contraction: Contraction | undefined;
   /** Clusters that must run before. */
   readonly after: Set<Cluster>;
+  /** Sums over the operand on one side of the contraction that its kernel takes along (see `foldSums`). */
+  sums?: { readonly side: 'm' | 'n'; readonly cluster: Cluster };
+  foldedInto?: Cluster;
 }
+
+/** Its own members and those of what is folded into it. */
+export const membersOf = (c: Cluster): readonly Member[] =>
+  c.sums ? [...c.members, ...c.sums.cluster.members] : c.members;
 
 export interface Clustering {
   /** In the order of creation, which is not yet an order of execution. */
@@ -52,27 +59,39 @@ export function cluster(prepared: Prepared, significant: Significant, target: Ta
  * Where a value joins a kernel it is not known yet what of that kernel others will read. The last members of those that
  * came to touch too many buffers, to be given kernels of their own.
  */
-function overfull({ clusters, of, stored }: Clustering, prepared: Prepared, target: Target): readonly Node[] {
-  const { updates, outputs } = prepared.computation;
+function overfull(found: Clustering, prepared: Prepared, target: Target): readonly Node[] {
+  const touched = touchedBuffers(found, prepared, target);
+  return found.clusters.flatMap((c): Node[] => {
+    const last = c.members.at(-1);
+    if (c.kind === 'loop' || !last || c.members.length < 2) return [];
+    return touched([c]) > target.maxBuffers ? [last.node] : [];
+  });
+}
+
+/** How many buffers one kernel of these clusters would touch; a new value that only its leaf takes needs none of its own. */
+export function touchedBuffers(
+  { clusters, of, stored }: Clustering,
+  { computation: { updates, outputs } }: Prepared,
+  target: Target,
+): (group: readonly Cluster[]) => number {
   const elsewhere = new Set(outputs.map((o) => o.node));
   for (const c of clusters)
     for (const m of c.members) for (const r of m.reads) if (of.get(r.source) !== c) elsewhere.add(r.source);
   const leavesOf = new Map<Node, Node[]>();
   for (const u of updates) leavesOf.set(u.value, [...(leavesOf.get(u.value) ?? []), u.leaf]);
-  const lastOf = (c: Cluster): Node[] => {
-    const last = c.members.at(-1);
-    if (c.kind === 'loop' || !last || c.members.length < 2) return [];
-    const read = c.members
+  return (group) => {
+    const inside = (n: Node): boolean => group.some((c) => of.get(n) === c);
+    const members = group.flatMap((c) => c.members);
+    const read = members
       .flatMap((m) => m.reads.map((r) => r.source))
-      .filter((n) => of.get(n) !== c && takesBuffer(n, target));
-    const written = c.members.flatMap(({ node }): Node[] => {
+      .filter((n) => !inside(n) && takesBuffer(n, target));
+    const written = members.flatMap(({ node }): Node[] => {
       if (!stored.has(node)) return [];
       const leaves = leavesOf.get(node) ?? [];
       return leaves.length > 0 && !elsewhere.has(node) ? leaves : [...leaves, node];
     });
-    return new Set([...read, ...written]).size > target.maxBuffers ? [last.node] : [];
+    return new Set([...read, ...written]).size;
   };
-  return clusters.flatMap(lastOf);
 }
 
 /** `apart`: values that begin a kernel of their own. */
@@ -232,7 +251,8 @@ function buffersWritten(
   return isOwn ? [...leaves, node] : leaves;
 }
 
-function reaches(from: Cluster, to: Cluster, seen = new Set<Cluster>()): boolean {
+/** Whether `from` needs `to`. */
+export function reaches(from: Cluster, to: Cluster, seen = new Set<Cluster>()): boolean {
   if (from === to) return true;
   if (seen.has(from)) return false;
   seen.add(from);

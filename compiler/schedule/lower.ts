@@ -48,7 +48,6 @@ export function lowerCopy(name: string, node: Node, from: number, to: number): K
 }
 
 class Lowering {
-  private readonly uses = new BufferUses();
   private readonly ranges = new Map<string, Poly>();
   private readonly builder: ExpressionBuilder;
   private readonly grid: readonly Axis[];
@@ -57,8 +56,10 @@ class Lowering {
     private readonly c: Cluster,
     private readonly clustering: Clustering,
     private readonly ordered: Ordered,
+    private readonly uses = new BufferUses(),
+    private readonly gridName: (i: number) => string = (i) => `g${i}`,
   ) {
-    this.grid = c.grid.map((extent, i) => this.axis(`g${i}`, extent));
+    this.grid = c.grid.map((extent, i) => this.axis(gridName(i), extent));
     this.builder = new ExpressionBuilder(this.environment());
   }
 
@@ -79,7 +80,7 @@ class Lowering {
 
   /** The same in every kernel that does the same, so that they can share their code. */
   private nameOf(member: Member): string {
-    return `r${this.c.members.indexOf(member)}`;
+    return this.c.foldedInto ? 'sum' : `r${this.c.members.indexOf(member)}`;
   }
 
   private home(node: Node): number {
@@ -92,7 +93,7 @@ class Lowering {
   private local(node: Node, indices: readonly Poly[]): Ex | undefined {
     const member = this.c.members.find((m) => m.node === node);
     if (!member || member.gridAxes.length !== bigAxes(node.shape).length) return undefined;
-    const here = member.gridAxes.every((axis, i) => equal(indices[axis] ?? zero, symbol(`g${i}`)));
+    const here = member.gridAxes.every((axis, i) => equal(indices[axis] ?? zero, symbol(this.gridName(i))));
     if (!here) return undefined;
     if (node.op === 'reduce')
       return { kind: 'local', dtype: node.dtype, name: this.c.contraction ? 'acc' : this.nameOf(member) };
@@ -108,7 +109,7 @@ class Lowering {
     let next = 0;
     return member.node.shape.map((d, i) => {
       const at = member.gridAxes.indexOf(i);
-      if (at >= 0) return symbol(`g${at}`);
+      if (at >= 0) return symbol(this.gridName(at));
       return isUnit(d) ? zero : symbol(inner[next++]?.name ?? '');
     });
   }
@@ -189,7 +190,42 @@ class Lowering {
     const indices = space.map((d, i) => (isUnit(d) ? zero : symbol(axisOf(i).name)));
     const [a, b] = [this.builder.value(contraction.a, indices), this.builder.value(contraction.b, indices)];
     const stores = this.storesOfTails();
-    return { kind: 'contract', name, notes, buffers: this.uses.uses, ...roles, a, b, stores };
+    const sums = this.foldedStores(roles);
+    const { uses } = this.uses;
+    if (this.c.sums?.side === 'm')
+      return {
+        kind: 'contract',
+        name,
+        notes,
+        buffers: uses,
+        ...roles,
+        m: roles.n,
+        n: roles.m,
+        a: b,
+        b: a,
+        stores,
+        sums,
+      };
+    return {
+      kind: 'contract',
+      name,
+      notes,
+      buffers: uses,
+      ...roles,
+      a,
+      b,
+      stores,
+      ...(sums.length > 0 && { sums }),
+    };
+  }
+
+  /** The stores of the sums that go along, over the axes of their side. */
+  private foldedStores(roles: { readonly m: readonly Axis[]; readonly n: readonly Axis[] }): Store[] {
+    const { sums } = this.c;
+    if (!sums) return [];
+    const axes = roles[sums.side];
+    const name = (i: number): string => axes[i]?.name ?? '';
+    return new Lowering(sums.cluster, this.clustering, this.ordered, this.uses, name).storesOfTails();
   }
 
   /** The grid are the result axes that are indexed by one axis of the source alone: there nothing meets. */

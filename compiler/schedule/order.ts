@@ -5,7 +5,7 @@
 import type { Leaf, Node, Scan } from '../ir/graph.ts';
 import type { DType } from '../ir/ops.ts';
 import { equal, multiply, type Poly } from '../shape/poly.ts';
-import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.ts';
+import { bigAxes, membersOf, type Cluster, type Clustering, type Member } from './cluster.ts';
 import { placesOf, type Loop } from './loops.ts';
 import type { Prepared } from './prepare.ts';
 import { ownIndices } from './reads.ts';
@@ -49,14 +49,14 @@ export function order(
     const loop = loopOf(c);
     // What a loop touches, it touches in every iteration.
     const end = at + (widths[i] ?? 1) - 1;
-    for (const m of c.members)
+    for (const m of membersOf(c))
       for (const r of m.reads) {
         if (r.source.op === 'leaf') for (const time of [at, end]) table.touchLeaf(r.source, time);
         if (clustering.of.get(r.source) !== c) table.touch(r.source, end);
       }
     if (loop) loops.set(c, table.loop(loop, at, end, outputs));
     else
-      for (const m of c.members)
+      for (const m of membersOf(c))
         if (clustering.stored.has(m.node))
           table.write(m.node, inPlace.get(m.node) ?? [], at, outputs.has(m.node));
     at = end + 1;
@@ -234,7 +234,7 @@ function decideUpdates(
 function readersOf(clustering: Clustering): Map<Leaf, Set<Cluster>> {
   const readers = new Map<Leaf, Set<Cluster>>();
   for (const c of clustering.clusters)
-    for (const m of c.members)
+    for (const m of membersOf(c))
       for (const r of m.reads)
         if (r.source.op === 'leaf') readers.set(r.source, (readers.get(r.source) ?? new Set()).add(c));
   return readers;
@@ -253,8 +253,8 @@ function readsOwnElement(c: Cluster, leaf: Leaf, value: Node): boolean {
     m.node.op !== 'reduce' &&
     m.gridAxes.length === bigAxes(m.node.shape).length &&
     m.node.shape.length === leaf.shape.length;
-  const readers = c.members.filter((m) => m.reads.some((r) => r.source === leaf));
-  const target = c.members.find((m) => m.node === value);
+  const readers = membersOf(c).filter((m) => m.reads.some((r) => r.source === leaf));
+  const target = membersOf(c).find((m) => m.node === value);
   if (
     target &&
     readers.length === 1 &&

@@ -6,7 +6,8 @@
 import type { Computation, Node } from '../ir/graph.ts';
 import { flopsOf } from '../kernel/flops.ts';
 import { zero } from '../shape/poly.ts';
-import { cluster, type Cluster, type Clustering } from './cluster.ts';
+import { cluster, membersOf, type Cluster, type Clustering } from './cluster.ts';
+import { foldSums } from './fold.ts';
 import { scheduleLoop, type Loop } from './loops.ts';
 import { lowerCluster, lowerCopy } from './lower.ts';
 import { order } from './order.ts';
@@ -24,7 +25,8 @@ export const schedule = (computation: Computation, target: Target): Scheduled =>
 function scheduleWith(computation: Computation, target: Target, names: Names): Scheduled {
   const prepared = prepare(computation, target);
   const significant = findSignificant(prepared, target);
-  const clustering = cluster(prepared, significant, target);
+  const clustered = cluster(prepared, significant, target);
+  const clustering = target.foldSums ? foldSums(clustered, prepared, target) : clustered;
   const bodies = scheduleLoops(prepared, clustering, names, (body) => scheduleWith(body, target, names));
   const ordered = order(prepared, clustering, (c) => bodies.get(c));
   const kernels: ScheduledKernel[] = [];
@@ -111,7 +113,7 @@ class Names {
 }
 
 function notesOf(c: Cluster, clustering: Clustering, significant: Significant): string[] {
-  return c.members.map((m) => {
+  return membersOf(c).map((m) => {
     const what = m.node.op === 'map' || m.node.op === 'reduce' ? `${m.node.op} ${m.node.fn}` : m.node.op;
     const why = significant.reasons.get(m.node) ?? '';
     return `${what} #${m.node.id}: ${why}${clustering.stored.has(m.node) ? '; stored' : '; kept in a register'}`;

@@ -17,6 +17,8 @@ export interface Target {
    * which spares a kernel and its memory traffic.
    */
   readonly inlineOperations: number;
+  /** Sums over an operand of a contraction go along in its kernel. */
+  readonly foldSums: boolean;
 }
 
 /** No GPU: buffers are addresses, guards in packing loops cost. */
@@ -26,6 +28,7 @@ export const wasmTarget: Target = {
   clocksAreDims: false,
   haloCopies: true,
   inlineOperations: 0,
+  foldSums: false,
 };
 
 /** The storage buffers a stage that every WebGPU adapter grants; guards are free in tile loads. */
@@ -35,6 +38,7 @@ export const webgpuTarget: Target = {
   clocksAreDims: true,
   haloCopies: false,
   inlineOperations: 3,
+  foldSums: true,
 };
 
 /** Whether reading the value takes one of the buffers that a kernel may touch. */

@@ -23,7 +23,7 @@ export function trafficOf(kernel: Kernel, sizes: readonly Poly[]): Poly {
     case 'contract':
       traffic.reads(kernel.a);
       traffic.reads(kernel.b);
-      traffic.stores(kernel.stores);
+      traffic.stores([...kernel.stores, ...(kernel.sums ?? [])]);
       break;
     case 'scatter':
       traffic.reads(kernel.value);

@@ -4,7 +4,7 @@ import { openWebgpu } from '../../runtime/webgpu.ts';
 import { compileExample, mnistBatch } from '../support/examples.ts';
 import { describeGpu, softwareGpu } from '../support/swiftshader.ts';
 
-const limits = { mnist: 12, lenet: 30 } as const;
+const limits = { mnist: 8, lenet: 20 } as const;
 
 describeGpu('a training step on WebGPU', () => {
   it.each(Object.entries(limits))(

@@ -120,6 +120,15 @@ class Evaluation {
       });
       this.#store(kernel.stores, new Map([...point, ['acc', acc]]));
     });
+    const { sums } = kernel;
+    if (!sums) return;
+    this.#loop(kernel.n, dims, (point) => {
+      let sum = 0;
+      this.#loop(kernel.k, point, (at) => {
+        sum = wrap(sum + this.#value(kernel.b, at), dtype);
+      });
+      this.#store(sums, new Map([...point, ['sum', sum]]));
+    });
   }
 
   #scatter(kernel: Extract<Kernel, { kind: 'scatter' }>, dims: Names): void {

@@ -50,6 +50,8 @@ describeGpu('contractions', () => {
   check('a symbolic batch', kernels.batched('batch', 5, 5, 40), { batch: 3 }, { batch: 0 });
   check('i32', kernels.denseInteger('i32'));
   check('u32', kernels.denseInteger('u32'));
+  check('sums of an operand', kernels.withSums(70, 45, 'batch'), { batch: 33 }, { batch: 0 });
+  check('sums of an operand of few rows', kernels.withSums(5, 6, 700));
   check('prologue, epilogue, in place, two outputs', kernels.fused(20, 37, 19));
   const convs: kernels.Conv[] = [
     { channels: 1, filters: 6, size: 9, kernel: 5, stride: 1, padding: 0 },

@@ -178,6 +178,20 @@ export function fused(m: Size, n: Size, k: Size): Case {
   return sized(kernel, count(m, k), count(m, n), count(m, n));
 }
 
+/** x^T @ g, and the column sums of g, added to what stood there: the gradients of a weight and its bias. */
+export function withSums(m: Size, n: Size, k: Size): Case {
+  const kernel = contract(
+    'with_sums',
+    ['r f32', 'r f32', 'w f32', 'u f32'],
+    { m: { i: m }, n: { j: n }, k: { k } },
+    load(0, at([k, m], 'k', 'i')),
+    load(1, at([k, n], 'k', 'j')),
+    store(2, at([m, n], 'i', 'j'), local('acc')),
+  );
+  const sums = [store(3, 'j', op('add', load(3, 'j'), local('sum')))];
+  return sized({ ...kernel, sums }, count(k, m), count(k, n), count(m, n), n);
+}
+
 /** exp(x - max) / sum, and the log of the sum. */
 export function softmax(n: Size, m: Size, strideOne: 'inner' | 'grid' = 'inner'): Case {
   const x = (i: string) => (strideOne === 'inner' ? at([n, m], 'b', i) : at([m, n], i, 'b'));

@@ -21,11 +21,15 @@ import { loadsIn } from './walk.ts';
 
 export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
   const tile = chooseTile(kernel, shader.limits);
-  const emitter = new Emitter(shader, countUses([kernel.a, kernel.b, ...kernel.stores.map((s) => s.value)]));
+  const emitter = new Emitter(
+    shader,
+    countUses([kernel.a, kernel.b, ...[...kernel.stores, ...(kernel.sums ?? [])].map((s) => s.value)]),
+  );
   const origin = bindTile(kernel, emitter, tile);
   const dtype = kernel.a.dtype;
   const accumulators = range(tile.perM).map((i) => range(tile.perN).map((j) => `acc${i}_${j}`));
-  for (const name of accumulators.flat())
+  const folded = kernel.sums ? range(tile.perN).map((j) => `sum${j}`) : [];
+  for (const name of [...accumulators.flat(), ...folded])
     emitter.block.add(`var ${name}: ${valueType(dtype)} = ${emitter.constant(dtype, 0).code};`);
   const threads = placeThreads(kernel, emitter, tile);
   const operands = [
@@ -50,12 +54,12 @@ export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
   emitter.within(`for (var k0 = 0i; k0 < ${total}; k0 += ${tile.depth}i)`, () => {
     for (const o of operands) o.fill(emitter);
     emitter.block.add('workgroupBarrier();');
-    multiplyTiles(emitter, tile, threads, operands, accumulators);
+    multiplyTiles(emitter, tile, threads, operands, accumulators, folded);
     emitter.block.add('workgroupBarrier();');
   });
-  const all = accumulators.flat();
+  const all = [...accumulators.flat(), ...folded];
   emitter.block.add(`var sums = array<${valueType(dtype)}, ${all.length}>(${all.join(', ')});`);
-  if (tile.threadsK > 1) addUp(emitter, tile, threads, dtype);
+  if (tile.threadsK > 1) addUp(emitter, tile, threads, dtype, tile.perM + (kernel.sums ? 1 : 0));
   const store = (): void => epilogue(kernel, emitter.fork(), tile, threads, origin);
   emitter.within(tile.threadsK > 1 ? `if (${threads.k} == 0i)` : '', () => store());
   return {
@@ -296,6 +300,7 @@ function multiplyTiles(
   threads: Threads,
   [a, b]: readonly [Operand, Operand],
   accumulators: readonly (readonly string[])[],
+  folded: readonly string[],
 ): void {
   const step = tile.threadsK;
   emitter.within(`for (var kz = 0i; kz < ${tile.depth}i; kz += ${step}i)`, () => {
@@ -308,17 +313,18 @@ function multiplyTiles(
     for (const i of range(tile.perM)) read(a, i, threads.m, tile.threadsM, 'x');
     for (const j of range(tile.perN)) read(b, j, threads.n, tile.threadsN, 'y');
     accumulators.forEach((row, i) => row.forEach((acc, j) => block.add(`${acc} += x${i} * y${j};`)));
+    folded.forEach((sum, j) => block.add(`${sum} += y${j};`));
   });
 }
 
 /** Adds the parts of the invocations that share accumulators, in the order of their parts; one row at a time. */
-function addUp(emitter: Emitter, tile: Tile, threads: Threads, dtype: Ex['dtype']): void {
+function addUp(emitter: Emitter, tile: Tile, threads: Threads, dtype: Ex['dtype'], rows: number): void {
   const invocations = invocationsOf(tile);
   const part = tile.threadsM * tile.threadsN;
   const array = emitter.shader.workgroupArray(dtype, invocations * tile.perN, 'parts');
   const columns = range(tile.perN);
   const at = (j: number): string => (j === 0 ? '' : ` + ${j * invocations}i`);
-  emitter.within(`for (var i = 0i; i < ${tile.perM}i; i++)`, () => {
+  emitter.within(`for (var i = 0i; i < ${rows}i; i++)`, () => {
     const { block } = emitter;
     const sum = (j: number): string => `sums[i * ${tile.perN}i + ${j}i]`;
     for (const j of columns) block.add(`${array}[${LOCAL}${at(j)}] = ${sum(j)};`);
@@ -359,19 +365,34 @@ function epilogue(
     return { place, test };
   };
   const zero = emitter.constant('i32', 0);
+  const columns = (visit: (j: Value) => void): void =>
+    count(emitter, perN, 1, zero, (j) => {
+      const n = inside(origin.n, threads.n, j, tile.threadsN, kernel.n, columnsOf(tile));
+      emitter.within(n.test, () => {
+        bindFlat(emitter, kernel.n, { ...n.place, home: emitter.block });
+        visit(j);
+      });
+    });
   count(emitter, perM, 1, zero, (i) => {
     const m = inside(origin.m, threads.m, i, tile.threadsM, kernel.m, rowsOf(tile));
     emitter.within(m.test, () => {
       bindFlat(emitter, kernel.m, { ...m.place, home: emitter.block });
-      count(emitter, perN, 1, zero, (j) => {
-        const n = inside(origin.n, threads.n, j, tile.threadsN, kernel.n, columnsOf(tile));
-        emitter.within(n.test, () => {
-          bindFlat(emitter, kernel.n, { ...n.place, home: emitter.block });
-          const at = perN === 1 ? i.code : i.code === '0i' ? j.code : `${i.code} * ${perN}i + ${j.code}`;
-          emitter.bindLocal('acc', emitter.block.name(`sums[${at}]`, 'acc'));
-          writeStores(kernel.stores, emitter);
-        });
+      columns((j) => {
+        const at = perN === 1 ? i.code : i.code === '0i' ? j.code : `${i.code} * ${perN}i + ${j.code}`;
+        emitter.bindLocal('acc', emitter.block.name(`sums[${at}]`, 'acc'));
+        writeStores(kernel.stores, emitter);
       });
     });
   });
+  const { sums } = kernel;
+  if (!sums) return;
+  // Every tile of m has them; the first stores.
+  const first = [origin.m.code, threads.m].filter((c) => c !== '0i').map((c) => `${c} == 0i`);
+  emitter.within(first.length > 0 ? `if (${first.join(' && ')})` : '', () =>
+    columns((j) => {
+      const at = j.code === '0i' ? `${perM * perN}i` : `${perM * perN}i + ${j.code}`;
+      emitter.bindLocal('sum', emitter.block.name(`sums[${at}]`, 'sum'));
+      writeStores(sums, emitter);
+    }),
+  );
 }
