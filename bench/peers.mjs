@@ -57,7 +57,7 @@ function programs() {
   const torch = [interpreter, join(here, 'peers', 'pytorch.py')];
   const noTorch = interpreter
     ? ''
-    : 'needs PyTorch (Debian: apt-get install python3-torch), PYTHON names the interpreter';
+    : 'needs PyTorch (Debian: apt-get install python3-torch libopenblas0-pthread: without OpenBLAS it is ten times slower), PYTHON names the interpreter';
   add('torch', noTorch, { command: torch, env: { OMP_WAIT_POLICY: 'PASSIVE' } });
 
   for (const kind of ['node', 'web']) {
