@@ -1,6 +1,7 @@
 /** Turns ordered clusters into kernels. */
 import type { Node } from '../ir/graph.ts';
 import type { Axis, Ex, Kernel, Reduction, Stage, Store } from '../kernel/kernel.ts';
+import { swapRoles } from '../kernel/rebuild.ts';
 import { equal, symbol, zero, type Poly } from '../shape/poly.ts';
 import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.ts';
 import { BufferUses, ExpressionBuilder, offsetOf, type Environment } from './expression.ts';
@@ -191,38 +192,18 @@ class Lowering {
     const [a, b] = [this.builder.value(contraction.a, indices), this.builder.value(contraction.b, indices)];
     const stores = this.storesOfTails();
     const sums = this.foldedStores(roles);
-    const { uses } = this.uses;
-    if (this.c.sums?.side === 'm')
-      return {
-        kind: 'contract',
-        name,
-        notes,
-        buffers: uses,
-        ...roles,
-        m: roles.n,
-        n: roles.m,
-        a: b,
-        b: a,
-        stores,
-        sums,
-      };
-    return {
-      kind: 'contract',
-      name,
-      notes,
-      buffers: uses,
-      ...roles,
-      a,
-      b,
-      stores,
-      ...(sums.length > 0 && { sums }),
-    };
+    const made = { kind: 'contract', name, notes, buffers: this.uses.uses, ...roles, a, b, stores } as const;
+    if (!sums) return made;
+    return { ...(this.c.sums?.side === 'm' ? swapRoles(made) : made), sums };
   }
 
   /** The stores of the sums that go along, over the axes of their side. */
-  private foldedStores(roles: { readonly m: readonly Axis[]; readonly n: readonly Axis[] }): Store[] {
+  private foldedStores(roles: {
+    readonly m: readonly Axis[];
+    readonly n: readonly Axis[];
+  }): Store[] | undefined {
     const { sums } = this.c;
-    if (!sums) return [];
+    if (!sums) return undefined;
     const axes = roles[sums.side];
     const name = (i: number): string => axes[i]?.name ?? '';
     return new Lowering(sums.cluster, this.clustering, this.ordered, this.uses, name).storesOfTails();

@@ -1,5 +1,6 @@
 /** How a contraction is run: which side the vectors are on, tile and block sizes, or plain loops where packing does not pay. */
 import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
+import { swapRoles } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn } from '../../shape/poly.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
@@ -62,8 +63,6 @@ export function mergeRoles(k: ContractKernel): ContractKernel {
   }
   return merged;
 }
-
-export const swapRoles = (k: ContractKernel): ContractKernel => ({ ...k, m: k.n, n: k.m, a: k.b, b: k.a });
 
 // ---------------------------------------------------------------- costs, in cycles, roughly
 

@@ -1,37 +1,17 @@
 /** Rewrites of kernels before code is made: index expressions mapped everywhere, unit axes dropped, axes merged. */
-import type { Axis, Binding, Condition, Ex, Store } from '../../kernel/kernel.ts';
+import type { Axis, Condition, Ex, Store } from '../../kernel/kernel.ts';
+import { exRebuilder } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, multiply, subtract, substitute, symbol, symbolsOf, zero } from '../../shape/poly.ts';
 
 export type PolyMap = (p: Poly) => Poly;
 
 /** `ex` with every index expression mapped; shared objects stay shared. */
-export function exMapper(map: PolyMap): (ex: Ex) => Ex {
-  const done = new Map<Ex, Ex>();
-  const bindings = (data: readonly Binding[]): Binding[] =>
-    data.map((d) => ({ name: d.name, value: visit(d.value) }));
-  const visit = (ex: Ex): Ex => {
-    const seen = done.get(ex);
-    if (seen) return seen;
-    const made = rebuild(ex);
-    done.set(ex, made);
-    return made;
-  };
-  const rebuild = (ex: Ex): Ex => {
-    switch (ex.kind) {
-      case 'const':
-      case 'local':
-        return ex;
-      case 'load':
-        return { ...ex, offset: map(ex.offset), guard: conditions(map, ex.guard), data: bindings(ex.data) };
-      case 'index':
-        return { ...ex, value: map(ex.value), data: bindings(ex.data) };
-      case 'op':
-        return { ...ex, args: ex.args.map(visit) };
-    }
-  };
-  return visit;
-}
+export const exMapper = (map: PolyMap): ((ex: Ex) => Ex) =>
+  exRebuilder((ex) => {
+    if (ex.kind === 'load') return { ...ex, offset: map(ex.offset), guard: conditions(map, ex.guard) };
+    return ex.kind === 'index' ? { ...ex, value: map(ex.value) } : ex;
+  });
 
 export const conditions = (map: PolyMap, guard: readonly Condition[]): Condition[] =>
   guard.map((c) => ({ kind: c.kind, value: map(c.value) }));
