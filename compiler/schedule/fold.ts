@@ -2,11 +2,11 @@
  * Folds sums over one operand of a contraction into its kernel: the gradient of a bias reads what the gradient of its
  * weight reads, so the kernel that loads it can add it up on the way.
  */
-import type { Node, Reduce } from '../ir/graph.ts';
-import { asConstant, equal, one, substitute, symbol, zero, type Poly } from '../shape/poly.ts';
+import type { Node } from '../ir/graph.ts';
+import { asConstant, one, substitute, symbol, zero, type Poly } from '../shape/poly.ts';
 import { bigAxes, reaches, touchedBuffers, type Cluster, type Clustering } from './cluster.ts';
 import type { Prepared } from './prepare.ts';
-import { isUnit, iterationShape } from './reads.ts';
+import { atIndices, isUnit, iterationShape } from './reads.ts';
 import type { Target } from './target.ts';
 
 /** Changes the clusters in place: those that are folded leave the list. */
@@ -15,16 +15,13 @@ export function foldSums(clustering: Clustering, prepared: Prepared, target: Tar
   // Neither may need the other.
   const fit = (home: Cluster, c: Cluster): boolean =>
     home !== c && !reaches(home, c) && !reaches(c, home) && touched([home, c]) <= target.maxBuffers;
+  const homes = operandsByRead(clustering.clusters);
   const folded = new Set<Cluster>();
   for (const c of clustering.clusters) {
-    const reduce = lonelySum(c);
-    if (!reduce) continue;
-    const [home] = clustering.clusters.flatMap((d) => {
-      const side = sideOf(d, reduce);
-      return side && fit(d, c) ? [{ d, side }] : [];
-    });
+    const wanted = readOfSum(c);
+    const home = wanted && homes.get(wanted)?.find(({ cluster }) => !cluster.sums && fit(cluster, c));
     if (!home) continue;
-    fold(c, home.d, home.side, clustering);
+    fold(c, home.cluster, home.side, clustering);
     folded.add(c);
   }
   if (folded.size === 0) return clustering;
@@ -32,53 +29,52 @@ export function foldSums(clustering: Clustering, prepared: Prepared, target: Tar
   return { ...clustering, of, clusters: clustering.clusters.filter((c) => !folded.has(c)) };
 }
 
-/** The sum of a cluster that is one sum and values made of it, all on the sum's grid. */
-function lonelySum(c: Cluster): Reduce | undefined {
+/** What is summed by a cluster that is one sum and values made of it, all on the sum's grid. */
+function readOfSum(c: Cluster): string | undefined {
   const sums = c.members.flatMap((m) => (m.node.op === 'reduce' ? [m.node] : []));
   const [sum] = sums;
+  const [x] = sum?.inputs ?? [];
   const isFlat = c.members.every((m) => m.gridAxes.length === bigAxes(m.node.shape).length);
   if (c.kind !== 'rows' || sums.length !== 1 || c.grid.length === 0 || !isFlat) return undefined;
-  return sum?.fn === 'sum' && sum.dtype === 'f32' ? sum : undefined;
-}
-
-/** On which side of the contraction stands what is summed, its own axes being that side's and the summed ones k. */
-function sideOf(c: Cluster, sum: Reduce): 'm' | 'n' | undefined {
-  const { contraction } = c;
-  const [x] = sum.inputs;
-  if (!contraction || contraction.batch.length > 0 || c.sums || !x) return undefined;
-  const rank = sum.shape.length;
+  if (!x || sum?.fn !== 'sum' || sum.dtype !== 'f32') return undefined;
   const axes = bigAxes(x.shape);
-  // A kernel without rows would not store the sums either.
-  const hasRows = (side: 'm' | 'n'): boolean =>
-    (side === 'm' ? contraction.n : contraction.m).every(
-      (a) => asConstant(spaceOf(c)[a] ?? one) !== undefined,
-    );
-  const wanted = readThrough(
+  const rank = sum.shape.length;
+  return readThrough(
     x,
     axes.filter((a) => a < rank),
     axes.filter((a) => a >= rank),
   );
-  return (['m', 'n'] as const).find(
-    (side) =>
-      hasRows(side) &&
-      same(
-        wanted,
-        readThrough(side === 'm' ? contraction.a : contraction.b, contraction[side], contraction.k),
-      ),
-  );
 }
 
-const spaceOf = (c: Cluster): readonly Poly[] => (c.members[0] ? iterationShape(c.members[0].node) : []);
-
-interface PlainRead {
-  readonly source: Node;
-  readonly index: readonly Poly[];
-  /** Of the outer axes, then of the summed ones. */
-  readonly extents: readonly Poly[];
+interface Operand {
+  readonly cluster: Cluster;
+  readonly side: 'm' | 'n';
 }
 
-/** What a view reads, over the outer axes `o0 …` and the summed ones `k0 …`; undefined where it has conditions. */
-function readThrough(x: Node, outer: readonly number[], summed: readonly number[]): PlainRead | undefined {
+/** The operands of contractions, by what they read over their own axes and the summed ones. */
+function operandsByRead(clusters: readonly Cluster[]): ReadonlyMap<string, readonly Operand[]> {
+  const found = new Map<string, Operand[]>();
+  for (const cluster of clusters) {
+    const { contraction, members } = cluster;
+    if (!contraction || contraction.batch.length > 0 || !members[0]) continue;
+    const space = iterationShape(members[0].node);
+    // A kernel without rows would not store the sums either.
+    const isFixed = (axes: readonly number[]): boolean =>
+      axes.every((a) => asConstant(space[a] ?? one) !== undefined);
+    for (const side of ['m', 'n'] as const) {
+      const [x, rows] = side === 'm' ? [contraction.a, contraction.n] : [contraction.b, contraction.m];
+      const key = isFixed(rows) ? readThrough(x, contraction[side], contraction.k) : undefined;
+      if (key !== undefined) found.set(key, [...(found.get(key) ?? []), { cluster, side }]);
+    }
+  }
+  return found;
+}
+
+/**
+ * What a view reads, over the outer axes `o0 …` and the summed ones `k0 …`, as a key: the same for equal reads over equal
+ * extents. Undefined where the view has conditions or data.
+ */
+function readThrough(x: Node, outer: readonly number[], summed: readonly number[]): string | undefined {
   const names = new Map<string, Poly>([
     ...outer.map((a, i) => [`$${a}`, symbol(`o${i}`)] as const),
     ...summed.map((a, i) => [`$${a}`, symbol(`k${i}`)] as const),
@@ -90,22 +86,13 @@ function readThrough(x: Node, outer: readonly number[], summed: readonly number[
     const [inner] = source.inputs;
     if (!inner || source.inputs.length > 1 || source.guard.length > 0) return undefined;
     const at = index;
-    index = source.index.map((e) =>
-      substitute(e, (s) => (s.startsWith('$') ? at[Number(s.slice(1))] : undefined)),
-    );
+    index = source.index.map((e) => atIndices(e, at));
     source = inner;
   }
-  return { source, index: index.map((e) => substitute(e, (s) => names.get(s))), extents };
+  const named = index.map((e) => substitute(e, (s) => names.get(s)));
+  const keys = (ps: readonly Poly[]): string => ps.map((p) => p.key).join(',');
+  return `${source.id} [${keys(named)}] over ${outer.length}: ${keys(extents)}`;
 }
-
-const same = (a: PlainRead | undefined, b: PlainRead | undefined): boolean =>
-  a !== undefined &&
-  b !== undefined &&
-  a.source === b.source &&
-  a.index.length === b.index.length &&
-  a.index.every((e, i) => equal(e, b.index[i] ?? one)) &&
-  a.extents.length === b.extents.length &&
-  a.extents.every((e, i) => equal(e, b.extents[i] ?? one));
 
 function fold(c: Cluster, home: Cluster, side: 'm' | 'n', { clusters }: Clustering): void {
   home.sums = { side, cluster: c };
