@@ -90,3 +90,39 @@ export function stridedLoop(
     body();
   });
 }
+
+/** The innermost axis that has more than one point. */
+export const lastOf = (axes: readonly Axis[]): Axis | undefined =>
+  axes.findLast((a) => asConstant(a.extent) !== 1);
+
+/** `p` is a constant that `n` divides. */
+export const isMultiple = (p: Poly, n: number): boolean => {
+  const c = asConstant(p);
+  return c !== undefined && c % n === 0;
+};
+
+/** `a + b`, named where both exist. */
+export function sumOf(emitter: Emitter, a: Value, b: Value): Value {
+  if (a.code === '0i') return b;
+  if (b.code === '0i') return a;
+  const home = a.home.depth > b.home.depth ? a.home : b.home;
+  return emitter.named({ code: `(${a.code} + ${b.code})`, home, simple: false });
+}
+
+/**
+ * Visits `from`, `from + step`, … below `end`; from is below `step`, which divides `end`. The loop itself is the same for
+ * all invocations, so that the shader compiler sees how often it runs.
+ */
+export function count(
+  emitter: Emitter,
+  end: number,
+  step: number,
+  from: Value,
+  visit: (i: Value) => void,
+): void {
+  if (end === step) return visit(from);
+  const i = emitter.block.names.fresh('e');
+  emitter.within(`for (var ${i} = 0i; ${i} < ${end}i; ${i} += ${step}i)`, () =>
+    visit(sumOf(emitter, emitter.here(i, true), from)),
+  );
+}

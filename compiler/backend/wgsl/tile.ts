@@ -22,6 +22,8 @@ export const rowsOf = (t: Tile): number => t.threadsM * t.perM;
 export const columnsOf = (t: Tile): number => t.threadsN * t.perN;
 export const invocationsOf = (t: Tile): number => t.threadsM * t.threadsN * t.threadsK;
 
+export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
 const size = (p: Poly): number => asConstant(p) ?? Infinity;
 
 /** Invocations and accumulators each for an extent: [8, 4] where it is large. */

@@ -1,0 +1,77 @@
+/** Where a workgroup and its invocations stand in a contraction. */
+import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { asConstant, multiply } from '../../shape/poly.ts';
+import { bindFlat, ceilDivide, countOf, divided, lastOf, workgroupsOf } from './axes.ts';
+import type { Groups } from './axes.ts';
+import type { Emitter, Value } from './emitter.ts';
+import { stride } from './mapping.ts';
+import { GROUP, LOCAL } from './shader.ts';
+import { columnsOf, rowsOf } from './tile.ts';
+import type { Tile } from './tile.ts';
+
+export interface TileOrigin {
+  /** First row and column of the workgroup's tile. */
+  readonly m: Value;
+  readonly n: Value;
+  readonly groups: Groups;
+}
+
+/** Finds the workgroup's tile: the tiles of n vary fastest, then those of m, then batch. */
+export function bindTile(kernel: ContractKernel, emitter: Emitter, tile: Tile): TileOrigin {
+  const tilesN = ceilDivide(countOf(kernel.n), columnsOf(tile));
+  const tilesM = ceilDivide(countOf(kernel.m), rowsOf(tile));
+  const count = multiply(tilesN, tilesM, countOf(kernel.batch));
+  const groups = workgroupsOf(count);
+  const block = emitter.block;
+  if (groups.surplus)
+    block.add(`if (${GROUP} >= ${emitter.named(emitter.poly(count)).code}) {`, '  return;', '}');
+  const group = emitter.here(GROUP, true);
+  const inner = emitter.named(divided(emitter, group, tilesN, '/'));
+  const start = (index: Value, size: number): Value => {
+    const at = emitter.named(index);
+    return at.constant
+      ? at
+      : emitter.named({ code: `(${at.code} * ${size}i)`, home: at.home, simple: false });
+  };
+  const isAll = (tiles: Poly): boolean => asConstant(tiles) === 1;
+  const zero = emitter.constant('i32', 0);
+  const batched = kernel.batch.some((a) => asConstant(a.extent) !== 1);
+  const n = isAll(tilesN) ? zero : start(divided(emitter, group, tilesN, '%'), columnsOf(tile));
+  const m = isAll(tilesM)
+    ? zero
+    : start(batched ? divided(emitter, inner, tilesM, '%') : inner, rowsOf(tile));
+  bindFlat(emitter, kernel.batch, divided(emitter, inner, tilesM, '/'));
+  return { m, n, groups };
+}
+
+/** Coordinates of an invocation. */
+export interface Threads {
+  readonly m: string;
+  readonly n: string;
+  readonly k: string;
+}
+
+/** Neighbouring invocations take neighbouring elements of what is stored. */
+export function placeThreads(kernel: ContractKernel, emitter: Emitter, tile: Tile): Threads {
+  const { threadsM, threadsN, threadsK } = tile;
+  const block = emitter.block;
+  const digit = (shift: number, count: number, isLast: boolean, name: string): string => {
+    if (count === 1) return '0i';
+    const shifted = shift === 0 ? LOCAL : `(${LOCAL} >> ${shift}u)`;
+    return block.name(isLast ? shifted : `(${shifted} & ${count - 1}i)`, name);
+  };
+  const offset = kernel.stores[0]?.offset;
+  const along = (axes: readonly Axis[]): boolean => {
+    const axis = lastOf(axes);
+    return axis !== undefined && offset !== undefined && stride(offset, axis) === 1;
+  };
+  const mFirst = along(kernel.m) && !along(kernel.n);
+  const [bitsM, bitsN] = [Math.log2(threadsM), Math.log2(threadsN)];
+  const whole = threadsK === 1;
+  return {
+    m: digit(mFirst ? 0 : bitsN, threadsM, !mFirst && whole, 'tm'),
+    n: digit(mFirst ? bitsM : 0, threadsN, mFirst && whole, 'tn'),
+    k: digit(bitsM + bitsN, threadsK, true, 'tk'),
+  };
+}
