@@ -5,6 +5,7 @@
 import type { Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { isNonNegative, multiply, one, subtract, type Poly } from '../shape/poly.ts';
+import { releaseRecomputed } from './keep.ts';
 import { isUnit, readsOf } from './reads.ts';
 import { takesBuffer, type Target } from './target.ts';
 import { isCostly, operandsOf, rootsOf, type Prepared } from './prepare.ts';
@@ -71,8 +72,13 @@ function decide(prepared: Prepared): Significant {
   const users = usersOf(nodes);
   const reasons = new Map<Node, string>();
   const rootSet = new Set(roots);
-  const stays = (n: Node): boolean => rootSet.has(n) || prepared.forced.has(n) || isCostly(n);
-  releaseCheapEnds(nodes, anchors, users, stays);
+  releaseRecomputed({
+    nodes,
+    anchors,
+    users,
+    isStored: (n) => rootSet.has(n) || prepared.forced.has(n),
+    isRepeated: (n) => (users.get(n) ?? []).some((u) => repeats(u, n)),
+  });
   const costlyInside = new Set<Node>();
   for (const node of nodes) {
     const own = users.get(node) ?? [];
@@ -113,27 +119,6 @@ function reasonFor(
   if (users.length > 1 && isCostly(node) && users.some((u) => spreads(u, node)))
     return 'costly and read by several';
   return undefined;
-}
-
-/**
- * A cheap end of a tail that only needs values which the tail stores anyway (the mask of a relu) is computed again
- * where it is read instead of being stored too.
- */
-function releaseCheapEnds(
-  nodes: readonly Node[],
-  anchors: Map<Node, Node>,
-  users: ReadonlyMap<Node, Node[]>,
-  stays: (n: Node) => boolean,
-): void {
-  const leaves = (n: Node, but: Node | undefined): boolean =>
-    (users.get(n) ?? []).some((u) => u !== but && anchors.get(u) !== anchors.get(n));
-  for (const node of [...nodes].reverse()) {
-    const anchor = anchors.get(node);
-    if (!anchor || node === anchor || stays(node)) continue;
-    const ends = (users.get(node) ?? []).every((u) => anchors.get(u) !== anchor);
-    const inner = node.inputs.filter((x) => anchors.get(x) === anchor);
-    if (ends && inner.every((x) => x !== anchor && (stays(x) || leaves(x, node)))) anchors.delete(node);
-  }
 }
 
 /** The user reads elements of `node` more than once. */
