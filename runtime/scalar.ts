@@ -36,6 +36,7 @@ export const scalarRows: Readonly<Record<string, Row>> = {
   sin: call('Math.sin'),
   cos: call('Math.cos'),
   tanh: call('Math.tanh'),
+  sigmoid: ([a]) => `(1 / (1 + Math.exp(-${a})))`,
   erf: call('helpers.erf'),
   floor: call('Math.floor'),
   round: call('helpers.round'),

@@ -31,6 +31,7 @@ const onNumbers: Readonly<Record<FloatOp, ((x: number) => number) | undefined>> 
   sin: Math.sin,
   cos: Math.cos,
   tanh: Math.tanh,
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   erf: undefined,
   floor: Math.floor,
   round: roundHalfEven,

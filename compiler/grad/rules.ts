@@ -54,6 +54,7 @@ const scalar: GradientRules['scalar'] = {
   sin: [({ make, g, x: [x] }) => make.map('mul', g, make.map('cos', x))],
   cos: [({ make, g, x: [x] }) => make.map('neg', make.map('mul', g, make.map('sin', x)))],
   tanh: [({ make, g, y }) => make.map('mul', g, make.map('sub', 1, make.map('mul', y, y)))],
+  sigmoid: [({ make, g, y }) => make.map('mul', g, make.map('mul', y, make.map('sub', 1, y)))],
   erf: [
     ({ make, g, x: [x] }) =>
       make.map('mul', g, make.map('mul', make.map('exp', make.map('neg', make.map('mul', x, x))), erfSlope)),

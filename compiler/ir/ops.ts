@@ -22,6 +22,7 @@ export type UnaryOp =
   | 'sin'
   | 'cos'
   | 'tanh'
+  | 'sigmoid'
   | 'erf'
   | 'floor'
   | 'round'
@@ -76,6 +77,7 @@ export const scalarOps: { readonly [Op in ScalarOp]: ScalarRow } = {
   sin: float1,
   cos: float1,
   tanh: float1,
+  sigmoid: float1,
   erf: float1,
   floor: float1,
   round: float1,

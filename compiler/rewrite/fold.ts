@@ -26,6 +26,7 @@ const table: { readonly [Op in ScalarOp]: Fold } = {
   sin: ([a]) => Math.sin(a),
   cos: ([a]) => Math.cos(a),
   tanh: ([a]) => Math.tanh(a),
+  sigmoid: ([a]) => 1 / (1 + Math.exp(-a)),
   // JavaScript has none.
   erf: () => undefined,
   floor: ([a]) => Math.floor(a),

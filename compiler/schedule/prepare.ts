@@ -10,7 +10,16 @@ import { LoopOperands } from './loops.ts';
 import { compact, Dependence } from './reads.ts';
 import type { Target } from './target.ts';
 
-const costly: ReadonlySet<ScalarOp> = new Set<ScalarOp>(['exp', 'log', 'sin', 'cos', 'tanh', 'erf', 'pow']);
+const costly: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
+  'exp',
+  'log',
+  'sin',
+  'cos',
+  'tanh',
+  'sigmoid',
+  'erf',
+  'pow',
+]);
 
 /** Functions that take as long as many operations. */
 export const isCostly = (node: Node): boolean => node.op === 'map' && costly.has(node.fn);

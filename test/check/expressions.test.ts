@@ -14,6 +14,7 @@ describe('element-wise', () => {
     ['sqrt(x ^ 2)', Math.abs],
     ['sin(x) + cos(x)', (x) => Math.sin(x) + Math.cos(x)],
     ['tanh(-x)', (x) => Math.tanh(-x)],
+    ['sigmoid(-x)', (x) => 1 / (1 + Math.exp(x))],
     ['floor(x) + ceil(x)', (x) => Math.floor(x) + Math.ceil(x)],
     ['max(x, 0.25)', (x) => Math.max(x, 0.25)],
     ['min(1, x)', (x) => Math.min(1, x)],

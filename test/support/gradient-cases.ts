@@ -102,6 +102,7 @@ const scalar: { readonly [Op in ScalarOp]: readonly Recipe[] | null } = {
   sin: [unary('sin')],
   cos: [unary('cos')],
   tanh: [unary('tanh')],
+  sigmoid: [unary('sigmoid')],
   erf: [unary('erf')],
   floor: null,
   round: null,

@@ -41,6 +41,7 @@ const rows: { readonly [Op in ScalarOp]: Row } = {
   sin: ([a]) => Math.sin(a!),
   cos: ([a]) => Math.cos(a!),
   tanh: ([a]) => Math.tanh(a!),
+  sigmoid: ([a]) => 1 / (1 + Math.exp(-a!)),
   erf: ([a]) => helpers.erf(a!),
   floor: ([a]) => Math.floor(a!),
   round: ([a]) => helpers.round(a!),

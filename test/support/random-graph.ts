@@ -167,6 +167,7 @@ class Builder {
     const fn = this.pick([
       'neg',
       'tanh',
+      'sigmoid',
       'abs',
       'exp',
       'log',

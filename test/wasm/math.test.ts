@@ -59,6 +59,7 @@ const erf = (x: number): number => {
   return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * (Math.abs(x) + fraction)));
 };
 
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const spread = (low: number, high: number): Float32Array =>
   Float32Array.from({ length: count }, (_, i) => low + ((high - low) * i) / (count - 1));
 const exponential = (low: number, high: number): Float32Array =>
@@ -68,11 +69,15 @@ const cases: readonly [MathName, (x: number) => number, Float32Array, number][] 
   ['exp', Math.exp, spread(-87, 88.7), 1.5],
   ['exp', Math.exp, spread(-1, 1), 1.5],
   ['exp', Math.exp, spread(-104, -87), 1],
+  ['exp', Math.exp, spread(-400, -104), 0],
   ['log', Math.log, Float32Array.from(exponential(-126, 127), Math.abs), 1.5],
   ['log', Math.log, spread(0.5, 2), 2],
   ['log', Math.log, Float32Array.from(exponential(-148, -126), Math.abs), 1.5],
   ['tanh', Math.tanh, spread(-9.5, 9.5), 2],
   ['tanh', Math.tanh, exponential(-40, 3), 2],
+  ['sigmoid', sigmoid, spread(-87, 20), 2],
+  ['sigmoid', sigmoid, spread(-103, -87), 2],
+  ['sigmoid', sigmoid, exponential(-40, 6), 2],
   ['erf', erf, spread(-4.5, 4.5), 2],
   ['erf', erf, exponential(-40, 2), 2],
   ['sin', Math.sin, spread(-10, 10), 2],
@@ -99,6 +104,7 @@ describe.each(modes)('math functions, relaxed = %s', (relaxed) => {
     ['exp', Math.exp],
     ['log', Math.log],
     ['tanh', Math.tanh],
+    ['sigmoid', sigmoid],
     ['erf', (x) => (Number.isNaN(x) ? NaN : Math.abs(x) > 6 ? Math.sign(x) : erf(x))],
   ])('%s is right at the ends', (name, exact) => {
     const xs = Float32Array.from(ends);

@@ -4,7 +4,7 @@ import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn } from '../../shape/poly.ts';
 import { mentions } from './transform.ts';
 
-const heavy = new Set(['exp', 'log', 'tanh', 'erf', 'sin', 'cos', 'pow']);
+const heavy = new Set(['exp', 'log', 'tanh', 'sigmoid', 'erf', 'sin', 'cos', 'pow']);
 
 interface Work {
   /** Offsets read and written. */

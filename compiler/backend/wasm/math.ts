@@ -6,7 +6,7 @@
 import type { F32, F64, Func, Local, Module, V128 } from './encoder.ts';
 import { f32, f32x4, f64, f64x2, i32, i32x4, i64, select, v128, choose } from './instr.ts';
 
-export type MathName = 'exp' | 'log' | 'tanh' | 'erf' | 'sin' | 'cos';
+export type MathName = 'exp' | 'log' | 'tanh' | 'sigmoid' | 'erf' | 'sin' | 'cos';
 
 export class MathLibrary {
   private readonly made = new Map<string, Func>();
@@ -67,6 +67,8 @@ export class MathLibrary {
 }
 
 const roundingMagic = 12582912; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+/** Below it e^x is 0, and both halves of the scale are: nothing has to be rounded to a denormal, which takes processors long. */
+const lowest = -176;
 /** Where the code of an elementary function goes: values that are used twice, and constants. */
 export interface Emitter {
   /** Computes `value` now; the result is cheap to repeat. */
@@ -100,18 +102,25 @@ class Builder {
     return rest.reduce<V128>((sum, k) => this.madd(sum, x, this.to.float(k)), this.to.float(first));
   }
 
-  /** 2^n * (1 + r + r^2 P(r)), x = n ln 2 + r; the scale in two halves, so that denormals and overflow come out right. */
+  /**
+   * 2^n * (1 + r + r^2 P(r)), x = n ln 2 + r; the scale in two halves, so that denormals and overflow come out right. P by
+   * Estrin's scheme: what limits a loop is how long one result takes.
+   */
   exp(x: V128): V128 {
-    const clamped = this.keep(f32x4.pmin(f32x4.pmax(x, this.to.float(-104)), this.to.float(89)));
+    const clamped = this.keep(f32x4.pmin(f32x4.pmax(x, this.to.float(lowest)), this.to.float(89)));
     const t = this.keep(this.madd(clamped, this.to.float(Math.LOG2E), this.to.float(roundingMagic)));
     const n = this.keep(f32x4.sub(t, this.to.float(roundingMagic)));
     const high = this.keep(this.nmadd(n, this.to.float(0.693359375), clamped));
     const r = this.keep(this.nmadd(n, this.to.float(-2.1219444e-4), high));
-    const p = this.polynomial(
-      r,
-      [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
+    const square = this.keep(f32x4.mul(r, r));
+    const pair = (c1: number, c0: number): V128 => this.madd(r, this.to.float(c1), this.to.float(c0));
+    const high2 = this.madd(
+      square,
+      pair(1.98756915e-4, 1.3981999507e-3),
+      pair(8.3334519073e-3, 4.1665795894e-2),
     );
-    const sum = this.madd(this.madd(p, r, this.to.float(1)), r, this.to.float(1));
+    const p = this.madd(square, high2, pair(1.6666665459e-1, 5.0000001201e-1));
+    const sum = f32x4.add(this.madd(square, p, r), this.to.float(1));
     const exponent = this.keep(i32x4.sub(t, this.to.float(roundingMagic)));
     const half = this.keep(i32x4.shrS(exponent, i32.const(1)));
     const power = (e: V128): V128 => i32x4.shl(i32x4.add(e, this.to.int(127)), i32.const(23));
@@ -163,6 +172,13 @@ class Builder {
     const e = this.exp(this.keep(f32x4.add(a, a)));
     const far = f32x4.sub(this.to.float(1), f32x4.div(this.to.float(2), f32x4.add(e, this.to.float(1))));
     return v128.select(f32x4.lt(a, this.to.float(0.625)), near, this.copySign(far, x));
+  }
+
+  /** With e = e^-|x|, which cannot overflow, 1 / (1 + e), below 0 e / (1 + e): each as what it starts from less a part of it. */
+  sigmoid(x: V128): V128 {
+    const e = this.keep(this.exp(this.keep(v128.or(x, this.to.int(-0x80000000)))));
+    const top = this.keep(v128.select(i32x4.shrS(x, i32.const(31)), e, this.to.float(1)));
+    return this.nmadd(top, f32x4.div(e, f32x4.add(e, this.to.float(1))), top);
   }
 
   erf(x: V128): V128 {

@@ -173,6 +173,7 @@ export const scalarRows: { readonly [Op in ScalarOp]: Row } = {
   sin: (args, _from, _to, { math }) => math.scalar('sin', f(args, 0)),
   cos: (args, _from, _to, { math }) => math.scalar('cos', f(args, 0)),
   tanh: (args, _from, _to, { math }) => math.scalar('tanh', f(args, 0)),
+  sigmoid: (args, _from, _to, { math }) => math.scalar('sigmoid', f(args, 0)),
   erf: (args, _from, _to, { math }) => math.scalar('erf', f(args, 0)),
   floor: (args) => f32.floor(f(args, 0)),
   round: (args) => f32.nearest(f(args, 0)),

@@ -128,6 +128,7 @@ export const vectorRows: { readonly [Op in ScalarOp]: Row } = {
   sin: (args, _from, _to, context) => context.elementary('sin', at(args, 0)),
   cos: (args, _from, _to, context) => context.elementary('cos', at(args, 0)),
   tanh: (args, _from, _to, context) => context.elementary('tanh', at(args, 0)),
+  sigmoid: (args, _from, _to, context) => context.elementary('sigmoid', at(args, 0)),
   erf: (args, _from, _to, context) => context.elementary('erf', at(args, 0)),
   floor: (args) => f32x4.floor(at(args, 0)),
   round: (args) => f32x4.nearest(at(args, 0)),

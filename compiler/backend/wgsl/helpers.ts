@@ -93,6 +93,14 @@ const helpers = {
   return p * z * x + x;
 }`,
   },
+  /** By e^-|x|, which cannot overflow. */
+  nn_sigmoid: {
+    needs: [],
+    code: `fn nn_sigmoid(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  return select(1.0, e, x < 0.0) / (1.0 + e);
+}`,
+  },
   /** Cephes' erff within |x| < 1 (NaN too); beyond, 1 - erfc with the Chebyshev fit of Numerical Recipes (1.2e-7). */
   nn_erf: {
     needs: [],

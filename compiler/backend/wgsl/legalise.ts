@@ -44,6 +44,7 @@ const rules: { readonly [Op in ScalarOp]: Rule } = {
   cos: helped('nn_cos'),
   // The built-in overflows for large operands on some drivers, and cancels for small ones.
   tanh: helped('nn_tanh'),
+  sigmoid: helped('nn_sigmoid'),
   erf: helped('nn_erf'),
   floor: always('floor'),
   // Half to even, as ours.
