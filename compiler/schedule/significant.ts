@@ -77,7 +77,7 @@ function decide(prepared: Prepared): Significant {
     anchors,
     users,
     isStored: (n) => rootSet.has(n) || prepared.forced.has(n),
-    isRepeated: (n) => (users.get(n) ?? []).some((u) => repeats(u, n)),
+    isRepeated: (n) => !isCast(n) && (users.get(n) ?? []).some((u) => repeats(u, n)),
   });
   const costlyInside = new Set<Node>();
   for (const node of nodes) {
@@ -127,6 +127,9 @@ function spreads(user: Node, node: Node): boolean {
   const size = (n: Node): number => n.shape.filter((d) => !isUnit(d)).length;
   return size(user) > size(node);
 }
+
+/** Converted wherever it is read: in memory stands the narrower. */
+const isCast = (n: Node): boolean => n.op === 'map' && n.fn === 'cast';
 
 /** The user is a view that reads every element several times (not only along further axes). */
 function repeats(user: Node, node: Node): boolean {
