@@ -227,6 +227,12 @@ export class Graph {
     return this.intern(`map ${fn}`, { op: 'map', fn, dtype: result, shape: first.shape, inputs });
   }
 
+  /** The element-wise operation on floats, if it has been made. */
+  existing(fn: ScalarOp, inputs: readonly Node[]): Node | undefined {
+    const [first] = inputs;
+    return first && this.interned.get(this.keyOf(`map ${fn}`, first.dtype, first.shape, inputs));
+  }
+
   /**
    * See View. Brought into one form: expressions simplified over the result's ranges, conditions that always hold left
    * out. An identity view is its operand, a view whose guard never holds is its fill.
@@ -385,8 +391,12 @@ export class Graph {
     return key;
   }
 
+  private keyOf(key: string, dtype: DType, shape: readonly Poly[], inputs: readonly Node[]): string {
+    return `${key} ${dtype}[${this.keyOfShape(shape)}] ${inputs.map((x) => x.id).join(' ')}`;
+  }
+
   private intern(key: string, node: Unnumbered): Node {
-    const full = `${key} ${node.dtype}[${this.keyOfShape(node.shape)}] ${node.inputs.map((x) => x.id).join(' ')}`;
+    const full = this.keyOf(key, node.dtype, node.shape, node.inputs);
     const found = this.interned.get(full);
     if (found) return found;
     const made = { ...node, id: this.nextId++ } as Node;

@@ -3,7 +3,7 @@
  * last bit (constants are combined before they meet the data; not in f16, where that bit matters). Nothing assumes that values are finite: `x * 0` and
  * `x - x` stay for floats, as NaN and infinity must be seen.
  */
-import type { MapNode, Node } from '../ir/graph.ts';
+import type { Graph, MapNode, Node } from '../ir/graph.ts';
 import { constantValue } from '../ir/make.ts';
 import type { DType, ScalarOp } from '../ir/ops.ts';
 import { scalarOps } from '../ir/ops.ts';
@@ -135,6 +135,47 @@ const combined: readonly Rule<'map'>[] = [
   }),
 ];
 
+/**
+ * fast: quotients by one divisor, as the gradient of a softmax has them. With its result, y = e / s, this becomes
+ * (g - sum(g * y)) * y, in which neither e nor s is left.
+ */
+const quotients: readonly Rule<'map'>[] = [
+  rule('x / d + y / d', ['add', 'sub'], ([a, b], { graph, make, uses }, node) => {
+    if (!a || !b || !isFloat(node) || uses(a) > 1 || uses(b) > 1) return undefined;
+    const [first, second] = [quotientOf(a, graph), quotientOf(b, graph)];
+    if (!first || !second || first.divisor !== second.divisor) return undefined;
+    const fn = first.negative === second.negative ? node.fn : node.fn === 'add' ? 'sub' : 'add';
+    const quotient = make.map('div', graph.map(fn, [first.top, second.top]), first.divisor);
+    return first.negative ? make.map('neg', quotient) : quotient;
+  }),
+  rule('(x / d) * e, where others need e / d', ['mul'], ([a, b], { graph, uses }) => {
+    for (const [quotient, e] of [[a, b] as const, [b, a] as const]) {
+      const [x, d] = isMap(quotient, 'div') && isFloat(quotient) && uses(quotient) === 1 ? quotient.inputs : [];
+      const there = e && d && x !== e ? graph.existing('div', [e, d]) : undefined;
+      if (x && there && uses(there) > 1) return graph.map('mul', [x, there]);
+    }
+    return undefined;
+  }),
+];
+
+interface Quotient {
+  readonly top: Node;
+  readonly divisor: Node;
+  readonly negative: boolean;
+}
+
+/** Numerator and divisor, seen through a sign and through a view that reads both alike. */
+function quotientOf(node: Node, graph: Graph): Quotient | undefined {
+  const [x, divisor] = node.inputs;
+  if (isMap(node, 'div') && x && divisor) return { top: x, divisor, negative: false };
+  const inner = x && node.inputs.length === 1 ? quotientOf(x, graph) : undefined;
+  if (!inner) return undefined;
+  if (isMap(node, 'neg')) return { ...inner, negative: !inner.negative };
+  if (node.op !== 'view' || node.guard.length > 0) return undefined;
+  const seen = (n: Node): Node => graph.view(n, node.shape, node.index);
+  return { ...inner, top: seen(inner.top), divisor: seen(inner.divisor) };
+}
+
 /** Combining must not overflow or vanish in f32. */
 const fits = (value: number, node: Node): boolean =>
   !isFloat(node) || value === 0 || (Math.abs(value) < 1e30 && Math.abs(value) > 1e-30);
@@ -144,4 +185,4 @@ function all(): readonly ScalarOp[] {
 }
 
 /** Rules about maps, in the order they are tried. */
-export const algebra: readonly Rule<'map'>[] = [...identities, ...signs, ...choices, ...combined];
+export const algebra: readonly Rule<'map'>[] = [...identities, ...signs, ...choices, ...combined, ...quotients];

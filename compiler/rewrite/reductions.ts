@@ -122,16 +122,22 @@ interface Product {
   negative: boolean;
 }
 
-function factorise(node: Node, into: Product): Product {
+/** `isKept`: a value that is there anyway, and stays one factor. */
+function factorise(node: Node, into: Product, isKept: (node: Node) => boolean = () => false): Product {
   const [a, b] = node.inputs;
-  if (node.op === 'map' && node.fn === 'mul' && a && b) return factorise(b, factorise(a, into));
+  if (isKept(node)) {
+    into.factors.push(node);
+    return into;
+  }
+  if (node.op === 'map' && node.fn === 'mul' && a && b)
+    return factorise(b, factorise(a, into, isKept), isKept);
   if (node.op === 'map' && node.fn === 'neg' && a) {
     into.negative = !into.negative;
-    return factorise(a, into);
+    return factorise(a, into, isKept);
   }
   if (node.op === 'map' && node.fn === 'div' && a && b && node.dtype !== 'i32' && node.dtype !== 'u32') {
     into.divisors.push(b);
-    return factorise(a, into);
+    return factorise(a, into, isKept);
   }
   into.factors.push(node);
   return into;
@@ -140,12 +146,25 @@ function factorise(node: Node, into: Product): Product {
 const product = (make: Maker, factors: readonly Node[]): Node | undefined =>
   factors.length === 0 ? undefined : factors.reduce((a, b) => make.map('mul', a, b));
 
-/** sum(c * x / d) = c * sum(x) / d for c and d that do not depend on the reduced indices. */
-function factorOut(node: Reduce, x: Node, make: Maker): Node | undefined {
+/**
+ * sum(c * x / d) = c * sum(x) / d for c and d that do not depend on the reduced indices. A quotient that others read too (the
+ * result of a softmax) stays whole.
+ */
+function factorOut(
+  node: Reduce,
+  x: Node,
+  make: Maker,
+  uses: (node: Node) => number,
+): Node | undefined {
   const { graph } = make;
   if (x.op !== 'map') return undefined;
   const axes = reducedAxes(node, x);
-  const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
+  const isKept = (f: Node): boolean => f !== x && f.op === 'map' && f.fn === 'div' && uses(f) > 1;
+  const { factors, divisors, negative } = factorise(
+    x,
+    { factors: [], divisors: [], negative: false },
+    isKept,
+  );
   const split = (nodes: readonly Node[]): { out: Node[]; inside: Node[] } => {
     const out = nodes.map((f) => without(graph, f, axes));
     return { out: out.filter((f) => f !== undefined), inside: nodes.filter((_, i) => out[i] === undefined) };

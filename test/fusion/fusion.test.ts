@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { fileHost } from '../../cli/host.ts';
 import { load, optimise } from '../../compiler/compile.ts';
 import { elaborateTask } from '../../compiler/check/index.ts';
-import type { Kernel } from '../../compiler/kernel/kernel.ts';
+import type { Kernel, RowsKernel } from '../../compiler/kernel/kernel.ts';
 import { schedule } from '../../compiler/schedule/schedule.ts';
 import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
 import { root } from '../support/examples.ts';
@@ -53,6 +53,29 @@ describe.each([wasmTarget, webgpuTarget])('on $name', (target) => {
     const text = mlp.kernels.filter((k) => k.kind === 'rows').map((k) => JSON.stringify(k));
     const rows = text.filter((k) => k.includes('"fn":"exp"') && k.includes('"fn":"max"'));
     expect(rows).toHaveLength(1);
+  });
+
+  it('a gelu keeps its operand and one function value for its gradient', () => {
+    const { kernels } = kernelsOf('bench/workloads/gpt.nnet', 'train', target);
+    const written = kernels
+      .filter((k) => k.kind === 'contract' && JSON.stringify(k.stores).includes('"fn":"sigmoid"'))
+      .filter((k) => k.buffers.every((b) => b.mode !== 'update'))
+      .map((k) => k.buffers.filter((b) => b.mode === 'write').length);
+    // Those two, and the gelu itself: what the next layer multiplies.
+    expect(written).toEqual([3, 3, 3, 3]);
+  });
+
+  it('the gradient of a softmax needs its result and no second exponential', () => {
+    const { kernels } = kernelsOf('bench/workloads/gpt.nnet', 'train', target);
+    const backward = kernels.filter(
+      (k): k is RowsKernel =>
+        k.kind === 'rows' && k.grid.length === 3 && k.stages.length === 2 && k.stages[0]?.kind === 'reduce',
+    );
+    expect(backward).toHaveLength(4);
+    for (const k of backward) {
+      expect(k.buffers.map((b) => b.mode)).toEqual(['read', 'read', 'write']);
+      expect(JSON.stringify(k.stages)).not.toMatch(/"fn":"(exp|div)"/);
+    }
   });
 
   it('no contraction of LeNet is left as a plain reduction', () => {

@@ -93,6 +93,17 @@ const examples: Readonly<Record<string, (l: Leaves) => Node>> = {
     const a = g.view(x, shape, [$(0), subtract($(1), 2)], { guard: guard(2) });
     return g.reduce('sum', m.map('mul', a, g.view(v, shape, [$(2)], { guard: guard(2) })), 2);
   },
+  'x / d + y / d': ({ x, y, v, m, g }) => {
+    const d = m.map('add', m.map('abs', v), 1);
+    const wide = (node: Node): Node => g.view(node, x.shape, [$(1)]);
+    return m.map('sub', m.map('div', x, wide(d)), m.map('div', y, wide(d)));
+  },
+  '(x / d) * e, where others need e / d': ({ x, y, m }) => {
+    const d = m.map('add', m.map('abs', y), 1);
+    const kept = m.map('div', m.map('exp', x), d);
+    const product = m.map('mul', m.map('div', y, d), m.map('exp', x));
+    return m.map('add', m.map('mul', kept, kept), product);
+  },
   'factor out of a sum': ({ x, v, g, m }) => {
     const shape = [c(4), n];
     return g.reduce(
