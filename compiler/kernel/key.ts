@@ -13,6 +13,9 @@ export function kernelKey(kernel: Kernel): string {
   return `${kernel.kind}(${uses.join(', ')})${w.body(kernel)}`;
 }
 
+/** Equal for expressions that say the same. */
+export const exKey = (ex: Ex): string => new Writer().ex(ex);
+
 /** Expressions are DAGs: each is written once and then named, so that the key is as long as the kernel. */
 class Writer {
   private readonly known = new Map<Ex, number>();
@@ -60,7 +63,7 @@ class Writer {
     return data.map((d) => `${d.name}=${this.ex(d.value)}`).join(',');
   }
 
-  private ex(ex: Ex): string {
+  ex(ex: Ex): string {
     const known = this.known.get(ex);
     if (known !== undefined) return `#${known}`;
     const text = `${ex.dtype}:${this.definition(ex)}`;

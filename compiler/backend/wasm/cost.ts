@@ -1,10 +1,14 @@
 /** Which axis to run along in vectors: a rough count of instructions an element, by how the memory accesses vary. */
 import type { Axis, Ex, RowsKernel, Stage } from '../../kernel/kernel.ts';
+import type { ScalarOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn } from '../../shape/poly.ts';
 import { mentions } from './transform.ts';
 
 const heavy = new Set(['exp', 'log', 'tanh', 'sigmoid', 'erf', 'sin', 'cos', 'pow']);
+
+/** Takes as long as many operations. */
+export const isHeavy = (fn: ScalarOp): boolean => heavy.has(fn);
 
 interface Work {
   /** Offsets read and written. */
