@@ -150,7 +150,8 @@ const quotients: readonly Rule<'map'>[] = [
   }),
   rule('(x / d) * e, where others need e / d', ['mul'], ([a, b], { graph, uses }) => {
     for (const [quotient, e] of [[a, b] as const, [b, a] as const]) {
-      const [x, d] = isMap(quotient, 'div') && isFloat(quotient) && uses(quotient) === 1 ? quotient.inputs : [];
+      const [x, d] =
+        isMap(quotient, 'div') && isFloat(quotient) && uses(quotient) === 1 ? quotient.inputs : [];
       const there = e && d && x !== e ? graph.existing('div', [e, d]) : undefined;
       if (x && there && uses(there) > 1) return graph.map('mul', [x, there]);
     }
@@ -185,4 +186,10 @@ function all(): readonly ScalarOp[] {
 }
 
 /** Rules about maps, in the order they are tried. */
-export const algebra: readonly Rule<'map'>[] = [...identities, ...signs, ...choices, ...combined, ...quotients];
+export const algebra: readonly Rule<'map'>[] = [
+  ...identities,
+  ...signs,
+  ...choices,
+  ...combined,
+  ...quotients,
+];

@@ -150,12 +150,7 @@ const product = (make: Maker, factors: readonly Node[]): Node | undefined =>
  * sum(c * x / d) = c * sum(x) / d for c and d that do not depend on the reduced indices. A quotient that others read too (the
  * result of a softmax) stays whole.
  */
-function factorOut(
-  node: Reduce,
-  x: Node,
-  make: Maker,
-  uses: (node: Node) => number,
-): Node | undefined {
+function factorOut(node: Reduce, x: Node, make: Maker, uses: (node: Node) => number): Node | undefined {
   const { graph } = make;
   if (x.op !== 'map') return undefined;
   const axes = reducedAxes(node, x);
