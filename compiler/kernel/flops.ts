@@ -1,5 +1,5 @@
 /** How much arithmetic a kernel is. */
-import { add, multiply, one, scale, zero, type Poly } from '../shape/poly.ts';
+import { add, constant, multiply, one, scale, zero, type Poly } from '../shape/poly.ts';
 import type { Axis, Ex, Kernel, Store } from './kernel.ts';
 
 /** Operations on floats and integers; an expression that is used twice counts once, a multiply-add two, a sum's add one. */
@@ -11,8 +11,10 @@ export function flopsOf(k: Kernel): Poly {
       const { sums = [] } = k;
       const folded = sums.length === 0 ? zero : multiply(points(k.n), points(k.k));
       const tails = [
-        scale(results, operationsOf(valuesOf(k.stores))),
-        scale(points(k.n), operationsOf(valuesOf(sums))),
+        multiply(results, operationsOf(valuesOf(k.stores))),
+        multiply(points(k.n), operationsOf(valuesOf(sums))),
+        nested(k.a, points(k.batch, k.m, k.k)),
+        nested(k.b, points(k.batch, k.n, k.k)),
       ];
       return add(product, folded, ...tails);
     }
@@ -22,12 +24,12 @@ export function flopsOf(k: Kernel): Poly {
           const each =
             s.kind === 'map'
               ? operationsOf(valuesOf(s.stores))
-              : operationsOf(s.reductions.map((r) => r.value)) + s.reductions.length;
-          return scale(points(k.grid, s.axes), each);
+              : add(operationsOf(s.reductions.map((r) => r.value)), s.reductions.length);
+          return multiply(points(k.grid, s.axes), each);
         }),
       );
     case 'scatter':
-      return scale(points(k.grid, k.axes), operationsOf([k.value]) + 1);
+      return multiply(points(k.grid, k.axes), add(operationsOf([k.value]), 1));
   }
 }
 
@@ -35,14 +37,30 @@ const points = (...roles: readonly (readonly Axis[])[]): Poly =>
   multiply(one, ...roles.flat().map((a) => a.extent));
 const valuesOf = (stores: readonly Store[]): Ex[] => stores.map((s) => s.value);
 
-function operationsOf(values: readonly Ex[]): number {
+/** An operand that is made of contractions is computed for each of its elements; a few operations on loads do not count. */
+function nested(operand: Ex, elements: Poly): Poly {
+  return hasDot(operand) ? multiply(elements, operationsOf([operand])) : zero;
+}
+
+/** Some contraction is computed inside the expression. */
+export function hasDot(ex: Ex, seen = new Set<Ex>()): boolean {
+  if (seen.has(ex)) return false;
+  seen.add(ex);
+  return ex.kind === 'dot' || (ex.kind === 'op' && ex.args.some((arg) => hasDot(arg, seen)));
+}
+
+function operationsOf(values: readonly Ex[]): Poly {
   const seen = new Set<Ex>();
-  let count = 0;
+  let count: Poly = zero;
   const visit = (ex: Ex): void => {
     if (seen.has(ex)) return;
     seen.add(ex);
+    if (ex.kind === 'dot') {
+      const each = add(operationsOf([ex.a, ex.b]), 2);
+      count = add(count, multiply(points(ex.axes), each));
+    }
     if (ex.kind !== 'op') return;
-    count++;
+    count = add(count, constant(1));
     ex.args.forEach(visit);
   };
   values.forEach(visit);

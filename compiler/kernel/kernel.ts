@@ -29,7 +29,7 @@ export interface Condition {
  * Scalar expressions. They are DAGs: an object used twice is one value (backends compute it once per scope).
  * The Polys in them are over axes in scope, dimensions, and names bound by `data` and integer locals.
  */
-export type Ex = ConstEx | LoadEx | IndexEx | OpEx | LocalEx;
+export type Ex = ConstEx | LoadEx | IndexEx | OpEx | LocalEx | DotEx;
 
 export interface ConstEx {
   readonly kind: 'const';
@@ -77,6 +77,18 @@ export interface LocalEx {
   readonly kind: 'local';
   readonly dtype: DType;
   readonly name: string;
+}
+
+/**
+ * Sum over `axes` of a * b: a short contraction whose result is never stored, but computed where it is used. The axes are
+ * its own: only `a` and `b` name them. Only where the target nests contractions.
+ */
+export interface DotEx {
+  readonly kind: 'dot';
+  readonly dtype: DType;
+  readonly axes: readonly Axis[];
+  readonly a: Ex;
+  readonly b: Ex;
 }
 
 /** buffers[buffer][offset] = value */

@@ -81,6 +81,8 @@ class Writer {
         return `i(${ex.value.key}|${this.data(ex.data)})`;
       case 'load':
         return `${ex.buffer}[${ex.offset.key}${guard(ex.guard)}else${ex.fill}|${this.data(ex.data)}]`;
+      case 'dot':
+        return `dot${axes(ex.axes)}(${this.ex(ex.a)},${this.ex(ex.b)})`;
       case 'op':
         return `${ex.fn}(${ex.args.map((a) => this.ex(a)).join(',')})`;
     }

@@ -83,6 +83,8 @@ class Printer {
         return `(${format(e.value)}${data})`;
       case 'load':
         return `${this.names[e.buffer] ?? ''}[${format(e.offset)}${this.guard(e.guard)}${e.guard.length > 0 ? ` else ${e.fill}` : ''}${data}]`;
+      case 'dot':
+        return `(sum for ${axes(e.axes)}: ${this.ex(e.a)} * ${this.ex(e.b)})`;
       case 'op':
         return `${e.fn}${e.fn === 'cast' ? `<${e.dtype}>` : ''}(${e.args.map((a) => this.ex(a)).join(', ')})`;
     }

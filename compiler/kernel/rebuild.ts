@@ -9,6 +9,7 @@ export function exRebuilder(change: (ex: Ex) => Ex): (ex: Ex) => Ex {
     list.map((d) => ({ ...d, value: visit(d.value) }));
   const inside = (ex: Ex): Ex => {
     if (ex.kind === 'op') return { ...ex, args: ex.args.map(visit) };
+    if (ex.kind === 'dot') return { ...ex, a: visit(ex.a), b: visit(ex.b) };
     const hasData = (ex.kind === 'load' || ex.kind === 'index') && ex.data.length > 0;
     return hasData ? { ...ex, data: data(ex.data) } : ex;
   };

@@ -1,6 +1,6 @@
 /** Builds the scalar expressions of a cluster: inlines what is not significant, loads what is stored. */
-import type { Condition, Node, Scatter, View } from '../ir/graph.ts';
-import type { Binding, BufferUse, Ex } from '../kernel/kernel.ts';
+import type { Condition, Node, Reduce, Scatter, View } from '../ir/graph.ts';
+import type { Axis, Binding, BufferUse, Ex } from '../kernel/kernel.ts';
 import type { DType } from '../ir/ops.ts';
 import {
   add,
@@ -17,7 +17,7 @@ import {
   type Poly,
   type Ranges,
 } from '../shape/poly.ts';
-import { atIndices } from './reads.ts';
+import { atIndices, isUnit } from './reads.ts';
 
 /** Row-major offset of an element, simplified with the ranges of the axes. */
 export function offsetOf(shape: readonly Poly[], indices: readonly Poly[], ranges: Ranges): Poly {
@@ -56,6 +56,8 @@ export interface Environment {
   readonly home: (node: Node) => number;
   readonly uses: BufferUses;
   readonly ranges: Ranges;
+  /** Makes an axis for a contraction that is computed inside the expression. */
+  readonly axis: (name: string, extent: Poly) => Axis;
 }
 
 type Guard = readonly Condition[];
@@ -64,6 +66,7 @@ type Guard = readonly Condition[];
 export class ExpressionBuilder {
   private readonly known = new Map<string, Ex>();
   private bindings = 0;
+  private dots = 0;
 
   constructor(private readonly env: Environment) {}
 
@@ -135,9 +138,29 @@ export class ExpressionBuilder {
         return this.value(node.inputs[0] as Node, indices, guard, data);
       case 'view':
         return this.view(node, indices, guard, data);
+      case 'reduce':
+        return this.dot(node, indices, guard, data);
       default:
         throw new Error(`a ${node.op} cannot be inlined`);
     }
+  }
+
+  /** A contraction that is computed where it is read (see `nested.ts`): `prepare` made it a sum over one product. */
+  private dot(node: Reduce, indices: readonly Poly[], guard: Guard, data: readonly Binding[]): Ex {
+    const [product] = node.inputs;
+    const [x, y] = product?.inputs ?? [];
+    if (product?.op !== 'map' || product.fn !== 'mul' || node.fn !== 'sum' || !x || !y)
+      throw new Error('only a sum of products can be inlined');
+    const number = this.dots++;
+    const axes: Axis[] = [];
+    const inner = product.shape.slice(node.shape.length).map((d, i) => {
+      if (isUnit(d)) return zero;
+      axes.push(this.env.axis(`d${number}_${i}`, d));
+      return symbol(`d${number}_${i}`);
+    });
+    const at = [...indices, ...inner];
+    const [a, b] = [this.value(x, at, guard, data), this.value(y, at, guard, data)];
+    return { kind: 'dot', dtype: node.dtype, axes, a, b };
   }
 
   /** Where a scatter adds the element of its operand at these indices. */

@@ -76,6 +76,7 @@ class Lowering {
       home: (node) => this.home(node),
       uses: this.uses,
       ranges: this.ranges,
+      axis: (axisName, extent) => this.axis(axisName, extent),
     };
   }
 

@@ -30,6 +30,8 @@ export interface Prepared {
   /** Values that must be stored, with the reason. */
   readonly forced: ReadonlyMap<Node, string>;
   readonly dependence: Dependence;
+  /** Contractions that are computed wherever they are read, and what is made of them (see `nested.ts`): never stored. */
+  readonly inlined: ReadonlySet<Node>;
 }
 
 export function prepare(computation: Computation, target: Target): Prepared {
@@ -92,6 +94,7 @@ export function prepare(computation: Computation, target: Target): Prepared {
     contractions,
     forced,
     dependence,
+    inlined: new Set(),
   };
 }
 

@@ -4,7 +4,8 @@
 import type { Graph, Node } from '../ir/graph.ts';
 import { indexAt } from '../ir/graph.ts';
 import type { Poly } from '../shape/poly.ts';
-import { one, substitute } from '../shape/poly.ts';
+import { isUnit } from '../ir/dependence.ts';
+import { one, substitute, symbol, zero } from '../shape/poly.ts';
 
 export { Dependence, isUnit } from '../ir/dependence.ts';
 
@@ -66,7 +67,14 @@ function expand(n: Node, indices: readonly Poly[], visit: (n: Node, indices: rea
         n.index.map((e) => atIndices(e, indices)),
       );
     for (const d of data) visit(d, indices);
-  } else for (const x of n.inputs) visit(x, indices);
+    return;
+  }
+  // A contraction that is computed where it is read: its summed axes have names of their own.
+  const inner =
+    n.op === 'reduce' && n.inputs[0]
+      ? n.inputs[0].shape.slice(n.shape.length).map((d, i) => (isUnit(d) ? zero : symbol(`^${n.id}_${i}`)))
+      : [];
+  for (const x of n.inputs) visit(x, [...indices, ...inner]);
 }
 
 /** A view of `node` without the axes it does not depend on (they become size 1), and the view back. */

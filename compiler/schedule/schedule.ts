@@ -10,6 +10,7 @@ import { cluster, membersOf, type Cluster, type Clustering } from './cluster.ts'
 import { foldSums } from './fold.ts';
 import { scheduleLoop, type Loop } from './loops.ts';
 import { lowerCluster, lowerCopy } from './lower.ts';
+import { nest, nestedIn } from './nested.ts';
 import { order } from './order.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { relocate } from './relocate.ts';
@@ -23,7 +24,7 @@ export const schedule = (computation: Computation, target: Target): Scheduled =>
   scheduleWith(computation, target, new Names());
 
 function scheduleWith(computation: Computation, target: Target, names: Names): Scheduled {
-  const prepared = prepare(computation, target);
+  const prepared = nest(prepare(computation, target), target);
   const significant = findSignificant(prepared, target);
   const clustered = cluster(prepared, significant, target);
   const clustering = target.foldSums ? foldSums(clustered, prepared, target) : clustered;
@@ -42,7 +43,13 @@ function scheduleWith(computation: Computation, target: Target, names: Names): S
       for (const l of loop.body.loops) loops.push({ ...l, begin: begin + l.begin, end: begin + l.end });
       continue;
     }
-    const kernel = lowerCluster(c, names.of(c), notesOf(c, clustering, significant), clustering, ordered);
+    const kernel = lowerCluster(
+      c,
+      names.of(c),
+      notesOf(c, clustering, significant, prepared),
+      clustering,
+      ordered,
+    );
     kernels.push({ kernel, flops: flopsOf(kernel) });
   }
   const leaves = new Map(ordered.buffers.flatMap((b, i) => (b.leaf ? [[b.leaf, i] as const] : [])));
@@ -112,10 +119,16 @@ class Names {
   }
 }
 
-function notesOf(c: Cluster, clustering: Clustering, significant: Significant): string[] {
-  return membersOf(c).map((m) => {
-    const what = m.node.op === 'map' || m.node.op === 'reduce' ? `${m.node.op} ${m.node.fn}` : m.node.op;
+function notesOf(c: Cluster, clustering: Clustering, significant: Significant, prepared: Prepared): string[] {
+  const name = (n: Node): string =>
+    `${n.op === 'map' || n.op === 'reduce' ? `${n.op} ${n.fn}` : n.op} #${n.id}`;
+  const own = membersOf(c).map((m) => {
     const why = significant.reasons.get(m.node) ?? '';
-    return `${what} #${m.node.id}: ${why}${clustering.stored.has(m.node) ? '; stored' : '; kept in a register'}`;
+    return `${name(m.node)}: ${why}${clustering.stored.has(m.node) ? '; stored' : '; kept in a register'}`;
   });
+  const nested = new Set(membersOf(c).flatMap((m) => nestedIn(m.node, prepared)));
+  return [
+    ...own,
+    ...[...nested].map((n) => `${name(n)}: a short contraction, computed again here; never stored`),
+  ];
 }

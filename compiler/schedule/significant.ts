@@ -65,7 +65,8 @@ function inlinedBy(operands: readonly Node[], isSource: (n: Node) => boolean): r
   return [...found];
 }
 
-function decide(prepared: Prepared): Significant {
+/** Without regard to what a kernel may touch. */
+export function decide(prepared: Prepared): Significant {
   const roots = rootsOf(prepared.computation);
   const nodes = topological(roots);
   const anchors = findAnchors(nodes);
@@ -81,6 +82,7 @@ function decide(prepared: Prepared): Significant {
   });
   const costlyInside = new Set<Node>();
   for (const node of nodes) {
+    if (prepared.inlined.has(node)) continue;
     const own = users.get(node) ?? [];
     let reason = reasonFor(node, rootSet, prepared, anchors, own);
     if (!reason && own.some((u) => repeats(u, node)) && isLong(node, (n) => reasons.has(n)))
@@ -162,7 +164,7 @@ function isLong(node: Node, isStored: (n: Node) => boolean): boolean {
 const pads = (user: Node, node: Node): boolean =>
   user.op === 'view' && user.guard.length > 0 && user.inputs[0] === node;
 
-function usersOf(nodes: readonly Node[]): Map<Node, Node[]> {
+export function usersOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
   const users = new Map<Node, Node[]>();
   for (const node of nodes)
     for (const x of new Set(node.inputs)) {

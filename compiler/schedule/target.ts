@@ -19,6 +19,11 @@ export interface Target {
   readonly inlineOperations: number;
   /** Sums over an operand of a contraction go along in its kernel. */
   readonly foldSums: boolean;
+  /**
+   * Contractions of at most so many products an element may be computed again in every kernel that reads them, when their
+   * results are more than their operands (see `nested.ts`); 0: all are stored.
+   */
+  readonly nestedDepth: number;
 }
 
 /** No GPU: buffers are addresses, guards in packing loops cost. */
@@ -29,6 +34,7 @@ export const wasmTarget: Target = {
   haloCopies: true,
   inlineOperations: 0,
   foldSums: false,
+  nestedDepth: 0,
 };
 
 /** The storage buffers a stage that every WebGPU adapter grants; guards are free in tile loads. */
@@ -39,6 +45,7 @@ export const webgpuTarget: Target = {
   haloCopies: false,
   inlineOperations: 3,
   foldSums: true,
+  nestedDepth: 128,
 };
 
 /** Whether reading the value takes one of the buffers that a kernel may touch. */

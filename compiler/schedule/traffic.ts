@@ -38,7 +38,7 @@ class Traffic {
   private readonly read = new Map<number, Map<string, Poly>>();
   private readonly written = new Map<number, Map<string, Poly>>();
   private readonly seen = new Set<Ex>();
-  private readonly extents: ReadonlyMap<string, Poly>;
+  private readonly extents: Map<string, Poly>;
   private readonly grid: readonly string[];
 
   constructor(
@@ -70,6 +70,10 @@ class Traffic {
     if (this.seen.has(ex)) return;
     this.seen.add(ex);
     if (ex.kind === 'op') ex.args.forEach((arg) => this.reads(arg));
+    if (ex.kind === 'dot') {
+      for (const a of ex.axes) this.extents.set(a.name, a.extent);
+      [ex.a, ex.b].forEach((x) => this.reads(x));
+    }
     if (ex.kind === 'load' || ex.kind === 'index') ex.data.forEach((d) => this.reads(d.value));
     if (ex.kind === 'load' && !this.written.has(ex.buffer))
       this.note(this.read, ex.buffer, ex.offset, this.axesOf(ex.offset, ex.data));
@@ -108,6 +112,9 @@ class Traffic {
         return;
       case 'op':
         ex.args.forEach((arg) => this.collectEx(arg, into));
+        return;
+      case 'dot':
+        [ex.a, ex.b].forEach((x) => this.collectEx(x, into));
         return;
       case 'index':
         this.collect(ex.value, ex.data, into);

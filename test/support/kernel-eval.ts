@@ -193,6 +193,13 @@ class Evaluation {
         return ex.value;
       case 'local':
         return this.#named(ex.name, names);
+      case 'dot': {
+        let sum = 0;
+        this.#loop(ex.axes, names, (at) => {
+          sum = wrap(sum + times(this.#value(ex.a, at), this.#value(ex.b, at), ex.dtype), ex.dtype);
+        });
+        return sum;
+      }
       case 'index':
         return this.#index(ex.value, this.#bind(ex.data, names)) | 0;
       case 'op': {

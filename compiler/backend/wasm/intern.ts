@@ -68,6 +68,8 @@ export class Interner {
     switch (ex.kind) {
       case 'const':
         return this.constant(ex.value, dtype);
+      case 'dot':
+        throw new Error('a contraction inside an expression: this target stores its results');
       case 'local':
         return this.add(`l ${ex.name}`, (id) => ({
           id,

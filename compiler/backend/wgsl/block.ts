@@ -79,3 +79,9 @@ export function stripParentheses(code: string): string {
   }
   return code.slice(1, -1);
 }
+
+/** On operands that are not negative: unsigned division is cheaper, and shader compilers guard it less. */
+export function unsigned(op: '/' | '%', x: string, y: string): string {
+  const divisor = /^\d+i$/.test(y) ? `${y.slice(0, -1)}u` : `u32(${stripParentheses(y)})`;
+  return `i32(u32(${stripParentheses(x)}) ${op} ${divisor})`;
+}

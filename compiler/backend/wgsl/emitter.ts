@@ -2,10 +2,11 @@
  * Scalar expressions and index expressions as WGSL. Every value is computed in the outermost block in which its
  * parts exist (so loops hold only what varies in them), and named when it is used twice.
  */
-import type { Binding, Condition, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
+import type { Binding, Condition, DotEx, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
 import type { Atom, Poly, Term } from '../../shape/poly.ts';
 import { add, asConstant, constant, isNonNegative, multiply, symbolsOf } from '../../shape/poly.ts';
-import { stripParentheses } from './block.ts';
+import { serialLoops } from './axes.ts';
+import { stripParentheses, unsigned } from './block.ts';
 import type { Block } from './block.ts';
 import type { HelperName } from './helpers.ts';
 import { isWidened, legalise } from './legalise.ts';
@@ -128,7 +129,22 @@ export class Emitter {
         return this.#op(ex);
       case 'local':
         return this.#symbol(ex.name);
+      case 'dot':
+        return this.#dot(ex);
     }
+  }
+
+  /** One after the other, where no template computes a tile of them together (see `nested.ts`). */
+  #dot(ex: DotEx): Value {
+    const total = this.block.names.fresh('dot');
+    this.block.add(`var ${total}: ${valueType(ex.dtype)} = ${this.constant(ex.dtype, 0).code};`);
+    this.within('', () =>
+      serialLoops(this, ex.axes, () => {
+        const [a, b] = [this.value(ex.a), this.value(ex.b)];
+        this.block.add(`${total} += ${this.#join([a, b]).codes.join(' * ')};`);
+      }),
+    );
+    return this.here(total, true);
   }
 
   constant(dtype: Ex['dtype'], value: number): Value {
@@ -334,12 +350,6 @@ function quotient(kind: 'div' | 'mod', x: string, y: string, raise: number | und
   return raise === 0 ? unsigned('/', x, y) : `(${unsigned('/', x, y)} - ${raise}i)`;
 }
 
-/** On operands that are not negative: unsigned division is cheaper, and shader compilers guard it less. */
-export function unsigned(op: '/' | '%', x: string, y: string): string {
-  const divisor = /^\d+i$/.test(y) ? `${y.slice(0, -1)}u` : `u32(${stripParentheses(y)})`;
-  return `i32(u32(${stripParentheses(x)}) ${op} ${divisor})`;
-}
-
 /** Counts the uses of every expression object under `roots`. */
 export function countUses(roots: readonly Ex[]): Uses {
   const uses = new Map<Ex, number>();
@@ -348,6 +358,7 @@ export function countUses(roots: readonly Ex[]): Uses {
     uses.set(ex, n);
     if (n > 1) return;
     if (ex.kind === 'op') ex.args.forEach(visit);
+    if (ex.kind === 'dot') [ex.a, ex.b].forEach(visit);
     if (ex.kind === 'load' || ex.kind === 'index') for (const { value } of ex.data) visit(value);
   };
   roots.forEach(visit);

@@ -10,6 +10,7 @@ export function loadsIn(root: Ex): LoadEx[] {
     seen.add(ex);
     if (ex.kind === 'load') loads.push(ex);
     if (ex.kind === 'op') ex.args.forEach(visit);
+    if (ex.kind === 'dot') [ex.a, ex.b].forEach(visit);
     if (ex.kind === 'load' || ex.kind === 'index') for (const { value } of ex.data) visit(value);
   };
   visit(root);

@@ -1,0 +1,55 @@
+/**
+ * Attention whose scores are computed tile by tile: results and gradients on WebGPU (SwiftShader) and Wasm, against the
+ * reference in float64, at lengths that are no multiples of a tile.
+ */
+import { expect, it, vi } from 'vitest';
+import { compileModel, load } from '../../compiler/compile.ts';
+import type { Program, Target } from '../../compiler/plan.ts';
+import type { Dims } from '../../runtime/device.ts';
+import { attentionCases, attentionModel, computationOf, valuesFor } from '../support/attention.ts';
+import { must, openSession, testHost } from '../support/backends.ts';
+import { evaluate } from '../support/evaluate.ts';
+import { describeGpu } from '../support/swiftshader.ts';
+import { expectClose, tolerance } from '../support/tolerance.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const lengths: readonly Dims[] = [
+  { batch: 2, t: 37, s: 50 },
+  { batch: 1, t: 3, s: 2 },
+];
+
+const programOf = (text: string, target: Target): Program =>
+  must(
+    compileModel(load('case.nnet', testHost({ 'case.nnet': text })), 'Case', { target, relaxed: false }),
+  ).program;
+
+describeGpu('attention and its gradients', () => {
+  it.each(Object.entries(attentionCases))('%s', async (_, given) => {
+    const text = attentionModel(given);
+    const computation = computationOf(text);
+    for (const target of ['wasm', 'webgpu'] as const) {
+      const session = await openSession(programOf(text, target), target);
+      try {
+        for (const dims of lengths) {
+          const values = valuesFor(computation, dims);
+          const wanted = evaluate(computation, dims, values);
+          const inputs = Object.fromEntries(
+            [...values].map(([name, x]) => [
+              name,
+              name === 'mask' ? Uint32Array.from(x) : Float32Array.from(x),
+            ]),
+          );
+          await session.run('predict', dims, inputs);
+          for (const { name } of computation.outputs) {
+            const found = await session.output('predict', name);
+            expectClose(found, wanted.get(name) ?? [], tolerance[target], `${name} on ${target}`);
+          }
+        }
+      } finally {
+        session.close();
+      }
+    }
+    expect(computation.outputs).toHaveLength(4);
+  });
+});
