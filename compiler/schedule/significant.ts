@@ -70,6 +70,7 @@ export function decide(prepared: Prepared): Significant {
   const roots = rootsOf(prepared.computation);
   const nodes = topological(roots);
   const anchors = findAnchors(nodes);
+  for (const node of prepared.inlined) anchors.delete(node);
   const users = usersOf(nodes);
   const reasons = new Map<Node, string>();
   const rootSet = new Set(roots);
