@@ -82,6 +82,18 @@ export class PlanCache {
     return isClean ? this.keep(key, asked, result) : result;
   }
 
+  /** What was measured before under that name, else what `measure` finds. */
+  async measured<T>(wanted: readonly unknown[], measure: () => Promise<T>): Promise<T> {
+    const name = `measured-${digestOf(JSON.stringify([this.build, ...wanted]))}.json`;
+    try {
+      return (JSON.parse(readFileSync(join(this.folder, name), 'utf8')) as { readonly value: T }).value;
+    } catch {
+      const value = await measure();
+      this.write(name, JSON.stringify({ value }));
+      return value;
+    }
+  }
+
   private find(key: string, host: Host): { readonly entry: Entry; readonly digest: string } | undefined {
     try {
       const file = join(this.folder, `${key}.json`);

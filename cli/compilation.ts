@@ -26,7 +26,7 @@ export interface CompileSettings {
   readonly json?: boolean;
 }
 
-export type CompileTarget = Pick<Chosen, 'target' | 'relaxed'>;
+export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide'>;
 
 /** All problems of a file. @throws RuntimeError E0702 when it cannot be read */
 export function checkFile(
@@ -73,8 +73,8 @@ export function compileTask(
   const host = fileHost(terminal.cwd);
   const cache = PlanCache.open(process.env);
   if (!cache) return compile(host).result;
-  const { target: device, relaxed } = target;
-  return cache.task([terminal.cwd, file, task, device, relaxed, settings.set ?? {}], host, compile);
+  const { target: device, relaxed, wide } = target;
+  return cache.task([terminal.cwd, file, task, device, relaxed, wide, settings.set ?? {}], host, compile);
 }
 
 /** Compiles a model: the named one, else the only one. @throws like `compileTask` */

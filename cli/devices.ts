@@ -1,9 +1,10 @@
 /** Chooses where to compute. The devices' code is imported when it is needed: WebGPU takes long to load. */
 import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import type { Program, Target } from '../compiler/plan.ts';
 import type { Session } from '../runtime/device.ts';
 import { problem } from '../runtime/problems.ts';
+import { PlanCache } from './cache.ts';
 import type { BackendChoice } from './options.ts';
 
 /** A device before its program: the compiler needs to know what it compiles for. */
@@ -11,6 +12,8 @@ export interface Chosen {
   readonly target: Target;
   /** Wasm only: compile with relaxed SIMD. */
   readonly relaxed: boolean;
+  /** Wasm only: compile with wide register tiles. */
+  readonly wide: boolean;
   /** One line about the choice; `auto` says why. */
   readonly about: string;
   readonly load: (program: Program) => Promise<Session>;
@@ -56,6 +59,7 @@ async function reference(): Promise<Chosen> {
   return {
     target: 'reference',
     relaxed: false,
+    wide: false,
     about: 'reference (float64, slow)',
     load: async (program) => openReference(program),
     close: () => undefined,
@@ -66,16 +70,25 @@ async function reference(): Promise<Chosen> {
 const mostThreads = 4;
 
 async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
-  const { openWasm, supportsRelaxedSimd } = await import('../runtime/wasm.ts');
+  const { openWasm, requestPairing, supportsRelaxedSimd } = await import('../runtime/wasm.ts');
+  const relaxed = supportsRelaxedSimd();
   const threads = wanted ?? Math.min(mostThreads, availableParallelism());
   const about = threads > 1 ? `${name}, ${threads} threads` : name;
   return {
     target: 'wasm',
-    relaxed: supportsRelaxedSimd(),
+    relaxed,
+    wide: requestPairing() && (await prefersWide(relaxed)),
     about,
     load: async (program) => await openWasm(program, { threads }),
     close: () => undefined,
   };
+}
+
+/** Measured once for an engine on a processor. */
+async function prefersWide(relaxed: boolean): Promise<boolean> {
+  const measure = async (): Promise<boolean> => (await import('./engine.ts')).prefersWideTiles(relaxed);
+  const engine = ['wide tiles', process.versions.v8, process.arch, cpus()[0]?.model, relaxed];
+  return (await PlanCache.open(process.env)?.measured(engine, measure)) ?? (await measure());
 }
 
 async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reason: string }> {
@@ -85,6 +98,7 @@ async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reaso
   return {
     target: 'webgpu',
     relaxed: false,
+    wide: false,
     about: device.name,
     load: async (program) => await device.load(program),
     close: () => device.close(),

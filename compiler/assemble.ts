@@ -19,6 +19,8 @@ export interface TargetOptions {
   readonly target: Plan['target'];
   /** Wasm: the engine has relaxed SIMD, and results may depend on whether the machine fuses multiply and add. */
   readonly relaxed: boolean;
+  /** Wasm: the engine runs pairs of vectors as one of 256 bits, so that wider register tiles pay. */
+  readonly wide?: boolean;
 }
 
 /**
@@ -116,7 +118,7 @@ function devicePlan(
   const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
   const all = [...dims, ...loops.map((l) => l.dim)];
   const { code, dispatches } =
-    options.target === 'wasm' ? wasmCode(scheduled, all, options.relaxed) : wgslCode(scheduled, all);
+    options.target === 'wasm' ? wasmCode(scheduled, all, options) : wgslCode(scheduled, all);
   const port = (portName: string, node: Node, buffer: number): Port => ({
     name: portName,
     dtype: node.dtype,
@@ -172,9 +174,13 @@ interface Emitted {
   readonly dispatches: readonly Dispatch[];
 }
 
-function wasmCode(scheduled: Scheduled, dims: readonly string[], relaxed: boolean): Emitted {
+function wasmCode(
+  scheduled: Scheduled,
+  dims: readonly string[],
+  { relaxed, wide = false }: TargetOptions,
+): Emitted {
   const kernels = scheduled.kernels.map((k) => k.kernel);
-  const emitted = emitWasm(kernels, dims, scheduled.buffers.length, { relaxed });
+  const emitted = emitWasm(kernels, dims, scheduled.buffers.length, { relaxed, wide });
   const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {
     const { entry, units, special } = emitted.entries[i] ?? { entry: kernel.name, units: one };
     return {

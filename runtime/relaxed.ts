@@ -22,6 +22,20 @@ function v8OfNode(): V8 | undefined {
   return host?.getBuiltinModule?.('node:v8') as V8 | undefined;
 }
 
+/** The first Node whose V8 pairs vectors reliably. */
+const firstPairing = 24;
+
+/**
+ * Asks the engine to run pairs of vectors as one of 256 bits, in modules that are compiled from now on. False where it cannot;
+ * whether it does, and how well, is for a measurement to say.
+ */
+export function requestPairing(): boolean {
+  const version = (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node;
+  if (!(Number.parseInt(version ?? '0', 10) >= firstPairing)) return false;
+  v8OfNode()?.setFlagsFromString('--experimental-wasm-revectorize');
+  return true;
+}
+
 /** Node 20 has relaxed SIMD behind a flag that may be set at run time, before modules are compiled. */
 export function supportsRelaxedSimd(): boolean {
   if (WebAssembly.validate(probe())) return true;

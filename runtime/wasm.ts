@@ -3,7 +3,7 @@ import type { Program } from '../compiler/plan.ts';
 import type { Session } from './device.ts';
 import { WasmSession } from './wasm/session.ts';
 
-export { supportsRelaxedSimd } from './relaxed.ts';
+export { requestPairing, supportsRelaxedSimd } from './relaxed.ts';
 
 export interface WasmOptions {
   /** How many threads share each step; 1 if not given. Results do not depend on it. */

@@ -19,13 +19,16 @@ const hostOf = (source) => ({
   describeData: () => ({ fields: source.fields, count: source.count }),
 });
 
-/** `{target, relaxed, open(program), close()}` for `wasm` or `webgpu`. */
+/** `{target, relaxed, wide, open(program), close()}` for `wasm` or `webgpu`. */
 export async function openDevice(target, { threads = 1, strict = false } = {}) {
   if (target === 'wasm') {
-    const { openWasm, supportsRelaxedSimd } = await built('runtime/wasm.js');
+    const { openWasm, requestPairing, supportsRelaxedSimd } = await built('runtime/wasm.js');
+    const { prefersWideTiles } = await built('cli/engine.js');
+    const relaxed = !strict && supportsRelaxedSimd();
     return {
       target,
-      relaxed: !strict && supportsRelaxedSimd(),
+      relaxed,
+      wide: requestPairing() && prefersWideTiles(relaxed),
       open: (program) => openWasm(program, { threads }),
       close: () => undefined,
     };
@@ -39,12 +42,12 @@ export async function openDevice(target, { threads = 1, strict = false } = {}) {
 /** The named task or model of a file as a program; `only` is the sole one where it has no name. */
 export async function compile(kind, file, name, source, device, sets = {}) {
   const compiler = await built('compiler/index.js');
-  const { target, relaxed } = device;
+  const { target, relaxed, wide } = device;
   const model = compiler.load(file, hostOf(source));
   const made =
     kind === 'task'
-      ? compiler.compileTask(model, name, { target, relaxed, sets, predict: false })
-      : compiler.compileModel(model, name, { target, relaxed, sets });
+      ? compiler.compileTask(model, name, { target, relaxed, wide, sets, predict: false })
+      : compiler.compileModel(model, name, { target, relaxed, wide, sets });
   if (!made.result)
     throw new Error(made.problems.map((p) => compiler.plain(compiler.messageOf(p))).join('\n'));
   return made.result;

@@ -15,8 +15,8 @@ import type { Terminal } from '../terminal.ts';
 
 /** Modules must run on every engine, so their Wasm has no relaxed SIMD. */
 const targets = [
-  { target: 'wasm', relaxed: false },
-  { target: 'webgpu', relaxed: false },
+  { target: 'wasm', relaxed: false, wide: false },
+  { target: 'webgpu', relaxed: false, wide: false },
 ] as const;
 
 export async function compileModule(

@@ -61,9 +61,10 @@ function prepare(
   buffers: readonly Buffer[],
   dims: Readonly<Record<string, number>>,
   relaxed: boolean,
+  wide = false,
 ): (split?: number) => Buffer[] {
   const names = Object.keys(dims);
-  const emitted = emitWasm(kernels, names, buffers.length, { relaxed });
+  const emitted = emitWasm(kernels, names, buffers.length, { relaxed, wide });
   const value = (name: string): number => dims[name] ?? NaN;
   const env: Record<string, WebAssembly.Memory | WebAssembly.Global> = {};
   const global = (at: number, mutable: boolean) => new WebAssembly.Global({ value: 'i32', mutable }, at);
@@ -128,7 +129,7 @@ export function expectClose(
   });
 }
 
-/** Wasm against the oracle in every mode, whole and split; split runs must give the same bits. */
+/** Wasm against the oracle in every mode, whole and split; split runs and wide register tiles must give the same bits. */
 export function check(
   kernel: Kernel,
   buffers: readonly Buffer[],
@@ -145,17 +146,19 @@ export function check(
     const run = prepare([kernel], buffers, dims, relaxed);
     const whole = run();
     expectClose(whole, expected, tolerance);
-    for (const split of [1, 3]) expectSame(run(split), whole);
+    for (const split of [1, 3]) expectSame(run(split), whole, 'splitting the units');
+    if (kernel.kind === 'contract')
+      expectSame(prepare([kernel], buffers, dims, relaxed, true)(), whole, 'a wide register tile');
   }
 }
 
-function expectSame(found: readonly Buffer[], wanted: readonly Buffer[]): void {
+function expectSame(found: readonly Buffer[], wanted: readonly Buffer[], what: string): void {
   const bits = (b: Buffer): Uint32Array => new Uint32Array(b.buffer, b.byteOffset, b.length);
   found.forEach((b, i) => {
     const [x, y] = [bits(b), bits(wanted[i]!)];
     x.forEach((value, j) => {
       if (value !== y[j])
-        expect.fail(`buffer ${i} element ${j}: splitting the units changes ${wanted[i]![j]} to ${b[j]}`);
+        expect.fail(`buffer ${i} element ${j}: ${what} changes ${wanted[i]![j]} to ${b[j]}`);
     });
   });
 }

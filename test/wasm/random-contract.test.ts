@@ -136,7 +136,7 @@ it('random contractions agree with the oracle', () => {
         1,
       );
       fc.pre(products < 60_000);
-      const planned = planContract(mergeRoles(kernel));
+      const planned = planContract(mergeRoles(kernel), false);
       if (planned)
         plans.add(
           `${planned.plan.tile.rows} ${planned.plan.packA} ${planned.plan.packB} ${planned.plan.single}`,

@@ -8,6 +8,7 @@ export interface EmitContext {
   readonly f: Func;
   readonly module: Module;
   readonly relaxed: boolean;
+  readonly wide: boolean;
   /** What code of `kernel` in function `f` may refer to. */
   environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges, f?: Func): Environment;
   /** An internal function. */

@@ -117,13 +117,16 @@ interface Candidate {
   readonly cost: number;
 }
 
-const tiles: readonly Tile[] = [
+/** Register tiles: eight or nine vectors, or as many pairs of vectors where the engine has those. */
+export const narrowTiles: readonly Tile[] = [
   { rows: 4, vectors: 2 },
   { rows: 3, vectors: 3 },
 ];
+export const wideTile: Tile = { rows: 4, vectors: 4 };
 
 /** One k of a strip of the register tile. */
-const stripCost = (tile: Tile, vectors: number): number => tile.rows * vectors * 0.55 + 0.3;
+const stripCost = (tile: Tile, vectors: number): number =>
+  tile.rows * vectors * (tile === wideTile && vectors % 2 === 0 ? 0.3 : 0.55) + 0.3;
 
 function candidate(kernel: ContractKernel, tile: Tile): Candidate {
   const [m, n, k] = [sizeOf(kernel.m), sizeOf(kernel.n), sizeOf(kernel.k)];
@@ -142,11 +145,13 @@ function candidate(kernel: ContractKernel, tile: Tile): Candidate {
 /** The kernel with its roles settled, and how to run it; undefined when plain loops are better. */
 export function planContract(
   kernel: ContractKernel,
+  wide: boolean,
 ): { readonly kernel: ContractKernel; readonly plan: ContractPlan } | undefined {
   const [m, n, all] = [known(kernel.m), known(kernel.n), known([...kernel.m, ...kernel.n, ...kernel.k])];
   if (kernel.m.length === 0 || kernel.n.length === 0 || kernel.k.length === 0) return undefined;
   if ([...kernel.m, ...kernel.n, ...kernel.k].some((a) => asConstant(a.extent) === 0)) return undefined;
   if (Math.min(m ?? guess, n ?? guess) <= 2 || (all !== undefined && all < 2048)) return undefined;
+  const tiles = wide ? [wideTile, ...narrowTiles] : narrowTiles;
   const candidates = [kernel, swapRoles(kernel)].flatMap((k) => tiles.map((tile) => candidate(k, tile)));
   const best = candidates.reduce((x, y) => (y.cost < x.cost ? y : x));
   return {

@@ -21,7 +21,7 @@ import { exMapper, mapStore } from './transform.ts';
 
 export function emitContract(kernel: ContractKernel, context: EmitContext): { readonly units: Poly } {
   if (kernel.sums) throw new Error('sums are folded into contractions for other targets only');
-  const planned = planContract(mergeRoles(kernel));
+  const planned = planContract(mergeRoles(kernel), context.wide);
   if (!planned) return emitRows(asRows(kernel), context);
   return new ContractEmitter(planned.kernel, planned.plan, context).emit();
 }

@@ -19,6 +19,8 @@ import { IntegerLibrary } from './scalar-ops.ts';
 export interface EmitOptions {
   /** Relaxed SIMD: multiply and add may fuse. Without it results are the same on every machine. */
   readonly relaxed: boolean;
+  /** The engine runs pairs of vectors as one of 256 bits: register tiles are twice as wide. */
+  readonly wide?: boolean;
   /** Import a shared memory, for threads. */
   readonly shared?: boolean;
 }
@@ -137,6 +139,7 @@ class Emitter {
       f,
       module: this.module,
       relaxed: this.options.relaxed,
+      wide: this.options.wide ?? false,
       environment: (kernel, ranges, g = f) => this.environment(g, kernel, ranges),
       helper: (name, params) =>
         this.module.func(
