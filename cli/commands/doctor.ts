@@ -66,7 +66,11 @@ async function wasm(): Promise<Finding> {
   const chosen = await chooseDevice('wasm', undefined);
   const threads =
     typeof SharedArrayBuffer === 'undefined' ? 'no threads' : `${cpus().length} threads possible`;
-  return { what: 'wasm', state: 'ok', text: `SIMD${chosen.relaxed ? ', relaxed SIMD' : ''}${chosen.wide ? ', pairs of vectors (256 bits)' : ''}, ${threads}` };
+  return {
+    what: 'wasm',
+    state: 'ok',
+    text: `SIMD${chosen.relaxed ? ', relaxed SIMD' : ''}${chosen.wide ? ', pairs of vectors (256 bits)' : ''}, ${threads}`,
+  };
 }
 
 function data(): Finding[] {
