@@ -13,8 +13,11 @@ export interface EmitContext {
   environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges, f?: Func): Environment;
   /** An internal function. */
   helper(name: string, params: readonly string[]): Func;
-  /** The module's register kernel for a tile of `rows` by `vectors` times 4, of which `used` are computed. */
-  micro(rows: number, vectors: number, used: number): Func;
+  /**
+   * The module's register kernel for a tile of `rows` by `vectors` times 4, of which `used` are computed. `pitch`: bytes from
+   * one k of B to the next, where it is not a panel.
+   */
+  micro(rows: number, vectors: number, used: number, pitch?: number): Func;
   /** Byte offset of a thread's scratch area, of which `bytes` are used. */
   scratch(thread: I32, bytes: number): I32;
 }

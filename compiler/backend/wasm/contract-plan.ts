@@ -66,7 +66,7 @@ export function mergeRoles(k: ContractKernel): ContractKernel {
 
 // ---------------------------------------------------------------- costs, in cycles, roughly
 
-function loadsOf(ex: Ex, into: Extract<Ex, { kind: 'load' }>[] = []): Extract<Ex, { kind: 'load' }>[] {
+export function loadsOf(ex: Ex, into: Extract<Ex, { kind: 'load' }>[] = []): Extract<Ex, { kind: 'load' }>[] {
   if (ex.kind === 'load') into.push(ex);
   if (ex.kind === 'op') ex.args.forEach((arg) => loadsOf(arg, into));
   return into;
@@ -98,7 +98,12 @@ function packCost(ex: Ex, axis: Axis | undefined, along: PackAlong): number {
   return (1 - straddling) * cost + straddling * scalar;
 }
 
-function cheaper(ex: Ex, lanes: Axis | undefined, k: Axis | undefined): { along: PackAlong; cost: number } {
+/** What to pack along, and the cost of an element. */
+export function cheaper(
+  ex: Ex,
+  lanes: Axis | undefined,
+  k: Axis | undefined,
+): { along: PackAlong; cost: number } {
   const [x, y] = [packCost(ex, lanes, 'lanes'), packCost(ex, k, 'k')];
   return x <= y ? { along: 'lanes', cost: x } : { along: 'k', cost: y };
 }

@@ -18,10 +18,16 @@ import { Lowering } from './lower.ts';
 import { buildPack, count, decode } from './pack.ts';
 import { emitRows } from './rows.ts';
 import { exMapper, mapStore } from './transform.ts';
+import { emitImage } from './winograd-image.ts';
+import { planImage } from './winograd-plan.ts';
 
 export function emitContract(kernel: ContractKernel, context: EmitContext): { readonly units: Poly } {
   if (kernel.sums) throw new Error('sums are folded into contractions for other targets only');
-  const planned = planContract(mergeRoles(kernel), context.wide);
+  const merged = mergeRoles(kernel);
+  // Sums in another order and by differences: not where results are to be the same everywhere.
+  const image = context.relaxed ? planImage(merged) : undefined;
+  if (image) return emitImage(image, context);
+  const planned = planContract(merged, context.wide);
   if (!planned) return emitRows(asRows(kernel), context);
   return new ContractEmitter(planned.kernel, planned.plan, context).emit();
 }

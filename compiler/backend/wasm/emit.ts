@@ -147,17 +147,17 @@ class Emitter {
           params.map((p) => [p, 'i32'] as const),
           'void',
         ),
-      micro: (rows, vectors, used) => this.micro(rows, vectors, used),
+      micro: (rows, vectors, used, pitch) => this.micro(rows, vectors, used, pitch),
       scratch: (thread, bytes) => this.scratch(thread, bytes),
     };
     return { f, units: this.units(k, context) };
   }
 
-  private micro(rows: number, vectors: number, used: number): Func {
-    const key = `${rows}x${used}/${vectors}`;
+  private micro(rows: number, vectors: number, used: number, pitch = 16 * vectors): Func {
+    const key = `${rows}x${used}/${vectors} ${pitch}`;
     const known = this.micros.get(key);
     if (known) return known;
-    const made = buildMicro(this.module, rows, vectors, used, this.options.relaxed);
+    const made = buildMicro(this.module, { rows, vectors, used, pitch }, this.options.relaxed);
     this.micros.set(key, made);
     return made;
   }

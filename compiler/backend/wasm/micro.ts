@@ -6,17 +6,18 @@
 import type { Func, Module, Stmt, V128 } from './encoder.ts';
 import { brIf, f32x4, i32, loop, v128, when } from './instr.ts';
 
-/**
- * (count of k >= 1, panel of A, panel of B, tile of C row by row without gaps, whether to add to the tile). Of the panel's
- * `vectors` only the first `used` are computed: the last strip may be narrow.
- */
-export function buildMicro(
-  module: Module,
-  rows: number,
-  vectors: number,
-  used: number,
-  relaxed: boolean,
-): Func {
+export interface MicroShape {
+  readonly rows: number;
+  readonly vectors: number;
+  /** Only the first of the vectors are computed: the last strip may be narrow. */
+  readonly used: number;
+  /** Bytes from one k of B to the next: 16 * vectors in a panel. */
+  readonly pitch: number;
+}
+
+/** (count of k >= 1, panel of A, panel of B, tile of C row by row without gaps, whether to add to the tile) */
+export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean): Func {
+  const { rows, vectors, used, pitch } = shape;
   const params = ['count', 'a', 'b', 'tile', 'add'].map((name) => [name, 'i32'] as const);
   const f = module.func(`micro.${rows}x${4 * used}of${4 * vectors}`, params, 'void');
   const [count, a, b, tile, add] = [0, 1, 2, 3, 4].map((i) => f.param(i));
@@ -40,7 +41,7 @@ export function buildMicro(
         ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
       ]),
       a!.set(i32.add(a!.get, i32.const(4 * rows))),
-      b!.set(i32.add(b!.get, i32.const(16 * vectors))),
+      b!.set(i32.add(b!.get, i32.const(pitch))),
       brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
     ),
     ...each((i, j) => v128.store(tile!.get, sums[i]![j]!.get, offset(i, j))),

@@ -21,7 +21,8 @@ export interface PackSpec {
   readonly lanes: readonly Axis[];
   readonly batch: readonly Axis[];
   readonly k: readonly Axis[];
-  readonly plan: ContractPlan;
+  /** k axes before `cut` are parameters. */
+  readonly plan: Pick<ContractPlan, 'cut'>;
   readonly along: PackAlong;
   /** Lanes of the panel. */
   readonly width: number;
