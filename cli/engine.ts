@@ -23,7 +23,7 @@ export function prefersWideTiles(relaxed: boolean): boolean {
   const memory = new WebAssembly.Memory({ initial: 2 });
   const module = new Module({ shared: false });
   const made = [narrowTile, wideTile].map((t, i) =>
-    exported(module, `tile${i}`, buildMicro(module, t.rows, t.vectors, t.vectors, relaxed)),
+    exported(module, `tile${i}`, buildMicro(module, t, relaxed)),
   );
   const instance = new WebAssembly.Instance(new WebAssembly.Module(module.encode() as BufferSource), {
     env: { memory },

@@ -9,15 +9,15 @@ import { brIf, f32x4, i32, loop, v128, when } from './instr.ts';
 export interface MicroShape {
   readonly rows: number;
   readonly vectors: number;
-  /** Only the first of the vectors are computed: the last strip may be narrow. */
-  readonly used: number;
-  /** Bytes from one k of B to the next: 16 * vectors in a panel. */
-  readonly pitch: number;
+  /** Only the first of the vectors are computed: the last strip may be narrow. All if not given. */
+  readonly used?: number;
+  /** Bytes from one k of B to the next; that of a panel if not given. */
+  readonly pitch?: number;
 }
 
 /** (count of k >= 1, panel of A, panel of B, tile of C row by row without gaps, whether to add to the tile) */
 export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean): Func {
-  const { rows, vectors, used, pitch } = shape;
+  const { rows, vectors, used = vectors, pitch = 16 * vectors } = shape;
   const params = ['count', 'a', 'b', 'tile', 'add'].map((name) => [name, 'i32'] as const);
   const f = module.func(`micro.${rows}x${4 * used}of${4 * vectors}`, params, 'void');
   const [count, a, b, tile, add] = [0, 1, 2, 3, 4].map((i) => f.param(i));
