@@ -1,10 +1,10 @@
 /**
  * The gradient of a scan is a scan over the same iterations backwards, whose carries are the gradients with respect to
  * the carries. What the forward loop computed is read where it was kept: the histories of its carries, and its
- * reductions, iteration by iteration; element-wise work in between is done again.
+ * reductions and costly functions, iteration by iteration; element-wise work in between is done again.
  */
 import type { Graph, Leaf, Node, Part, Scan } from '../ir/graph.ts';
-import { indexAt, topological } from '../ir/graph.ts';
+import { indexAt, isCostly, topological } from '../ir/graph.ts';
 import { flipped, leading } from '../ir/lift.ts';
 import { closeLoop } from '../ir/loop.ts';
 
@@ -142,7 +142,7 @@ class ScanGradient {
     for (const node of topological([...scan.next, ...this.given.keys()])) {
       if (!node.inputs.some((x) => moving.has(x))) continue;
       moving.add(node);
-      if (node.op === 'reduce' || node.op === 'scatter' || node.op === 'part')
+      if (['reduce', 'scatter', 'part'].includes(node.op) || isCostly(node))
         keep(node, graph.part(scan, { kind: 'each', value: node }));
     }
     scan.next.forEach((n, k) => {

@@ -19,7 +19,7 @@ import {
   zero,
 } from '../shape/poly.ts';
 import type { DType, ReduceOp, ScalarOp } from './ops.ts';
-import { scalarOps } from './ops.ts';
+import { isCostlyOp, scalarOps } from './ops.ts';
 import { roundToHalf } from '../plan.ts';
 
 /** Place in the user's text; structurally the grammar's Span. */
@@ -405,6 +405,9 @@ export class Graph {
     return made;
   }
 }
+
+/** An element-wise function that takes as long as many operations. */
+export const isCostly = (node: Node): boolean => node.op === 'map' && isCostlyOp(node.fn);
 
 export const sameShape = (a: readonly Poly[], b: readonly Poly[]): boolean =>
   a === b || (a.length === b.length && a.every((d, i) => equal(d, b[i] ?? one)));

@@ -102,6 +102,20 @@ export const scalarOps: { readonly [Op in ScalarOp]: ScalarRow } = {
   where: { arity: 3, result: ([c, a, b]) => (c === 'bool' && a === b ? a : undefined) },
 };
 
+const costly: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
+  'exp',
+  'log',
+  'sin',
+  'cos',
+  'tanh',
+  'sigmoid',
+  'erf',
+  'pow',
+]);
+
+/** Takes as long as many operations: better read than computed again. */
+export const isCostlyOp = (fn: ScalarOp): boolean => costly.has(fn);
+
 /** Least and greatest value of a dtype. */
 const ends: { readonly [T in DType]: readonly [number, number] } = {
   f32: [-Infinity, Infinity],

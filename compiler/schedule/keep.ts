@@ -5,9 +5,9 @@
  * its operand and a tanh rather than the five factors of its derivative.
  */
 import type { Node } from '../ir/graph.ts';
+import { isCostly } from '../ir/graph.ts';
 import { asConstant } from '../shape/poly.ts';
 import { Flow } from './flow.ts';
-import { isCostly } from './prepare.ts';
 
 export interface Tails {
   /** Topological. */

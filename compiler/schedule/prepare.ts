@@ -4,25 +4,11 @@
  */
 import type { Computation, Graph, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
-import type { ScalarOp } from '../ir/ops.ts';
+import { isCostly } from '../ir/graph.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
 import { LoopOperands } from './loops.ts';
 import { compact, Dependence } from './reads.ts';
 import type { Target } from './target.ts';
-
-const costly: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
-  'exp',
-  'log',
-  'sin',
-  'cos',
-  'tanh',
-  'sigmoid',
-  'erf',
-  'pow',
-]);
-
-/** Functions that take as long as many operations. */
-export const isCostly = (node: Node): boolean => node.op === 'map' && costly.has(node.fn);
 
 export interface Prepared {
   readonly computation: Computation;

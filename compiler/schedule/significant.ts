@@ -3,12 +3,12 @@
  * element-wise tail of a reduction ends. Everything else is recomputed where it is read.
  */
 import type { Node } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
+import { isCostly, topological } from '../ir/graph.ts';
 import { isNonNegative, multiply, one, subtract, type Poly } from '../shape/poly.ts';
 import { releaseRecomputed } from './keep.ts';
 import { isUnit, readsOf } from './reads.ts';
 import { takesBuffer, type Target } from './target.ts';
-import { isCostly, operandsOf, rootsOf, type Prepared } from './prepare.ts';
+import { operandsOf, rootsOf, type Prepared } from './prepare.ts';
 
 export interface Significant {
   /** Why each value stands for itself. */

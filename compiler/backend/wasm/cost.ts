@@ -1,14 +1,9 @@
 /** Which axis to run along in vectors: a rough count of instructions an element, by how the memory accesses vary. */
 import type { Axis, Ex, RowsKernel, Stage } from '../../kernel/kernel.ts';
-import type { ScalarOp } from '../../ir/ops.ts';
+import { isCostlyOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn } from '../../shape/poly.ts';
 import { mentions } from './transform.ts';
-
-const heavy = new Set(['exp', 'log', 'tanh', 'sigmoid', 'erf', 'sin', 'cos', 'pow']);
-
-/** Takes as long as many operations. */
-export const isHeavy = (fn: ScalarOp): boolean => heavy.has(fn);
 
 interface Work {
   /** Offsets read and written. */
@@ -29,7 +24,7 @@ function workOf(exs: readonly Ex[], stores: readonly Poly[]): Work {
     }
     if (ex.kind === 'load' || ex.kind === 'index') for (const d of ex.data) visit(d.value);
     if (ex.kind === 'op') {
-      ops += heavy.has(ex.fn) ? 20 : 1;
+      ops += isCostlyOp(ex.fn) ? 20 : 1;
       ex.args.forEach(visit);
     }
   };

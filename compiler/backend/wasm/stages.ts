@@ -5,9 +5,9 @@
 import type { Axis, Ex, LoadEx, OpEx, RowsKernel, Stage } from '../../kernel/kernel.ts';
 import { exKey } from '../../kernel/key.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
+import { isCostlyOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { equal, substitute, symbol } from '../../shape/poly.ts';
-import { isHeavy } from './cost.ts';
 import { exMapper, mentions } from './transform.ts';
 
 type ReduceStage = Extract<Stage, { kind: 'reduce' }>;
@@ -34,10 +34,10 @@ function share(
 ): RowsKernel | undefined {
   const [from, to] = [reduce.axes, map.axes];
   if (from.length !== to.length || !from.every((a, i) => equal(a.extent, to[i]!.extent))) return undefined;
-  const known = new Set(map.stores.flatMap((s) => heavyParts(s.value)).map(exKey));
+  const known = new Set(map.stores.flatMap((s) => costlyParts(s.value)).map(exKey));
   const renamed = exMapper(renaming(from, to));
   const values = reduce.reductions.map((x) => renamed(x.value));
-  const shared = values.flatMap(heavyParts).find((ex) => known.has(exKey(ex)));
+  const shared = values.flatMap(costlyParts).find((ex) => known.has(exKey(ex)));
   const target = map.stores.find(
     (s) => s.value.dtype === 'f32' && to.every((a) => mentions(s.offset, a.name)),
   );
@@ -77,7 +77,7 @@ const valuesOf = (s: Stage): Ex[] =>
   s.kind === 'map' ? s.stores.map((x) => x.value) : s.reductions.map((x) => x.value);
 
 /** Operations that cost much, and what is computed from them; outermost first. */
-function heavyParts(ex: Ex): OpEx[] {
+function costlyParts(ex: Ex): OpEx[] {
   const found: OpEx[] = [];
   const seen = new Map<Ex, boolean>();
   const visit = (e: Ex): boolean => {
@@ -86,10 +86,10 @@ function heavyParts(ex: Ex): OpEx[] {
     seen.set(e, false);
     if (e.kind !== 'op') return false;
     const at = found.length;
-    const heavy = [isHeavy(e.fn), ...e.args.map(visit)].some((x) => x);
-    if (heavy) found.splice(at, 0, e);
-    seen.set(e, heavy);
-    return heavy;
+    const isPart = [isCostlyOp(e.fn), ...e.args.map(visit)].some((x) => x);
+    if (isPart) found.splice(at, 0, e);
+    seen.set(e, isPart);
+    return isPart;
   };
   visit(ex);
   return found;
