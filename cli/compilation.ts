@@ -26,7 +26,7 @@ export interface CompileSettings {
   readonly json?: boolean;
 }
 
-export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide'>;
+export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide' | 'workgroups'>;
 
 /** All problems of a file. @throws RuntimeError E0702 when it cannot be read */
 export function checkFile(
@@ -73,8 +73,9 @@ export function compileTask(
   const host = fileHost(terminal.cwd);
   const cache = PlanCache.open(process.env);
   if (!cache) return compile(host).result;
-  const { target: device, relaxed, wide } = target;
-  return cache.task([terminal.cwd, file, task, device, relaxed, wide, settings.set ?? {}], host, compile);
+  const { target: device, relaxed, wide, workgroups } = target;
+  const wanted = [terminal.cwd, file, task, device, relaxed, wide, workgroups ?? 1, settings.set ?? {}];
+  return cache.task(wanted, host, compile);
 }
 
 /** Compiles a model: the named one, else the only one. @throws like `compileTask` */

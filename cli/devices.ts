@@ -14,6 +14,8 @@ export interface Chosen {
   readonly relaxed: boolean;
   /** Wasm only: compile with wide register tiles. */
   readonly wide: boolean;
+  /** WebGPU only: so many workgroups keep it busy. */
+  readonly workgroups?: number;
   /** One line about the choice; `auto` says why. */
   readonly about: string;
   readonly load: (program: Program) => Promise<Session>;
@@ -99,6 +101,7 @@ async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reaso
     target: 'webgpu',
     relaxed: false,
     wide: false,
+    workgroups: device.workgroups,
     about: device.name,
     load: async (program) => await device.load(program),
     close: () => device.close(),

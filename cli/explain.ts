@@ -1,6 +1,7 @@
 /** What each stage of the compiler makes of a task, as text. */
 import { printWasm } from '../compiler/backend/wasm/index.ts';
 import type { Model, TaskGraphs } from '../compiler/check/index.ts';
+import { targetOf } from '../compiler/assemble.ts';
 import { elaborateTask } from '../compiler/check/index.ts';
 import { compileTask, optimise } from '../compiler/compile.ts';
 import type { Computation } from '../compiler/ir/graph.ts';
@@ -9,7 +10,6 @@ import { printKernel } from '../compiler/kernel/print.ts';
 import type { Plan, Program } from '../compiler/plan.ts';
 import type { Scheduled } from '../compiler/schedule/schedule.ts';
 import { schedule } from '../compiler/schedule/schedule.ts';
-import { wasmTarget, webgpuTarget } from '../compiler/schedule/target.ts';
 import { format } from '../compiler/shape/poly.ts';
 import type { CompileSettings } from './compilation.ts';
 import { shown } from './compilation.ts';
@@ -22,6 +22,8 @@ export interface Subject {
   readonly model: Model;
   readonly task: string;
   readonly target: 'wasm' | 'webgpu';
+  /** So many keep the GPU busy. */
+  readonly workgroups: number;
   readonly settings: CompileSettings;
 }
 
@@ -60,7 +62,7 @@ function computations(all: Readonly<Record<string, Computation>>, wanted: (name:
 // ---------------------------------------------------------------- schedule
 
 function eachSchedule(subject: Subject, print: (name: string, scheduled: Scheduled) => string): string {
-  const target = subject.target === 'wasm' ? wasmTarget : webgpuTarget;
+  const target = targetOf(subject);
   return Object.entries(optimise(elaborate(subject).computations))
     .map(([name, computation]) => print(name, schedule(computation, target)))
     .join('\n');
@@ -93,8 +95,8 @@ function printKernels(name: string, { kernels, buffers }: Scheduled): string {
 
 // ---------------------------------------------------------------- code
 
-function compile({ terminal, model, task, target, settings }: Subject): Program {
-  const options = { target, relaxed: false, sets: settings.set ?? {} };
+function compile({ terminal, model, task, target, workgroups, settings }: Subject): Program {
+  const options = { target, relaxed: false, workgroups, sets: settings.set ?? {} };
   return shown(terminal, compileTask(model, task, options), settings).program;
 }
 

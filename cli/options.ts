@@ -21,6 +21,7 @@ export interface Options {
   readonly check?: boolean;
   readonly steps?: number;
   readonly batch?: number;
+  readonly workgroups?: number;
   readonly strict?: boolean;
   readonly kernels?: boolean;
 }

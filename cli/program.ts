@@ -96,6 +96,11 @@ const option = {
   check: () => new Option('--check', 'change nothing; exit 1 when a file is not formatted'),
   steps: () => new Option('--steps <n>', 'steps to time').argParser(integer(1)),
   batch: () => new Option('--batch <n>', 'samples a step').argParser(integer(1)),
+  workgroups: () =>
+    new Option(
+      '--workgroups <n>',
+      'webgpu: workgroups that keep the GPU busy (real ones: 64; default: 1)',
+    ).argParser(integer(1)),
   kernels: () => new Option('--kernels', 'time every kernel, beside what the machine can do'),
   strict: () => new Option('--strict', 'exit 1 on warnings too'),
 } satisfies Record<string, () => Option>;
@@ -146,7 +151,7 @@ const commands: readonly CommandRow[] = [
   {
     name: 'explain <file> [task]',
     about: 'show what the compiler makes of a file',
-    options: [option.stage, option.backend, option.set],
+    options: [option.stage, option.backend, option.workgroups, option.set],
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {

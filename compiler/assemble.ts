@@ -8,7 +8,7 @@ import { clockDim, withClocksAsDims } from './kernel/clocks.ts';
 import { kernelKey } from './kernel/key.ts';
 import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
 import { schedule, type Scheduled } from './schedule/schedule.ts';
-import { wasmTarget, webgpuTarget } from './schedule/target.ts';
+import { type Target, wasmTarget, webgpuTargetFor } from './schedule/target.ts';
 import { lazily } from './lazy.ts';
 import { multiply, one, symbolsOf, type Poly } from './shape/poly.ts';
 
@@ -21,7 +21,13 @@ export interface TargetOptions {
   readonly relaxed: boolean;
   /** Wasm: the engine runs pairs of vectors as one of 256 bits, so that wider register tiles pay. */
   readonly wide?: boolean;
+  /** WebGPU: so many workgroups keep the GPU busy; contractions of fewer are split. Default 1: any are enough. */
+  readonly workgroups?: number;
 }
+
+/** What the schedule has to know of the target. */
+export const targetOf = ({ target, workgroups = 1 }: Pick<TargetOptions, 'target' | 'workgroups'>): Target =>
+  target === 'wasm' ? wasmTarget : webgpuTargetFor(workgroups);
 
 /**
  * All computations of a task or model as one program for one target. A plan is made when it is first asked for: a task
@@ -113,7 +119,7 @@ function devicePlan(
   storeOf: ReadonlyMap<string, number>,
   options: TargetOptions,
 ): Plan {
-  const scheduled = schedule(c, options.target === 'wasm' ? wasmTarget : webgpuTarget);
+  const scheduled = schedule(c, targetOf(options));
   const dims = dimsOf(scheduled, c);
   const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
   const all = [...dims, ...loops.map((l) => l.dim)];

@@ -1,5 +1,6 @@
 /** Finding a WebGPU device: the browser's, or in Node that of the optional package `webgpu` (Dawn). */
 import type * as Webgpu from 'webgpu';
+import { isSoftware, nameOf } from './webgpu/adapter.ts';
 import { GpuDevice } from './webgpu/device.ts';
 
 export { GpuDevice } from './webgpu/device.ts';
@@ -36,21 +37,6 @@ export async function openWebgpu(
 function raised(limits: GPUSupportedLimits): Record<string, number> {
   const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize } = limits;
   return { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize };
-}
-
-function nameOf(info: GPUAdapterInfo): string {
-  return (
-    info.description || [info.vendor, info.architecture].filter((s) => s !== '').join(' ') || 'unknown GPU'
-  );
-}
-
-/** SwiftShader, llvmpipe and the like. */
-function isSoftware(info: GPUAdapterInfo): boolean {
-  const words = [info.vendor, info.architecture, info.device, info.description].join(' ').toLowerCase();
-  return (
-    info.isFallbackAdapter === true ||
-    /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b|\bcpu\b/.test(words)
-  );
 }
 
 async function findGpu(): Promise<GPU | { readonly reason: string }> {

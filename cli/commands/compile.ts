@@ -13,10 +13,10 @@ import { exitCodes, UsageError } from '../exit.ts';
 import type { Options } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** Modules must run on every engine, so their Wasm has no relaxed SIMD. */
+/** Modules must run on every engine, so their Wasm has no relaxed SIMD; the GPU is taken to be a real one. */
 const targets = [
   { target: 'wasm', relaxed: false, wide: false },
-  { target: 'webgpu', relaxed: false, wide: false },
+  { target: 'webgpu', relaxed: false, wide: false, workgroups: 64 },
 ] as const;
 
 export async function compileModule(

@@ -17,6 +17,7 @@ export async function explain(
   const task = pick('task', asked, tasksOf(model), file, 'train');
   const target = options.backend === 'webgpu' ? 'webgpu' : 'wasm';
   const stage = (options.stage ?? 'schedule') as Stage;
-  terminal.out.write(explainStage(stage, { terminal, model, task, target, settings: options }));
+  const workgroups = options.workgroups ?? 1;
+  terminal.out.write(explainStage(stage, { terminal, model, task, target, workgroups, settings: options }));
   return exitCodes.done;
 }

@@ -10,9 +10,10 @@ export function flopsOf(k: Kernel): Poly {
       const product = scale(multiply(results, points(k.k)), 2);
       const { sums = [] } = k;
       const folded = sums.length === 0 ? zero : multiply(points(k.n), points(k.k));
+      const parts = k.parts ? [k.parts.axis] : [];
       const tails = [
-        multiply(results, operationsOf(valuesOf(k.stores))),
-        multiply(points(k.n), operationsOf(valuesOf(sums))),
+        multiply(results, points(parts), operationsOf(valuesOf(k.stores))),
+        multiply(points(k.n, parts), operationsOf(valuesOf(sums))),
         nested(k.a, points(k.batch, k.m, k.k)),
         nested(k.b, points(k.batch, k.n, k.k)),
       ];

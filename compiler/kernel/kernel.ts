@@ -147,6 +147,17 @@ export interface ContractKernel extends Common {
    * its weight. Only without batch axes, and only where the target folds sums.
    */
   readonly sums?: readonly Store[];
+  readonly parts?: Parts;
+}
+
+/**
+ * The contracted points in parts, each added up by itself: for every value p of `axis`, `acc` and `sum` are those over the
+ * points of k, in row-major order, from p * length up to (p + 1) * length. Stores name the axis. Only where the target
+ * splits contractions.
+ */
+export interface Parts {
+  readonly axis: Axis;
+  readonly length: Poly;
 }
 
 /**

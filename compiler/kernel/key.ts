@@ -27,6 +27,7 @@ class Writer {
       case 'contract':
         return [
           ...[k.batch, k.m, k.n, k.k].map(axes),
+          ...(k.parts ? [`parts ${axes([k.parts.axis])} ${k.parts.length.key}`] : []),
           this.ex(k.a),
           this.ex(k.b),
           ...k.stores.map((s) => this.store(s)),

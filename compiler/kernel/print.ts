@@ -38,6 +38,7 @@ class Printer {
           ...(['batch', 'm', 'n', 'k'] as const)
             .filter((r) => k[r].length > 0)
             .map((r) => `${r}: ${axes(k[r])}`),
+          ...(k.parts ? [`parts: ${axes([k.parts.axis])}, of ${format(k.parts.length)} points of k`] : []),
           `acc = sum ${this.ex(k.a)} * ${this.ex(k.b)}`,
           ...k.stores.map((s) => this.store(s)),
           ...(k.sums ? [`sum = sum ${this.ex(k.b)}`, ...k.sums.map((s) => this.store(s))] : []),

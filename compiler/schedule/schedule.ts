@@ -15,13 +15,14 @@ import { order } from './order.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { relocate } from './relocate.ts';
 import type { Scheduled, ScheduledKernel, ScheduledLoop } from './scheduled.ts';
+import { splitContractions } from './split.ts';
 import { findSignificant, type Significant } from './significant.ts';
 import type { Target } from './target.ts';
 
 export type { Buffer, Scheduled, ScheduledKernel, ScheduledLoop } from './scheduled.ts';
 
 export const schedule = (computation: Computation, target: Target): Scheduled =>
-  scheduleWith(computation, target, new Names());
+  splitContractions(scheduleWith(computation, target, new Names()), target);
 
 function scheduleWith(computation: Computation, target: Target, names: Names): Scheduled {
   const prepared = nest(prepare(computation, target), target);

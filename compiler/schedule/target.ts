@@ -24,6 +24,23 @@ export interface Target {
    * results are more than their operands (see `nested.ts`); 0: all are stored.
    */
   readonly nestedDepth: number;
+  /** When contractions are split over k; undefined: never. */
+  readonly split: SplitRule | undefined;
+}
+
+/** A contraction of many steps of k whose tiles do not fill the device is split into parts of k. */
+export interface SplitRule {
+  /** Workgroups that fill the device. */
+  readonly workgroups: number;
+  /** Rows and columns that one workgroup computes. */
+  readonly tile: number;
+  /** Fewer steps are done before another dispatch has begun. */
+  readonly leastSteps: number;
+  /** Steps of a part, and parts: what is added up at the end is traffic. */
+  readonly leastPart: number;
+  readonly mostParts: number;
+  /** The steps of a part are a multiple of it, so that they are whole slices of every tile. */
+  readonly slice: number;
 }
 
 /** No GPU: buffers are addresses, guards in packing loops cost. */
@@ -35,6 +52,7 @@ export const wasmTarget: Target = {
   inlineOperations: 0,
   foldSums: false,
   nestedDepth: 0,
+  split: undefined,
 };
 
 /** The storage buffers a stage that every WebGPU adapter grants; guards are free in tile loads. */
@@ -46,7 +64,20 @@ export const webgpuTarget: Target = {
   inlineOperations: 3,
   foldSums: true,
   nestedDepth: 128,
+  split: undefined,
 };
+
+/** As published for WebGPU, a dispatch costs 24 to 70 µs, in which a workgroup does about 2000 steps of k. */
+const splitRule = { tile: 32, leastSteps: 2048, leastPart: 256, mostParts: 64, slice: 64 };
+
+/**
+ * A GPU that is busy from so many workgroups on. 1 (every device is): nothing is split, as befits a driver that computes on
+ * the CPU.
+ */
+export const webgpuTargetFor = (workgroups: number): Target => ({
+  ...webgpuTarget,
+  split: workgroups > 1 ? { ...splitRule, workgroups } : undefined,
+});
 
 /** Whether reading the value takes one of the buffers that a kernel may touch. */
 export const takesBuffer = (node: Node, target: Target): boolean =>

@@ -49,7 +49,13 @@ class Traffic {
       kernel.kind === 'rows'
         ? [...kernel.grid, ...kernel.stages.flatMap((s) => s.axes)]
         : kernel.kind === 'contract'
-          ? [...kernel.batch, ...kernel.m, ...kernel.n, ...kernel.k]
+          ? [
+              ...kernel.batch,
+              ...kernel.m,
+              ...kernel.n,
+              ...kernel.k,
+              ...(kernel.parts ? [kernel.parts.axis] : []),
+            ]
           : [...kernel.grid, ...kernel.axes, ...kernel.clear.axes];
     this.extents = new Map(axes.map((a) => [a.name, a.extent]));
     this.grid = kernel.kind === 'contract' ? [] : kernel.grid.map((a) => a.name);

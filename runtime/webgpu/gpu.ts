@@ -1,5 +1,6 @@
 /** One WebGPU device: objects made on it and counted, pipelines, and what went wrong. */
 import { RuntimeError } from '../errors.ts';
+import { workgroupsOf } from './adapter.ts';
 
 /** What was done since the device was opened; in steady state only `dispatches` and `submits` grow. */
 export interface GpuStats {
@@ -50,6 +51,11 @@ export class Gpu {
       event.preventDefault();
       this.#problem ??= problemOf(event.error);
     });
+  }
+
+  /** So many workgroups keep it busy: what programs for it are compiled for. */
+  get workgroups(): number {
+    return workgroupsOf(this.adapter.info);
   }
 
   /** Throws what went wrong since the last look, if anything did. */

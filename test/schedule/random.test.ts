@@ -57,35 +57,42 @@ function trainingStep(random: RandomGraph): Computation {
   return { ...computation, updates };
 }
 
-describe.each([wasmTarget, { ...webgpuTarget, maxBuffers: 4 }])(
-  'a random graph, scheduled for $name',
-  (target) => {
-    it('means what it meant', () => {
-      fc.assert(
-        fc.property(randomGraph({ length: 160 }), (random) => compare(random.computation, random, target)),
-        { numRuns: runs, seed: 1 },
-      );
-    });
+/** Splits nearly every contraction. */
+const splitting: Target = {
+  ...webgpuTarget,
+  split: { workgroups: 12, tile: 2, leastSteps: 2, leastPart: 1, mostParts: 3, slice: 1 },
+};
 
-    it('and its training step too', () => {
-      fc.assert(
-        fc.property(randomGraph({ length: 100 }), (random) => compare(trainingStep(random), random, target)),
-        { numRuns: runs, seed: 2 },
-      );
-    });
+describe.each([
+  { rule: 'Wasm', ...wasmTarget },
+  { rule: 'WebGPU with few buffers', ...webgpuTarget, maxBuffers: 4 },
+  { rule: 'WebGPU, split over k', ...splitting },
+])('a random graph, scheduled for $rule', (target) => {
+  it('means what it meant', () => {
+    fc.assert(
+      fc.property(randomGraph({ length: 160 }), (random) => compare(random.computation, random, target)),
+      { numRuns: runs, seed: 1 },
+    );
+  });
 
-    it('with loops', () => {
-      fc.assert(
-        fc.property(randomLoop(), (random) => compare(random.computation, random, target)),
-        { numRuns: runs, seed: 3 },
-      );
-    });
+  it('and its training step too', () => {
+    fc.assert(
+      fc.property(randomGraph({ length: 100 }), (random) => compare(trainingStep(random), random, target)),
+      { numRuns: runs, seed: 2 },
+    );
+  });
 
-    it('and the training step of a loop', () => {
-      fc.assert(
-        fc.property(randomLoop(), (random) => compare(trainingStep(random), random, target)),
-        { numRuns: runs, seed: 4 },
-      );
-    });
-  },
-);
+  it('with loops', () => {
+    fc.assert(
+      fc.property(randomLoop(), (random) => compare(random.computation, random, target)),
+      { numRuns: runs, seed: 3 },
+    );
+  });
+
+  it('and the training step of a loop', () => {
+    fc.assert(
+      fc.property(randomLoop(), (random) => compare(trainingStep(random), random, target)),
+      { numRuns: runs, seed: 4 },
+    );
+  });
+});

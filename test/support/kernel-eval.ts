@@ -114,21 +114,36 @@ class Evaluation {
 
   #contract(kernel: Extract<Kernel, { kind: 'contract' }>, dims: Names): void {
     const { dtype } = kernel.a;
-    this.#loop([...kernel.batch, ...kernel.m, ...kernel.n], dims, (point) => {
+    const parts = kernel.parts ? [kernel.parts.axis] : [];
+    this.#loop([...parts, ...kernel.batch, ...kernel.m, ...kernel.n], dims, (point) => {
       let acc = 0;
-      this.#loop(kernel.k, point, (at) => {
+      this.#contracted(kernel, point, (at) => {
         acc = wrap(acc + times(this.#value(kernel.a, at), this.#value(kernel.b, at), dtype), dtype);
       });
       this.#store(kernel.stores, new Map([...point, ['acc', acc]]));
     });
     const { sums } = kernel;
     if (!sums) return;
-    this.#loop(kernel.n, dims, (point) => {
+    this.#loop([...parts, ...kernel.n], dims, (point) => {
       let sum = 0;
-      this.#loop(kernel.k, point, (at) => {
+      this.#contracted(kernel, point, (at) => {
         sum = wrap(sum + this.#value(kernel.b, at), dtype);
       });
       this.#store(sums, new Map([...point, ['sum', sum]]));
+    });
+  }
+
+  /** The points of k, or those of the part that `names` is in. */
+  #contracted(
+    { k, parts }: Extract<Kernel, { kind: 'contract' }>,
+    names: Names,
+    body: (names: Names) => void,
+  ): void {
+    let at = 0;
+    const length = parts ? this.#index(parts.length, names) : Infinity;
+    const part = parts ? names.get(parts.axis.name)! : 0;
+    this.#loop(k, names, (point) => {
+      if (Math.floor(at++ / length) === part) body(point);
     });
   }
 

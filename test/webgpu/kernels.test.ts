@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, it, vi } from 'vitest';
+import { add, floorDivide, multiply, symbol } from '../../compiler/shape/poly.ts';
 import type { GpuDevice } from '../../runtime/webgpu.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import type { Case } from '../support/kernel-build.ts';
@@ -52,6 +53,17 @@ describeGpu('contractions', () => {
   check('u32', kernels.denseInteger('u32'));
   check('sums of an operand', kernels.withSums(70, 45, 'batch'), { batch: 33 }, { batch: 0 });
   check('sums of an operand of few rows', kernels.withSums(5, 6, 700));
+  // The last part is short, and one is empty.
+  check('parts of k', kernels.inParts(6, 25, 700, 5, 192));
+  check('parts that are no whole slices', kernels.inParts(40, 33, 50, 3, 20));
+  const share = multiply(floorDivide(add(symbol('batch'), 3), 4), 16);
+  check(
+    'parts of a symbolic k',
+    kernels.inParts(5, 6, multiply(symbol('batch'), 16), 4, share),
+    { batch: 9 },
+    { batch: 1 },
+    { batch: 0 },
+  );
   check('prologue, epilogue, in place, two outputs', kernels.fused(20, 37, 19));
   const convs: kernels.Conv[] = [
     { channels: 1, filters: 6, size: 9, kernel: 5, stride: 1, padding: 0 },

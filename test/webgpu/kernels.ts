@@ -192,6 +192,27 @@ export function withSums(m: Size, n: Size, k: Size): Case {
   return sized({ ...kernel, sums }, count(k, m), count(k, n), count(m, n), n);
 }
 
+/** x^T @ w and the sums of w's columns, over k in parts of `length`. */
+export function inParts(m: Size, n: Size, k: Size, parts: number, length: Size): Case {
+  const kernel = contract(
+    'in_parts',
+    ['r f32', 'r f32', 'w f32', 'w f32'],
+    { m: { i: m }, n: { j: n }, k: { k } },
+    load(0, at([k, m], 'k', 'i')),
+    load(1, at([k, n], 'k', 'j')),
+    store(2, at([parts, m, n], 'p', 'i', 'j'), local('acc')),
+  );
+  const sums = [store(3, at([parts, n], 'p', 'j'), local('sum'))];
+  const [axis] = axes({ p: parts });
+  return sized(
+    { ...kernel, sums, parts: { axis: axis!, length: poly(length) } },
+    count(k, m),
+    count(k, n),
+    count(parts, m, n),
+    count(parts, n),
+  );
+}
+
 /** exp(x - max) / sum, and the log of the sum. */
 export function softmax(n: Size, m: Size, strideOne: 'inner' | 'grid' = 'inner'): Case {
   const x = (i: string) => (strideOne === 'inner' ? at([n, m], 'b', i) : at([m, n], i, 'b'));

@@ -22,6 +22,7 @@ import { emitImage } from './winograd-image.ts';
 import { planImage } from './winograd-plan.ts';
 
 export function emitContract(kernel: ContractKernel, context: EmitContext): { readonly units: Poly } {
+  if (kernel.parts) throw new Error('contractions are split for other targets only');
   if (kernel.sums) throw new Error('sums are folded into contractions for other targets only');
   const merged = mergeRoles(kernel);
   // Sums in another order and by differences: not where results are to be the same everywhere.

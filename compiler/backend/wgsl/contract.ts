@@ -4,7 +4,7 @@
  * with names as the shader compiler does not unroll. The epilogue stores from there.
  */
 import type { ContractKernel } from '../../kernel/kernel.ts';
-import { countOf } from './axes.ts';
+import { countOf, isMultiple } from './axes.ts';
 import { Emitter, countUses } from './emitter.ts';
 import { epilogue } from './epilogue.ts';
 import { addUp, multiplyTiles } from './multiply.ts';
@@ -27,12 +27,14 @@ export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
   for (const name of [...accumulators.flat(), ...folded])
     emitter.block.add(`var ${name}: ${valueType(dtype)} = ${emitter.constant(dtype, 0).code};`);
   const threads = placeThreads(kernel, emitter, tile);
+  const share = { end: origin.end, covered: stepsAreWhole(kernel, tile.depth) };
   const operands = [
     operand(emitter, tile, {
       ex: kernel.a,
       side: kernel.m,
       k: kernel.k,
       start: origin.m,
+      share,
       width: rowsOf(tile),
       name: 'a',
     }),
@@ -41,12 +43,12 @@ export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
       side: kernel.n,
       k: kernel.k,
       start: origin.n,
+      share,
       width: columnsOf(tile),
       name: 'b',
     }),
   ] as const;
-  const total = emitter.named(emitter.poly(countOf(kernel.k))).code;
-  emitter.within(`for (var k0 = 0i; k0 < ${total}; k0 += ${tile.depth}i)`, () => {
+  emitter.within(`for (var k0 = ${origin.from.code}; k0 < ${origin.end.code}; k0 += ${tile.depth}i)`, () => {
     for (const o of operands) o.fill(emitter);
     emitter.block.add('workgroupBarrier();');
     multiplyTiles(emitter, tile, threads, operands, accumulators, folded);
@@ -63,3 +65,7 @@ export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
     large: origin.groups.large,
   };
 }
+
+/** Every slice of k is `depth` steps long. */
+const stepsAreWhole = ({ k, parts }: ContractKernel, depth: number): boolean =>
+  isMultiple(countOf(k), depth) && (!parts || isMultiple(parts.length, depth));

@@ -16,6 +16,8 @@ export interface OperandSource {
   readonly side: readonly Axis[];
   readonly k: readonly Axis[];
   readonly start: Value;
+  /** Where the workgroup's steps of k end, and whether every slice of them is whole. */
+  readonly share: { readonly end: Value; readonly covered: boolean };
   /** Rows or columns of the tile. */
   readonly width: number;
   readonly name: string;
@@ -69,7 +71,7 @@ export function operand(emitter: Emitter, tile: Tile, given: OperandSource): Ope
         isMultiple(rowCount, source.width),
       );
       bindFlat(scope, source.side, index);
-      loadElement(scope, source, array, pitch, row, step, k0, isMultiple(countOf(source.k), tile.depth));
+      loadElement(scope, source, array, pitch, row, step, k0);
     };
     const [fast, slow] = kFast ? [tile.depth, source.width] : [source.width, tile.depth];
     share(scope, invocationsOf(tile), fast, slow, (f, s) => (kFast ? visit(s, f) : visit(f, s)));
@@ -121,15 +123,13 @@ function loadElement(
   row: Value,
   step: Value,
   k0: Value,
-  covered: boolean,
 ): void {
-  const total = countOf(source.k);
+  const { end, covered } = source.share;
   const k = sumOf(scope, k0, step);
-  bindFlat(scope, source.k, clamped(scope, k, total, covered));
+  bindFlat(scope, source.k, clamped(scope, k, countOf(source.k), covered));
   const value = scope.value(source.ex).code;
   const zero = scope.constant(source.ex.dtype, 0).code;
-  const end = scope.named(scope.poly(total)).code;
-  const guarded = covered ? value : `select(${zero}, ${value}, ${k.code} < ${end})`;
+  const guarded = covered ? value : `select(${zero}, ${value}, ${k.code} < ${end.code})`;
   const at = step.code === '0i' ? row.code : sum(`${step.code} * ${pitch}i`, row.code);
   scope.block.add(`${array}[${at}] = ${guarded};`);
 }

@@ -1,7 +1,7 @@
 /** Where a workgroup and its invocations stand in a contraction. */
 import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { asConstant, multiply } from '../../shape/poly.ts';
+import { add, asConstant, minimum, multiply, one, symbol } from '../../shape/poly.ts';
 import { bindFlat, ceilDivide, countOf, divided, lastOf, workgroupsOf } from './axes.ts';
 import type { Groups } from './axes.ts';
 import type { Emitter, Value } from './emitter.ts';
@@ -15,13 +15,16 @@ export interface TileOrigin {
   readonly m: Value;
   readonly n: Value;
   readonly groups: Groups;
+  /** Where the workgroup's share of the contracted axis begins and ends. */
+  readonly from: Value;
+  readonly end: Value;
 }
 
-/** Finds the workgroup's tile: the tiles of n vary fastest, then those of m, then batch. */
+/** Finds the workgroup's tile: the tiles of n vary fastest, then those of m, then batch, then the parts of k. */
 export function bindTile(kernel: ContractKernel, emitter: Emitter, tile: Tile): TileOrigin {
   const tilesN = ceilDivide(countOf(kernel.n), columnsOf(tile));
   const tilesM = ceilDivide(countOf(kernel.m), rowsOf(tile));
-  const count = multiply(tilesN, tilesM, countOf(kernel.batch));
+  const count = multiply(tilesN, tilesM, countOf(kernel.batch), kernel.parts?.axis.extent ?? one);
   const groups = workgroupsOf(count);
   const block = emitter.block;
   if (groups.surplus)
@@ -36,13 +39,26 @@ export function bindTile(kernel: ContractKernel, emitter: Emitter, tile: Tile): 
   };
   const isAll = (tiles: Poly): boolean => asConstant(tiles) === 1;
   const zero = emitter.constant('i32', 0);
-  const batched = kernel.batch.some((a) => asConstant(a.extent) !== 1);
+  const outer = [...(kernel.parts ? [kernel.parts.axis] : []), ...kernel.batch];
+  const batched = outer.some((a) => asConstant(a.extent) !== 1);
   const n = isAll(tilesN) ? zero : start(divided(emitter, group, tilesN, '%'), columnsOf(tile));
   const m = isAll(tilesM)
     ? zero
     : start(batched ? divided(emitter, inner, tilesM, '%') : inner, rowsOf(tile));
-  bindFlat(emitter, kernel.batch, divided(emitter, inner, tilesM, '/'));
-  return { m, n, groups };
+  bindFlat(emitter, outer, divided(emitter, inner, tilesM, '/'));
+  return { m, n, groups, ...shareOf(kernel, emitter) };
+}
+
+/** The steps of k that a workgroup takes: all, or those of its part. */
+function shareOf({ k, parts }: ContractKernel, emitter: Emitter): Pick<TileOrigin, 'from' | 'end'> {
+  const total = countOf(k);
+  if (!parts) return { from: emitter.constant('i32', 0), end: emitter.named(emitter.poly(total)) };
+  const begin = multiply(symbol(parts.axis.name), parts.length);
+  const next = add(begin, parts.length);
+  return {
+    from: emitter.named(emitter.poly(begin)),
+    end: emitter.named(emitter.poly(minimum(total, next))),
+  };
 }
 
 /** Coordinates of an invocation. */

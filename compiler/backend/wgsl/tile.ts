@@ -1,6 +1,6 @@
 /** The shape of a contraction's tiles: how a workgroup's invocations share rows, columns and the contracted axis. */
 import type { ContractKernel } from '../../kernel/kernel.ts';
-import { asConstant } from '../../shape/poly.ts';
+import { asConstant, one } from '../../shape/poly.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { countOf } from './axes.ts';
 import type { WgslLimits } from './shader.ts';
@@ -37,7 +37,12 @@ const INVOCATIONS = 64;
 const FEW_GROUPS = 32;
 
 export function chooseTile(kernel: ContractKernel, limits: WgslLimits): Tile {
-  const [m, n, k] = [size(countOf(kernel.m)), size(countOf(kernel.n)), size(countOf(kernel.k))];
+  const { parts } = kernel;
+  const [m, n, k] = [countOf(kernel.m), countOf(kernel.n), parts?.length ?? countOf(kernel.k)].map(size) as [
+    number,
+    number,
+    number,
+  ];
   const [leastM, perM] = side(m);
   const [leastN, perN] = side(n);
   let [threadsM, threadsN] = [leastM, leastN];
@@ -46,8 +51,8 @@ export function chooseTile(kernel: ContractKernel, limits: WgslLimits): Tile {
     else threadsN *= 2;
   }
   const shape = { threadsM, threadsN, perM, perN };
-  const groups =
-    Math.ceil(m / (threadsM * perM)) * Math.ceil(n / (threadsN * perN)) * size(countOf(kernel.batch));
+  const tiles = Math.ceil(m / (threadsM * perM)) * Math.ceil(n / (threadsN * perN));
+  const groups = tiles * size(countOf(kernel.batch)) * size(parts?.axis.extent ?? one);
   const wanted = k >= 256 && groups < FEW_GROUPS ? limits.workgroupSize : k >= 32 ? INVOCATIONS : 1;
   const threadsK = Math.max(1, Math.floor(wanted / (threadsM * threadsN)));
   return { ...shape, threadsK, depth: depthOf({ ...shape, threadsK, depth: 16 }, limits) };
