@@ -8,7 +8,7 @@ import { evalSize } from '../size.ts';
 import type { Gpu } from './gpu.ts';
 import { needHalf, outOfMemory } from './gpu.ts';
 import type { Place, Stores } from './stores.ts';
-import { ALIGNMENT, sizeInBytes, STORAGE_USAGE, WORD } from './stores.ts';
+import { ALIGNMENT, boundBytes, sizeInBytes, STORAGE_USAGE, WORD } from './stores.ts';
 
 const UNIFORM_USAGE = 0x40 | 0x8;
 
@@ -147,7 +147,7 @@ export class Reserved {
     this.#places = plan.buffers.map(({ place }, i) =>
       place.kind === 'store'
         ? stores.place(place.store)
-        : { buffer: this.#arena!, offset: offsets[i]!, size: Math.max(WORD, bytes[i]!) },
+        : { buffer: this.#arena!, offset: offsets[i]!, size: boundBytes(bytes[i]!) },
     );
     const size = uniformBytes(plan);
     this.#uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, words * WORD, UNIFORM_USAGE) : undefined;

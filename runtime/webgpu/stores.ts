@@ -10,6 +10,7 @@ import { outOfMemory } from './gpu.ts';
 export const ALIGNMENT = 256;
 /** Bytes of a word: what copies and bindings count in. */
 export const WORD = 4;
+const VECTOR = 16;
 
 /** Bytes of an element; bool is u32. */
 export const bytesOf = (dtype: PlanDType): number => (dtype === 'f16' ? 2 : WORD);
@@ -17,6 +18,9 @@ export const bytesOf = (dtype: PlanDType): number => (dtype === 'f16' ? 2 : WORD
 /** Bytes that `length` elements take, whole words. */
 export const sizeInBytes = (dtype: PlanDType, length: number): number =>
   Math.ceil((length * bytesOf(dtype)) / WORD) * WORD;
+
+/** Bytes of a binding: whole vectors of four words, as a kernel may see it as those. */
+export const boundBytes = (bytes: number): number => Math.max(1, Math.ceil(bytes / VECTOR)) * VECTOR;
 
 /** As the GPU holds it: f16 in two bytes, the last word filled up. */
 export function packed(dtype: PlanDType, data: Data): Data | Uint16Array {
@@ -50,7 +54,7 @@ export class Stores {
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
     const pages: number[] = [];
     const slots = program.stores.map(({ name, dtype, size }) => {
-      const bytes = sizeInBytes(dtype, Math.max(1, size));
+      const bytes = boundBytes(sizeInBytes(dtype, size));
       if (bytes > maxStorageBufferBindingSize)
         throw outOfMemory(name, `at most ${maxStorageBufferBindingSize} bytes can be bound`, bytes);
       const page = pages.length - 1;

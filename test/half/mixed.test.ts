@@ -188,7 +188,7 @@ describeGpu('mixed precision in WGSL', () => {
     const products = shaders.filter((s) => s.includes('acc0_0'));
     expect(products.length).toBeGreaterThan(2);
     // What a loop keeps for the gradient of its weights is kept in f32.
-    const both = products.filter((s) => /b0: array<f16>[^]*b1: array<f16>/.test(s));
+    const both = products.filter((s) => /b0: array<(vec4<)?f16>[^]*b1: array<(vec4<)?f16>/.test(s));
     expect(both.length).toBeGreaterThanOrEqual(body.includes('Lstm') ? 3 : products.length);
   });
 });

@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
 import { add, floorDivide, multiply, symbol } from '../../compiler/shape/poly.ts';
 import type { GpuDevice } from '../../runtime/webgpu.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import type { Case } from '../support/kernel-build.ts';
+import { dimsOf } from '../support/kernel-build.ts';
 import * as kernels from './kernels.ts';
 import { expectSame, softwareGpuDevice } from './run.ts';
 
@@ -39,7 +41,7 @@ describeGpu('contractions', () => {
   ] as const;
   for (const [m, n, k, a, b] of sizes)
     check(`${m} x ${n} over ${k}, transposed: ${a} ${b}`, kernels.dense(m, n, k, { a, b }));
-  check('a symbolic m, at 0 too', kernels.dense('batch', 10, 30), { batch: 7 }, { batch: 65 }, { batch: 0 });
+  check('a symbolic m, at 0 too', kernels.dense('batch', 12, 28), { batch: 7 }, { batch: 65 }, { batch: 0 });
   check('a symbolic k, at 0 too', kernels.dense(12, 40, 'batch'), { batch: 7 }, { batch: 64 }, { batch: 0 });
   check(
     'all symbolic',
@@ -52,10 +54,10 @@ describeGpu('contractions', () => {
   check('i32', kernels.denseInteger('i32'));
   check('u32', kernels.denseInteger('u32'));
   check('sums of an operand', kernels.withSums(70, 45, 'batch'), { batch: 33 }, { batch: 0 });
-  check('sums of an operand of few rows', kernels.withSums(5, 6, 700));
+  check('sums of an operand of few rows', kernels.withSums(5, 8, 700));
   // The last part is short, and one is empty.
   check('parts of k', kernels.inParts(6, 25, 700, 5, 192));
-  check('parts that are no whole slices', kernels.inParts(40, 33, 50, 3, 20));
+  check('parts that are no whole slices', kernels.inParts(40, 32, 50, 3, 20));
   const share = multiply(floorDivide(add(symbol('batch'), 3), 4), 16);
   check(
     'parts of a symbolic k',
@@ -64,6 +66,7 @@ describeGpu('contractions', () => {
     { batch: 1 },
     { batch: 0 },
   );
+  check('an operand that is read by elements, too', kernels.gram(12, 8));
   check('prologue, epilogue, in place, two outputs', kernels.fused(20, 37, 19));
   const convs: kernels.Conv[] = [
     { channels: 1, filters: 6, size: 9, kernel: 5, stride: 1, padding: 0 },
@@ -93,6 +96,8 @@ describeGpu('rows', () => {
   check('max pooling with padding', kernels.maxPool(3, 5), { batch: 4 });
   check('maps side by side', kernels.optimizer([1, 64, 200]));
   check('a map', kernels.optimizer([64]));
+  check('maps of four points at once beside others', kernels.optimizer([4096, 7, 5004]));
+  check('axes that are one', kernels.scaled('batch', 5, 6), { batch: 3 }, { batch: 0 });
   check('argmax', kernels.argmax('batch', 10), { batch: 20 });
   check('argmax of long rows', kernels.argmax('batch', 100), { batch: 20 });
 });
@@ -101,4 +106,33 @@ describeGpu('data as indices', () => {
   check('gather', kernels.gather('n', 7, 5), { n: 30 });
   check('scatter', kernels.embeddingGradient('n', 7, 5), { n: 30 }, { n: 0 });
   check('scatter of many columns', kernels.embeddingGradient(10, 3, 100));
+});
+
+/** Which buffers a kernel sees as vectors of four. */
+function vectorsOf(test: Case): number[] {
+  const { code } = emitWgsl(test.kernel, dimsOf([test]));
+  return [...code.matchAll(/binding\((\d+)\).*array<vec4<\w+>>/g)].map((m) => Number(m[1]));
+}
+
+describe('four elements at once', () => {
+  it('are read and stored wherever that is provably in line', () => {
+    expect(vectorsOf(kernels.dense('batch', 12, 28))).toEqual([0, 1, 2, 3]);
+    expect(vectorsOf(kernels.dense(64, 64, 32, { a: true, b: true }))).toEqual([0, 1, 2, 3]);
+    // Rows of 30 do not begin at multiples of four, results of 10 neither.
+    expect(vectorsOf(kernels.dense('batch', 12, 30))).toEqual([1, 2, 3]);
+    expect(vectorsOf(kernels.dense('batch', 10, 28))).toEqual([0]);
+    // The contracted axis of unknown length is not in line here, but is in the gradient of a weight.
+    expect(vectorsOf(kernels.dense(12, 40, 'batch'))).toEqual([1, 2, 3]);
+    expect(vectorsOf(kernels.dense(12, 40, 'batch', { a: true, b: false }))).toEqual([0, 1, 2, 3]);
+    expect(vectorsOf(kernels.gram(12, 8))).toEqual([0, 1]);
+    expect(vectorsOf(kernels.inParts(40, 32, 50, 3, 20))).toEqual([0, 1, 2, 3]);
+    expect(vectorsOf(kernels.optimizer([4096, 7, 5004]))).toEqual([0, 1, 2, 6, 7, 8]);
+    expect(vectorsOf(kernels.scaled('batch', 5, 6))).toEqual([0, 2, 3, 4]);
+  });
+
+  it('are read from workgroup memory too', () => {
+    const { code } = emitWgsl(kernels.dense(64, 64, 32).kernel, []);
+    expect(code).toMatch(/var<workgroup> w_a: array<vec4<f32>, \d+>/);
+    expect(code).toMatch(/var<workgroup> w_b: array<vec4<f32>, \d+>/);
+  });
 });

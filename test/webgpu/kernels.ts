@@ -305,6 +305,46 @@ export function optimizer(sizes: readonly number[]): Case {
   return sized(kernel, ...sizes.flatMap((n) => [n, n, n]));
 }
 
+/** y[b, c, i, j] = x[b, c, i, j] * z[c] + w[c, j] where x is not negative, and whether it is not. */
+export function scaled(batch: Size, channels: number, size: number): Case {
+  const shape = [batch, channels, size, 4] as const;
+  const x = load(0, at(shape, 'b', 'c', 'i', 'j'));
+  const isUsed = op('le', constant(0), x);
+  const w = load(2, at([channels, 4], 'c', 'j'), {
+    guard: [ge(subtract(channels - 2, symbol('c')))],
+    fill: 7,
+  });
+  const kernel = rows(
+    'scaled',
+    ['r f32', 'r f32', 'r f32', 'w f32', 'w u32'],
+    { b: batch, c: channels, i: size, j: 4 },
+    map(
+      {},
+      store(
+        3,
+        at(shape, 'b', 'c', 'i', 'j'),
+        op('where', isUsed, op('add', op('mul', x, load(1, 'c')), w), constant(-1)),
+      ),
+      store(4, at(shape, 'b', 'c', 'i', 'j'), cast(isUsed, 'u32')),
+    ),
+  );
+  const all = count(...shape);
+  return sized(kernel, all, channels, channels * 4, all, all);
+}
+
+/** x @ x^T plus the first column of x. */
+export function gram(m: number, k: number): Case {
+  const kernel = contract(
+    'gram',
+    ['r f32', 'w f32'],
+    { m: { i: m }, n: { j: m }, k: { k } },
+    load(0, at([m, k], 'i', 'k')),
+    load(0, at([m, k], 'j', 'k')),
+    store(1, at([m, m], 'i', 'j'), op('add', local('acc'), load(0, at([m, k], 'i', 0)))),
+  );
+  return sized(kernel, m * k, m * m);
+}
+
 /** dtable[id[i], e] += dy[i, e] */
 export function embeddingGradient(n: Size, rowsOfTable: number, width: number): Case {
   const id = { name: '@0', value: load(0, 'i', { dtype: 'i32' }) };

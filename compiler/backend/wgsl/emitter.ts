@@ -2,7 +2,7 @@
  * Scalar expressions and index expressions as WGSL. Every value is computed in the outermost block in which its
  * parts exist (so loops hold only what varies in them), and named when it is used twice.
  */
-import type { Binding, Condition, DotEx, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
+import type { Axis, Binding, Condition, DotEx, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
 import type { Atom, Poly, Term } from '../../shape/poly.ts';
 import { add, asConstant, constant, isNonNegative, multiply, symbolsOf } from '../../shape/poly.ts';
 import { serialLoops } from './axes.ts';
@@ -10,7 +10,7 @@ import { stripParentheses, unsigned } from './block.ts';
 import type { Block } from './block.ts';
 import type { HelperName } from './helpers.ts';
 import { isWidened, legalise } from './legalise.ts';
-import { printConstant, printNative, valueType } from './print.ts';
+import { printConstant, printNative, valueType, vectorType } from './print.ts';
 import type { Shader } from './shader.ts';
 
 /** Code that may be embedded anywhere, and the outermost block in which it means something. */
@@ -65,6 +65,19 @@ export class Emitter {
   bindLocal(name: string, code: string): void {
     this.#ranges.delete(name);
     this.#symbols.set(name, this.here(code, true));
+  }
+
+  /** Moves a bound axis on by some points. */
+  shiftAxis({ name, extent }: Axis, by: number): void {
+    const base = this.#symbol(name);
+    if (by === 0) return;
+    const code = base.code === '0i' ? `${by}i` : `(${base.code} + ${by}i)`;
+    this.bindAxis(name, extent, { code, home: base.home, simple: base.code === '0i' });
+  }
+
+  /** Makes `code` stand for an expression from here on. */
+  bindValue(ex: Ex, code: string): void {
+    this.#memo.set(ex, this.here(code, true));
   }
 
   /** A value that exists from the current block on. */
@@ -174,20 +187,28 @@ export class Emitter {
     return { code: wide ? `f16(${stripParentheses(result)})` : result, home, simple: false };
   }
 
+  /** Four elements from that of the load on, of a buffer of vectors. */
+  vectorLoad(ex: LoadEx): Value {
+    return this.#load(ex, true);
+  }
+
   /** The guard is tested before the load; what the kernel also writes is read where the value is used. */
-  #load(ex: LoadEx): Value {
+  #load(ex: LoadEx, isVector = false): Value {
     const scope = this.withData(ex.data);
     // WGSL refuses a negative constant index even where the guard keeps it from being read; a name is no constant.
     const place = scope.poly(ex.offset);
-    const offset = isComputedConstant(place.code) ? this.named({ ...place, simple: false }) : place;
+    const isTwice = this.shader.vectors.has(ex.buffer) && !isVector;
+    const offset =
+      isTwice || isComputedConstant(place.code) ? this.named({ ...place, simple: false }) : place;
     const conditions = scope.conditions(ex.guard);
     const inputs = conditions ? [offset, conditions] : [offset];
     const { home: outermost } = this.#join(inputs);
     const changing = this.shader.kernel.buffers[ex.buffer]?.mode !== 'read';
     const home = changing ? this.block : outermost;
     const [at, test] = inputs.map((v) => (v.home === home ? v : this.named(v)).code);
-    const element = `b${ex.buffer}[${stripParentheses(at!)}]`;
+    const element = isVector ? this.shader.group(ex.buffer, at!) : this.shader.element(ex.buffer, at!);
     const load = ex.dtype === 'bool' ? `(${element} != 0u)` : element;
+    const type = isVector ? vectorType(ex.dtype) : valueType(ex.dtype);
     if (test === undefined) return { code: load, home, simple: false };
     const key = `${test}?${load}:${ex.fill}`;
     const known = home.find(key);
@@ -195,7 +216,7 @@ export class Emitter {
     const fill = this.constant(ex.dtype, ex.fill);
     const name = home.names.fresh('v');
     home.add(
-      `var ${name}: ${valueType(ex.dtype)} = ${fill.code};`,
+      `var ${name}: ${type} = ${isVector ? `${type}(${fill.code})` : fill.code};`,
       `if (${stripParentheses(test)}) {`,
       `  ${name} = ${load};`,
       '}',

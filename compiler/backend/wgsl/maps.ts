@@ -1,5 +1,5 @@
-/** Element-wise kernels: one invocation a point. Independent maps over different points stand side by side in one dispatch. */
-import type { Axis, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
+/** Element-wise kernels: one invocation a point, or four in line. Independent maps over different points stand side by side in one dispatch. */
+import type { Axis, RowsKernel, Stage } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import {
   add,
@@ -10,12 +10,15 @@ import {
   subtract,
   upperBound,
 } from '../../shape/poly.ts';
-import { bindFlat, ceilDivide, countOf, workgroupsOf } from './axes.ts';
+import { bindFlat, ceilDivide, countOf, lastOf, workgroupsOf } from './axes.ts';
+import type { Points } from './collapse.ts';
+import { collapse } from './collapse.ts';
 import { Emitter, countUses } from './emitter.ts';
 import { writeStores } from './rows.ts';
 import { GROUP, LOCAL } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
-import { conflict, loadsIn, rootsOf } from './walk.ts';
+import { areVectorStores, LANES, vectorLoadsOf, writeVectorStores } from './vector.ts';
+import { conflict, loadsIn, operationsIn, rootsOf } from './walk.ts';
 
 const SIZE = 64;
 
@@ -77,23 +80,56 @@ function outermost(a: Poly | undefined, b: Poly | undefined, sign: 1 | -1): Poly
   return distance === undefined ? undefined : distance * sign >= 0 ? a : b;
 }
 
+/** Points of a stage, and whether an invocation takes four of them in line. */
+interface Segment extends Points {
+  readonly fours: boolean;
+}
+
+/** Below so many points a GPU is better off with an invocation for each; unknown numbers may be as large. */
+const FEW_POINTS = 4096;
+/** Text of four times so many operations takes long to compile. */
+const MOST_OPERATIONS = 80;
+
+/** Where four points are taken at once. A buffer that some stage stores by single elements is not seen as vectors. */
+function segmentsOf(kernel: RowsKernel, stages: readonly MapStage[]): Segment[] {
+  const segments = stages.map(({ axes, stores }): Segment => {
+    const points = collapse({ axes: [...kernel.grid, ...axes], stores });
+    const last = lastOf(points.axes);
+    const isMany = (asConstant(countOf(points.axes)) ?? FEW_POINTS) >= FEW_POINTS;
+    const fits = last !== undefined && areVectorStores(points.stores, last);
+    return {
+      ...points,
+      fours: isMany && fits && operationsIn(points.stores.map((s) => s.value)) <= MOST_OPERATIONS,
+    };
+  });
+  const alone = new Set(segments.flatMap((s) => (s.fours ? [] : s.stores.map((t) => t.buffer))));
+  const clash = segments.find((s) => s.fours && s.stores.some((t) => alone.has(t.buffer)));
+  return clash ? segments.map((s) => ({ ...s, fours: false })) : segments;
+}
+
+/** The buffers of vectors: what is stored so, and what is read so and not stored otherwise. */
+function settleVectors(segments: readonly Segment[], shader: Shader): void {
+  const alone = new Set(segments.flatMap((s) => (s.fours ? [] : s.stores.map((t) => t.buffer))));
+  for (const { stores, axes, fours } of segments) {
+    const axis = lastOf(axes);
+    if (!fours || !axis) continue;
+    for (const { buffer } of [...stores, ...vectorLoadsOf(stores, axis)])
+      if (!alone.has(buffer)) shader.vectors.add(buffer);
+  }
+}
+
 export function emitMaps(kernel: RowsKernel, stages: readonly MapStage[], shader: Shader): Emitted {
-  const emitter = new Emitter(shader, countUses(stages.flatMap(rootsOf)));
-  const segments = stages.map((stage) => ({ axes: [...kernel.grid, ...stage.axes], stores: stage.stores }));
-  const counts = segments.map(({ axes }) => ceilDivide(countOf(axes), SIZE));
+  const segments = segmentsOf(kernel, stages);
+  settleVectors(segments, shader);
+  const emitter = new Emitter(shader, countUses(segments.flatMap((s) => s.stores.map((t) => t.value))));
+  const counts = segments.map(({ axes, fours }) => ceilDivide(countOf(axes), fours ? SIZE * LANES : SIZE));
   const groups = workgroupsOf(add(...counts));
   let start: Poly = constant(0);
-  segments.forEach(({ axes, stores }, i) => {
+  segments.forEach((segment, i) => {
     const first = start;
     start = add(start, counts[i]!);
-    emitSegment(
-      emitter.fork(),
-      axes,
-      stores,
-      first,
-      i === segments.length - 1 ? undefined : start,
-      groups.surplus,
-    );
+    const end = i === segments.length - 1 ? undefined : start;
+    emitSegment(emitter.fork(), segment, first, end, groups.surplus);
   });
   return { workgroupSize: SIZE, workgroups: groups.workgroups, large: groups.large };
 }
@@ -101,25 +137,27 @@ export function emitMaps(kernel: RowsKernel, stages: readonly MapStage[], shader
 /** The workgroups from `first` up to `end` compute the points of `axes`. */
 function emitSegment(
   emitter: Emitter,
-  axes: readonly Axis[],
-  stores: readonly Store[],
+  { axes, stores, fours }: Segment,
   first: Poly,
   end: Poly | undefined,
   surplus: boolean,
 ): void {
   const from = emitter.poly(first).code;
+  const wide = fours ? LANES : 1;
   const body = (): void => {
     const group = from === '0i' ? GROUP : `(${GROUP} - ${from})`;
-    const point = emitter.block.name(`(${group} * ${SIZE}i + ${LOCAL})`, 'point');
+    const number = `(${group} * ${SIZE}i + ${LOCAL})`;
+    const point = emitter.block.name(fours ? `(${number} * ${wide}i)` : number, 'point');
     const total = countOf(axes);
     const n = asConstant(total);
-    const inside = n !== undefined && n % SIZE === 0 && !surplus;
+    const inside = n !== undefined && n % (SIZE * wide) === 0 && !surplus;
     if (!inside) {
       const bound = emitter.named(emitter.poly(total)).code;
       emitter.block.add(`if (${point} >= ${bound}) {`, '  return;', '}');
     }
     bindFlat(emitter, axes, emitter.here(point, true));
-    writeStores(stores, emitter);
+    if (fours) writeVectorStores(stores, emitter, lastOf(axes)!);
+    else writeStores(stores, emitter);
     if (end) emitter.block.add('return;');
   };
   if (end) emitter.within(`if (${GROUP} < ${emitter.poly(end).code})`, body);

@@ -2,12 +2,13 @@
 import type { Ex } from '../../kernel/kernel.ts';
 import type { Emitter } from './emitter.ts';
 import type { Operand } from './operands.ts';
-import type { Threads } from './place.ts';
+import type { Side, Threads } from './place.ts';
 import { LOCAL } from './shader.ts';
 import { invocationsOf, range } from './tile.ts';
 import type { Tile } from './tile.ts';
+import { components } from './vector.ts';
 
-/** Rows of one invocation lie `threads` apart, so that neighbours read neighbours. */
+/** Every accumulator adds the product of its row and its column; the folded sums add the column. */
 export function multiplyTiles(
   emitter: Emitter,
   tile: Tile,
@@ -20,16 +21,24 @@ export function multiplyTiles(
   emitter.within(`for (var kz = 0i; kz < ${tile.depth}i; kz += ${step}i)`, () => {
     const { block } = emitter;
     const kk = threads.k === '0i' ? 'kz' : block.name(`(kz + ${threads.k})`, 'kk');
-    const read = (o: Operand, i: number, thread: string, apart: number, name: string): void => {
-      const offset = [thread === '0i' ? '' : ` + ${thread}`, i === 0 ? '' : ` + ${i * apart}i`].join('');
-      block.add(`let ${name}${i} = ${o.widen(`${o.array}[${kk} * ${o.pitch}i${offset}]`)};`);
+    const read = (o: Operand, side: Side, name: string): string[] => {
+      const at = (offset: string): string => o.widen(`${o.array}[${kk} * ${o.pitch}i${offset}]`);
+      if (o.isVector) {
+        block.add(`let ${name} = ${at(plus(side.thread))};`);
+        return components.map((c) => `${name}.${c}`);
+      }
+      return range(side.per).map((i) => {
+        block.add(`let ${name}${i} = ${at(plus(side.first) + plus(`${i * side.apart}i`))};`);
+        return `${name}${i}`;
+      });
     };
-    for (const i of range(tile.perM)) read(a, i, threads.m, tile.threadsM, 'x');
-    for (const j of range(tile.perN)) read(b, j, threads.n, tile.threadsN, 'y');
-    accumulators.forEach((row, i) => row.forEach((acc, j) => block.add(`${acc} += x${i} * y${j};`)));
-    folded.forEach((sum, j) => block.add(`${sum} += y${j};`));
+    const [xs, ys] = [read(a, threads.m, 'x'), read(b, threads.n, 'y')];
+    accumulators.forEach((row, i) => row.forEach((acc, j) => block.add(`${acc} += ${xs[i]} * ${ys[j]};`)));
+    folded.forEach((sum, j) => block.add(`${sum} += ${ys[j]};`));
   });
 }
+
+const plus = (code: string): string => (code === '0i' ? '' : ` + ${code}`);
 
 /** Adds the parts of the invocations that share accumulators, in the order of their parts; one row at a time. */
 export function addUp(

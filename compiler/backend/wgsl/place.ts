@@ -61,16 +61,33 @@ function shareOf({ k, parts }: ContractKernel, emitter: Emitter): Pick<TileOrigi
   };
 }
 
-/** Coordinates of an invocation. */
+/** The rows (or columns) of an invocation: `first`, `first + apart`, … */
+export interface Side {
+  /** Its number among the invocations along this side. */
+  readonly thread: string;
+  readonly first: string;
+  readonly per: number;
+  readonly apart: number;
+}
+
+/** Where an invocation stands in its workgroup. */
 export interface Threads {
-  readonly m: string;
-  readonly n: string;
+  readonly m: Side;
+  readonly n: Side;
   readonly k: string;
 }
 
-/** Neighbouring invocations take neighbouring elements of what is stored. */
-export function placeThreads(kernel: ContractKernel, emitter: Emitter, tile: Tile): Threads {
-  const { threadsM, threadsN, threadsK } = tile;
+/**
+ * Neighbouring invocations take neighbouring elements of what is stored. `inLine`: the sides on which an invocation's own
+ * rows are neighbours, as where they are read or stored four at once; else neighbours read neighbours.
+ */
+export function placeThreads(
+  kernel: ContractKernel,
+  emitter: Emitter,
+  tile: Tile,
+  inLine: { readonly m: boolean; readonly n: boolean },
+): Threads {
+  const { threadsM, threadsN, threadsK, perM, perN } = tile;
   const block = emitter.block;
   const digit = (shift: number, count: number, isLast: boolean, name: string): string => {
     if (count === 1) return '0i';
@@ -85,9 +102,13 @@ export function placeThreads(kernel: ContractKernel, emitter: Emitter, tile: Til
   const mFirst = along(kernel.m) && !along(kernel.n);
   const [bitsM, bitsN] = [Math.log2(threadsM), Math.log2(threadsN)];
   const whole = threadsK === 1;
+  const side = (thread: string, threads: number, per: number, isInLine: boolean): Side => {
+    if (!isInLine || per === 1) return { thread, first: thread, per, apart: threads };
+    return { thread, first: thread === '0i' ? thread : block.name(`(${thread} * ${per}i)`), per, apart: 1 };
+  };
   return {
-    m: digit(mFirst ? 0 : bitsN, threadsM, !mFirst && whole, 'tm'),
-    n: digit(mFirst ? bitsM : 0, threadsN, mFirst && whole, 'tn'),
+    m: side(digit(mFirst ? 0 : bitsN, threadsM, !mFirst && whole, 'tm'), threadsM, perM, inLine.m),
+    n: side(digit(mFirst ? bitsM : 0, threadsN, mFirst && whole, 'tn'), threadsN, perN, inLine.n),
     k: digit(bitsM + bitsN, threadsK, true, 'tk'),
   };
 }

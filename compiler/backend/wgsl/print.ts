@@ -54,6 +54,9 @@ export function printNative(op: Native, args: readonly string[]): string {
 /** Type of a value in an expression. */
 export const valueType = (dtype: DType): string => dtype;
 
+/** Type of four values together. */
+export const vectorType = (type: string): string => `vec4<${type}>`;
+
 /** Type of an element in a buffer; bool is u32 0 or 1 there. */
 export const storageType = (dtype: DType): string => (dtype === 'bool' ? 'u32' : valueType(dtype));
 

@@ -1,11 +1,10 @@
 /** One shader module: its bindings, workgroup memory, helper functions, and the block of its entry point. */
-import type { DType } from '../../ir/ops.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { Block, Names } from './block.ts';
+import { Block, Names, stripParentheses } from './block.ts';
 import type { HelperName } from './helpers.ts';
 import { helperCode } from './helpers.ts';
-import { storageType } from './print.ts';
+import { storageType, vectorType } from './print.ts';
 
 /** What a workgroup may be; the defaults are what every WebGPU device grants. */
 export interface WgslLimits {
@@ -39,6 +38,8 @@ export class Shader {
   readonly prologue: Block;
   readonly main: Block;
   readonly helpers = new Set<HelperName>();
+  /** Buffers declared as arrays of four elements each. To be settled before the first access to any of them is written. */
+  readonly vectors = new Set<number>();
   /** Some value in it is f16, which a module has to announce. */
   usesHalf: boolean;
   readonly #shared: string[] = [];
@@ -67,10 +68,20 @@ export class Shader {
   }
 
   /** Declares an array in workgroup memory and gives its name. */
-  workgroupArray(dtype: DType, length: number, hint: string): string {
+  workgroupArray(type: string, length: number, hint: string): string {
     const name = this.#names.fresh('w', hint);
-    this.#shared.push(`var<workgroup> ${name}: array<${dtype}, ${length}>;`);
+    this.#shared.push(`var<workgroup> ${name}: array<${type}, ${length}>;`);
     return name;
+  }
+
+  /** One element of a buffer, and four from a multiple of four on. */
+  element(buffer: number, at: string): string {
+    if (!this.vectors.has(buffer)) return `b${buffer}[${stripParentheses(at)}]`;
+    return `b${buffer}[${at} >> 2u][${at} & 3i]`;
+  }
+
+  group(buffer: number, at: string): string {
+    return `b${buffer}[${at} >> 2u]`;
   }
 
   /**
@@ -79,10 +90,11 @@ export class Shader {
    */
   finish(workgroupSize: number, large: boolean): string {
     const { buffers } = this.kernel;
-    const bindings = buffers.map(
-      (use, i) =>
-        `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<${storageType(use.dtype)}>;`,
-    );
+    const bindings = buffers.map(({ dtype }, i) => {
+      const type = storageType(dtype);
+      const element = this.vectors.has(i) ? vectorType(type) : type;
+      return `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<${element}>;`;
+    });
     if (this.dims.length > 0) {
       const vectors = Math.ceil(this.dims.length / 4);
       bindings.push(`@group(0) @binding(${buffers.length}) var<uniform> dims: array<vec4<u32>, ${vectors}>;`);

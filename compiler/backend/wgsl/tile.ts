@@ -65,8 +65,8 @@ function depthOf(tile: Tile, limits: WgslLimits): number {
   return depth;
 }
 
-/** Bytes of workgroup memory; tiles are padded by one element a step against bank conflicts. */
+/** Bytes of workgroup memory; tiles are padded by up to a vector a step against bank conflicts. */
 export function memoryOf(tile: Tile): number {
   const adding = tile.threadsK > 1 ? invocationsOf(tile) * tile.perN : 0;
-  return 4 * ((rowsOf(tile) + 1 + columnsOf(tile) + 1) * tile.depth + adding);
+  return 4 * ((rowsOf(tile) + 4 + columnsOf(tile) + 4) * tile.depth + adding);
 }

@@ -17,6 +17,24 @@ export function loadsIn(root: Ex): LoadEx[] {
   return loads;
 }
 
+/** Scalar operations of all the values, each object once; without end where one is a contraction. */
+export function operationsIn(values: readonly Ex[]): number {
+  const seen = new Set<Ex>();
+  let found = 0;
+  const visit = (ex: Ex): void => {
+    if (seen.has(ex)) return;
+    seen.add(ex);
+    if (ex.kind === 'op') {
+      found++;
+      ex.args.forEach(visit);
+    }
+    if (ex.kind === 'dot') found = Infinity;
+    if (ex.kind === 'load' || ex.kind === 'index') for (const { value } of ex.data) visit(value);
+  };
+  values.forEach(visit);
+  return found;
+}
+
 /** What a stage computes. */
 export const rootsOf = (stage: Stage): readonly Ex[] =>
   stage.kind === 'map' ? stage.stores.map((s) => s.value) : stage.reductions.map((r) => r.value);
