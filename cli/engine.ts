@@ -44,17 +44,17 @@ export function prefersWideTiles(relaxed: boolean): boolean {
     micro(depth, 4 * a, 4 * panel, 4 * tile, 0);
     return values.slice(tile, tile + 4 * columns);
   };
-  const seconds = {
-    wide: least(() => run(wide, b)) / columns,
-    narrow: least(() => run(narrow, packed)) / used,
-  };
+  const [forWide, forNarrow] = leasts(
+    () => run(wide, b),
+    () => run(narrow, packed),
+  );
   const [found, expected] = [run(wide, b), run(narrow, packed)];
   const same = [0, 1, 2, 3].every((row) =>
     Array.from({ length: used }, (_, j) => j).every(
       (j) => found[row * columns + j] === expected[row * used + j],
     ),
   );
-  return same && seconds.wide * margin < seconds.narrow;
+  return same && (forWide / columns) * margin < forNarrow / used;
 }
 
 /** The register kernel under a name that JavaScript can call. */
@@ -69,13 +69,17 @@ function exported(module: Module, name: string, micro: Func): string {
   return name;
 }
 
-/** Milliseconds of the fastest of many calls; long enough for the engine to optimise the code. */
-function least(body: () => void): number {
-  let found = Infinity;
-  for (const until = performance.now() + 25; performance.now() < until;) {
-    const began = performance.now();
-    for (let i = 0; i < 20; i++) body();
-    found = Math.min(found, performance.now() - began);
-  }
+/**
+ * Milliseconds of the fastest of many calls of either; in turn, so that what disturbs one disturbs both, and long enough for
+ * the engine to optimise the code.
+ */
+function leasts(first: () => void, second: () => void): readonly [number, number] {
+  const found: [number, number] = [Infinity, Infinity];
+  for (const until = performance.now() + 50; performance.now() < until;)
+    for (const [i, body] of [first, second].entries()) {
+      const began = performance.now();
+      for (let n = 0; n < 10; n++) body();
+      found[i] = Math.min(found[i] ?? Infinity, performance.now() - began);
+    }
   return found;
 }

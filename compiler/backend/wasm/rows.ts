@@ -14,6 +14,7 @@ import {
   one,
   substitute,
 } from '../../shape/poly.ts';
+import { writeOutChoices } from './choices.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
 import type { Code, I32, Local, V128 } from './encoder.ts';
 import { f32x4, i32, minI32, when } from './instr.ts';
@@ -86,7 +87,7 @@ function neighbours(at: LoadEx, axis: string): boolean {
 }
 
 export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows {
-  const merged = normalise(computeOnce(kernel)) as RowsKernel;
+  const merged = normalise(writeOutChoices(computeOnce(kernel))) as RowsKernel;
   const best = bestGridAxis(merged);
   const along = best && gridCost(merged, best) <= innerCost(merged) ? best : undefined;
   const k = along ? { ...merged, grid: [...merged.grid.filter((a) => a !== along), along] } : merged;
