@@ -45,8 +45,13 @@ export interface Clustering {
   readonly isSource: (n: Node) => boolean;
 }
 
-export function cluster(prepared: Prepared, significant: Significant, target: Target): Clustering {
-  const apart = new Set<Node>();
+/** `apart`: values that are known to need kernels of their own; more of them are added. */
+export function cluster(
+  prepared: Prepared,
+  significant: Significant,
+  target: Target,
+  apart: Set<Node>,
+): Clustering {
   for (;;) {
     const found = clusterWith(prepared, significant, target, apart);
     const full = target.maxBuffers === Infinity ? [] : overfull(found, prepared, target);

@@ -6,18 +6,18 @@
 import type { Computation, Node } from '../ir/graph.ts';
 import { flopsOf } from '../kernel/flops.ts';
 import { zero } from '../shape/poly.ts';
-import { cluster, membersOf, type Cluster, type Clustering } from './cluster.ts';
+import { cluster, membersOf, type Cluster, type Clustering, type Member } from './cluster.ts';
 import { foldSums } from './fold.ts';
 import { scheduleLoop, type Loop } from './loops.ts';
 import { lowerCluster, lowerCopy } from './lower.ts';
 import { nest, nestedIn } from './nested.ts';
-import { order } from './order.ts';
+import { order, type Ordered } from './order.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { relocate } from './relocate.ts';
 import type { Scheduled, ScheduledKernel, ScheduledLoop } from './scheduled.ts';
 import { splitContractions } from './split.ts';
 import { findSignificant, type Significant } from './significant.ts';
-import type { Target } from './target.ts';
+import { takesBuffer, type Target } from './target.ts';
 
 export type { Buffer, Scheduled, ScheduledKernel, ScheduledLoop } from './scheduled.ts';
 
@@ -27,10 +27,7 @@ export const schedule = (computation: Computation, target: Target): Scheduled =>
 function scheduleWith(computation: Computation, target: Target, names: Names): Scheduled {
   const prepared = nest(prepare(computation, target), target);
   const significant = findSignificant(prepared, target);
-  const clustered = cluster(prepared, significant, target);
-  const clustering = target.foldSums ? foldSums(clustered, prepared, target) : clustered;
-  const bodies = scheduleLoops(prepared, clustering, names, (body) => scheduleWith(body, target, names));
-  const ordered = order(prepared, clustering, (c) => bodies.get(c));
+  const { clustering, bodies, ordered } = arrange(prepared, significant, target, names);
   const kernels: ScheduledKernel[] = [];
   const loops: ScheduledLoop[] = [];
   for (const c of ordered.clusters) {
@@ -65,6 +62,46 @@ function scheduleWith(computation: Computation, target: Target, names: Names): S
   }
   const outputs = prepared.computation.outputs.map((o) => ({ ...o, buffer: outputBuffer(o.node, ordered) }));
   return { kernels, buffers: ordered.buffers, outputs, loops };
+}
+
+interface Arranged {
+  readonly clustering: Clustering;
+  readonly bodies: ReadonlyMap<Cluster, Loop>;
+  readonly ordered: Ordered;
+}
+
+/**
+ * What shares a kernel, and in which order. Only the order tells which updates happen in place; where one that does not
+ * makes a kernel touch too many buffers, its last value begins a kernel of its own.
+ */
+function arrange(prepared: Prepared, significant: Significant, target: Target, names: Names): Arranged {
+  const apart = new Set<Node>();
+  for (;;) {
+    const clustered = cluster(prepared, significant, target, apart);
+    const clustering = target.foldSums ? foldSums(clustered, prepared, target) : clustered;
+    const bodies = scheduleLoops(prepared, clustering, names, (body) => scheduleWith(body, target, names));
+    const ordered = order(prepared, clustering, (c) => bodies.get(c));
+    const full = clustering.clusters.filter(
+      (c) =>
+        c.kind !== 'loop' &&
+        c.members.length > 1 &&
+        buffersOf(c, clustering, ordered, target) > target.maxBuffers,
+    );
+    if (full.length === 0) return { clustering, bodies, ordered };
+    for (const { members } of full) apart.add((members.at(-1) as Member).node);
+  }
+}
+
+/** How many buffers the kernel of a cluster touches. */
+function buffersOf(c: Cluster, { of }: Clustering, ordered: Ordered, target: Target): number {
+  const touched = new Set<number | undefined>();
+  for (const { node, reads } of membersOf(c)) {
+    for (const { source } of reads)
+      if (of.get(source) !== c && takesBuffer(source, target)) touched.add(ordered.home.get(source));
+    for (const b of ordered.destinations.get(node) ?? []) touched.add(b);
+  }
+  touched.delete(undefined);
+  return touched.size;
 }
 
 const missing = (buffer: number): never => {
