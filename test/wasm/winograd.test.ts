@@ -4,7 +4,7 @@ import { mergeRoles } from '../../compiler/backend/wasm/contract-plan.ts';
 import { printWasm } from '../../compiler/backend/wasm/index.ts';
 import type { Matrix } from '../../compiler/backend/wasm/winograd-matrices.ts';
 import { B, F23, F32 } from '../../compiler/backend/wasm/winograd-matrices.ts';
-import { planImage } from '../../compiler/backend/wasm/winograd-plan.ts';
+import { planImage, planWeight } from '../../compiler/backend/wasm/winograd-plan.ts';
 import type { BufferUse, Condition, ContractKernel } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
@@ -163,6 +163,81 @@ describe('convolutions', () => {
     const text = (relaxed: boolean): string => printWasm([k], ['images'], 4, { relaxed });
     expect(text(true)).toContain('$c.transformBack');
     expect(text(false)).not.toContain('$c.transformBack');
+  });
+});
+
+/** weights[filter, channel, 3, 3] of the results' gradient [image, filter, y, x] and the image; several orders of n. */
+function gradient(shape: Shape, order = 'crq', change: Partial<ContractKernel> = {}): ContractKernel {
+  const { images, channels, filters, height, width } = shape;
+  const forward = convolution(shape);
+  const extents: Record<string, number> = { c: channels, r: 3, q: 3 };
+  const n = [...order].map((name) => axis(name, extents[name]!));
+  const offset = at(['f', filters], ...[...order].map((name) => [name, extents[name]!] as [string, number]));
+  const moved = op('add', 'f32', op('mul', 'f32', load(2, offset), float(0.5)), acc);
+  return {
+    ...forward,
+    buffers: [use(0), use(1), use(2, 'update')],
+    n,
+    k: forward.n,
+    a: load(0, at(['i', images], ['f', filters], ['y', height], ['x', width])),
+    stores: [{ buffer: 2, offset, value: moved }],
+    ...change,
+  };
+}
+
+/** Small enough that the sums are about 1. */
+function gradientBuffers(shape: Shape): Float32Array[] {
+  const [weights, image, results] = buffersOf(shape) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  const terms = shape.images * shape.height * shape.width;
+  return [results.map((x) => x / Math.sqrt(terms)), image, weights];
+}
+
+describe('gradients of weights', () => {
+  const shapes: readonly (Shape & { readonly order?: string })[] = [
+    { images: 8, channels: 12, filters: 12, height: 4, width: 4 },
+    { images: 5, channels: 13, filters: 15, height: 5, width: 7 },
+    { images: 2, channels: 14, filters: 17, height: 6, width: 13, order: 'rqc' },
+    { images: 2, channels: 20, filters: 12, height: 9, width: 8, pad: 1, order: 'rcq' },
+    { images: 2, channels: 12, filters: 13, height: 7, width: 11, pad: 1, order: 'qcr' },
+    { images: 1, channels: 12, filters: 30, height: 19, width: 21 },
+    { images: 4, channels: 12, filters: 14, height: 6, width: 5, backwards: true },
+    { images: 1, channels: 12, filters: 12, height: 4, width: 140, order: 'cqr' },
+  ];
+  it.each(shapes)('%j', ({ order, ...shape }) => {
+    const k = gradient(shape, order);
+    expect(planWeight(mergeRoles(k))).toBeDefined();
+    check(k, gradientBuffers(shape), { images: shape.images }, tolerance);
+  });
+
+  const shape: Shape = { images: 3, channels: 24, filters: 20, height: 6, width: 7 };
+
+  it('an image in channels-last order, and roles exchanged', () => {
+    const k = gradient(shape);
+    const image = load(1, at(['i', 3], [add(s('y'), s('r')), 8], [add(s('x'), s('q')), 9], ['c', 24]));
+    for (const change of [{ b: image }, { a: k.b, b: k.a, m: k.n, n: k.m }]) {
+      const changed = gradient(shape, 'crq', change);
+      expect(planWeight(mergeRoles(changed))).toBeDefined();
+      check(changed, gradientBuffers(shape), { images: 3 }, tolerance);
+    }
+  });
+
+  it('no images: what is stored is what an empty sum gives', () => {
+    check(gradient(shape), gradientBuffers(shape), { images: 0 }, tolerance);
+  });
+
+  it('units that share a long sum, as many as four threads need', () => {
+    const long: Shape = { images: 20, channels: 40, filters: 50, height: 8, width: 8 };
+    const { blockM, blockC } = planWeight(mergeRoles(gradient(long)))!;
+    expect(Math.ceil(50 / blockM) * Math.ceil(40 / blockC)).toBeGreaterThanOrEqual(4);
+    const run = (relaxed: boolean, split?: number) =>
+      runWasm([gradient(long)], gradientBuffers(long), { images: 20 }, { relaxed, ...(split && { split }) });
+    expectClose(run(true), run(false), tolerance);
+    expect(run(true, 1)).toEqual(run(true));
   });
 });
 

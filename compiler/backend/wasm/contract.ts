@@ -19,7 +19,8 @@ import { buildPack, count, decode } from './pack.ts';
 import { emitRows } from './rows.ts';
 import { exMapper, mapStore } from './transform.ts';
 import { emitImage } from './winograd-image.ts';
-import { planImage } from './winograd-plan.ts';
+import { planImage, planWeight } from './winograd-plan.ts';
+import { emitWeight } from './winograd-weight.ts';
 
 export function emitContract(kernel: ContractKernel, context: EmitContext): { readonly units: Poly } {
   if (kernel.parts) throw new Error('contractions are split for other targets only');
@@ -28,6 +29,8 @@ export function emitContract(kernel: ContractKernel, context: EmitContext): { re
   // Sums in another order and by differences: not where results are to be the same everywhere.
   const image = context.relaxed ? planImage(merged) : undefined;
   if (image) return emitImage(image, context);
+  const weight = context.relaxed ? planWeight(merged) : undefined;
+  if (weight) return emitWeight(weight, context);
   const planned = planContract(merged, context.wide);
   if (!planned) return emitRows(asRows(kernel), context);
   return new ContractEmitter(planned.kernel, planned.plan, context).emit();

@@ -19,21 +19,15 @@ import {
 import { cheaper } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
 import type { Func, I32, Local, Stmt, V128 } from './encoder.ts';
-import { f32, forLoop, i32, minI32, v128, when } from './instr.ts';
+import { forLoop, i32, minI32, v128, when } from './instr.ts';
 import { Loops } from './loops.ts';
 import { Lowering } from './lower.ts';
 import { buildPack, count, decode } from './pack.ts';
 import { exMapper } from './transform.ts';
 import { around, B, down, F23, times } from './winograd-matrices.ts';
+import { keeper, positions, range, roundUp, size, storeRun, tileBytes } from './winograd-code.ts';
 import type { ImagePlan, Sliding } from './winograd-plan.ts';
 
-const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
-const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-
-const size = 4;
-const positions = size * size;
-/** Bytes of a register tile of results, 4 rows of m by 8 tiles. */
-const tileBytes = 4 * 4 * 8;
 const taps = 9;
 
 /** Sizes of the parts of the scratch area in floats. */
@@ -345,7 +339,8 @@ class ImageEmitter {
     lower.beginStage();
     decode(lower, k.m, lower.keep(i32.add(firstM, m.get)));
     const from = lower.keep(i32.add(fromLine, i32.mul(m.get, i32.const(16 * sizes.lanes))));
-    this.storeRow(lower, f, x.slide, from);
+    const loops = new Loops(lower, f);
+    storeRun(lower, loops, { stores: k.stores, axis: x.slide, bounds: loops.whole(x.slide), from });
     lower.push(...forLoop(m, i32.const(0), height, 1, lower.close()));
     const lines = i32.sub(i32.const(y.extent), i32.mul(lower.index('tile row'), i32.const(2)));
     const inLine = lower.close();
@@ -355,23 +350,6 @@ class ImageEmitter {
     f.body.push(...lower.finish());
     return f;
   }
-
-  private storeRow(lower: Lowering, f: Func, axis: Axis, from: I32): void {
-    const { stores } = this.k;
-    const loops = new Loops(lower, f);
-    loops.vector(axis, loops.whole(axis), 2, (vectors) => {
-      const at = lower.keep(i32.add(from, i32.mul(lower.index(axis.name), i32.const(4))));
-      const copies = range(Math.max(1, vectors));
-      const read = (u: number) => (vectors > 0 ? v128.load(at, 16 * u) : f32.load(at));
-      lower.define(
-        'acc',
-        vectors > 0,
-        copies.map((u) => lower.keep(read(u))),
-      );
-      const values = stores.map((s) => copies.map((u) => lower.value(lower.env.interner.item(s.value), u)));
-      stores.forEach((s, i) => values[i]!.forEach((value, u) => lower.store(s.buffer, s.offset, value, u)));
-    });
-  }
 }
 
 /** The columns 0, 2, 4, 6 and those one, two and three further, of twelve neighbours. */
@@ -380,12 +358,3 @@ function shifts([a, b, c]: readonly V128[], keep: (v: V128) => V128): V128[] {
   const odd = keep(v128.shuffle(a!, b!, [1, 3, 5, 7]));
   return [even, odd, keep(v128.shuffle(even, c!, [1, 2, 3, 4])), keep(v128.shuffle(odd, c!, [1, 2, 3, 5]))];
 }
-
-/** Keeps values in locals that `code` sets. */
-const keeper =
-  (f: Func, code: Stmt[]) =>
-  (value: V128): V128 => {
-    const local = f.local('v128');
-    code.push(local.set(value));
-    return local.get;
-  };

@@ -29,35 +29,41 @@ export const F23: { readonly G: Matrix; readonly A: Matrix } = {
   ],
 };
 
-/** Two taps, three results. */
+/** Two taps, three results. The halves of G are in A, which is used once for a sum of many products. */
 export const F32: { readonly G: Matrix; readonly A: Matrix } = {
   G: [
     [1, 0],
-    [0.5, 0.5],
-    [0.5, -0.5],
+    [1, 1],
+    [1, -1],
     [0, 1],
   ],
   A: [
-    [1, 1, 1, 0],
-    [0, 1, -1, 0],
-    [0, 1, 1, -1],
+    [1, 0.5, 0.5, 0],
+    [0, 0.5, -0.5, 0],
+    [0, 0.5, 0.5, -1],
   ],
 };
 
 /** A value kept in a local, so that it is cheap to repeat. */
 export type Keep = (value: V128) => V128;
 
-/** matrix * values. The non-zero numbers of a row have one size. */
-export function times(matrix: Matrix, values: readonly V128[], keep: Keep): V128[] {
-  return matrix.map((row) => {
-    const terms = row.flatMap((c, i) => (c === 0 ? [] : [{ c, value: values[i]! }]));
-    const [first, ...rest] = terms.toSorted((s, t) => Math.sign(t.c) - Math.sign(s.c));
-    if (!first || first.c < 0 || rest.some((t) => Math.abs(t.c) !== first.c))
-      throw new Error('a row begins with a positive number and its numbers have one size');
-    const sum = rest.reduce((v, t) => (t.c > 0 ? f32x4.add : f32x4.sub)(v, t.value), first.value);
-    return keep(first.c === 1 ? sum : f32x4.mul(sum, f32x4.splatConst(first.c)));
-  });
+/** The sum of a row: numbers of one size are added before they are scaled. */
+function dot(row: readonly number[], values: readonly V128[]): V128 {
+  let total: V128 | undefined;
+  for (const size of new Set(row.map(Math.abs).filter((c) => c !== 0))) {
+    const of = (c: number): V128[] => row.flatMap((d, i) => (d === c ? [values[i]!] : []));
+    const [plus, minus] = [of(size), of(-size)];
+    const join = (v: V128[]): V128 => v.reduce((a, b) => f32x4.add(a, b));
+    const scaled = (v: V128): V128 => (size === 1 ? v : f32x4.mul(v, f32x4.splatConst(size)));
+    if (plus.length > 0) total = total ? f32x4.add(total, scaled(join(plus))) : scaled(join(plus));
+    if (minus.length > 0) total = f32x4.sub(total ?? f32x4.splatConst(0), scaled(join(minus)));
+  }
+  return total!;
 }
+
+/** matrix * values */
+export const times = (matrix: Matrix, values: readonly V128[], keep: Keep): V128[] =>
+  matrix.map((row) => keep(dot(row, values)));
 
 const transposed = <T>(rows: readonly (readonly T[])[]): T[][] =>
   rows[0]!.map((_, j) => rows.map((row) => row[j]!));

@@ -8,6 +8,7 @@ import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../shape/poly.ts';
 import { loadsOf } from './contract-plan.ts';
 import { mentions, polysOf } from './transform.ts';
+import { roundUp } from './winograd-code.ts';
 
 /** An axis along which the image is read at `slide + tap` (sign 1) or `slide - tap` (sign -1). */
 export interface Sliding {
@@ -41,14 +42,34 @@ export interface ImagePlan {
   readonly blockRows: number;
 }
 
+/** The gradient of a convolution's weights: n is (channel, taps), k is (images, y, x). */
+export interface WeightPlan {
+  readonly kernel: ContractKernel;
+  readonly window: Window;
+  readonly images: readonly Axis[];
+  /** One axis. */
+  readonly channels: readonly Axis[];
+  readonly depth: number;
+  readonly height: number;
+  readonly tilesX: number;
+  readonly tilesY: number;
+  /** Of a unit: rows of m, a multiple of 4, and channels, a multiple of 8. */
+  readonly blockM: number;
+  readonly blockC: number;
+  /** Rows of tiles that are packed together, and how many such blocks an image has. */
+  readonly blockRows: number;
+  readonly blocksY: number;
+  /** Such blocks that are multiplied together, and the most tiles they have. */
+  readonly pieces: number;
+  readonly tiles: number;
+}
+
 const taps = 3;
 /** Below this there is no gain from tiles of two. */
 const leastExtent = 4;
 /** Fewer channels or rows do not pay for the transforms of patches and results (measured), fewer tiles not for the weights'. */
 const leastDepth = 12;
 const fewTiles = 32;
-
-const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
 
 /** The product of extents, where all are known. */
 export const sizeOf = (axes: readonly Axis[]): number | undefined =>
@@ -92,9 +113,16 @@ const isInnermost = (k: ContractKernel, axis: Axis): boolean =>
     return linear !== undefined && asConstant(linear.coefficient) === 1;
   });
 
-function windowOf(k: ContractKernel, slide: readonly Axis[], tap: readonly Axis[]): Window | undefined {
+/** `isX`: whether a row of the image may run along an axis. */
+function windowOf(
+  k: ContractKernel,
+  slide: readonly Axis[],
+  tap: readonly Axis[],
+  isX: (axis: Axis) => boolean,
+): Window | undefined {
   const all = slidings(k, slide, tap);
-  const x = all.find((s) => isInnermost(k, s.slide));
+  const order = (s: Sliding): number => slide.indexOf(s.slide);
+  const [x] = all.filter((s) => isX(s.slide)).toSorted((s, t) => order(t) - order(s));
   const y = all.find((s) => x && s.slide !== x.slide && s.tap !== x.tap);
   return x && y && { x, y };
 }
@@ -115,7 +143,7 @@ function rowsOfBlock(tilesX: number): number {
 }
 
 function imagePlan(kernel: ContractKernel): ImagePlan | undefined {
-  const window = windowOf(kernel, kernel.n, kernel.k);
+  const window = windowOf(kernel, kernel.n, kernel.k, (axis) => isInnermost(kernel, axis));
   if (!window) return undefined;
   const { x, y } = window;
   const channels = without(kernel.k, x.tap, y.tap);
@@ -144,3 +172,52 @@ function imagePlan(kernel: ContractKernel): ImagePlan | undefined {
 export function planImage(kernel: ContractKernel): ImagePlan | undefined {
   return imagePlan(kernel) ?? imagePlan(swapRoles(kernel));
 }
+
+// ---------------------------------------------------------------- gradients of weights
+
+/** Tiles that are multiplied at once: both operands of a unit's stay in the second-level cache beside its sums. */
+const mostTiles = 64;
+const mostBlock = 64;
+/** Cycles for one tile of a row of m or of a channel, and for one of their products (measured). */
+const sideCost = 11;
+const productCost = 2.1;
+/** Transforming an operand again for every unit may take this part of the time: with four threads it is the smaller loss. */
+const repeating = 0.2;
+const sharing = [4, 2, 1] as const;
+
+function weightPlan(kernel: ContractKernel): WeightPlan | undefined {
+  const window = windowOf(kernel, kernel.k, kernel.n, () => true);
+  if (!window) return undefined;
+  const { x, y } = window;
+  const channels = without(kernel.n, x.tap, y.tap);
+  const [depth, height] = [sizeOf(channels), sizeOf(kernel.m)];
+  if (channels.length !== 1 || depth === undefined || height === undefined) return undefined;
+  if (Math.min(depth, height) < leastDepth) return undefined;
+  const [tilesX, tilesY] = [Math.ceil(x.extent / 2), Math.ceil(y.extent / 2)];
+  const images = without(kernel.k, x.slide, y.slide);
+  if (tilesX * tilesY * (sizeOf(images) ?? Infinity) < fewTiles) return undefined;
+  const rows = Math.max(1, Math.min(tilesY, Math.floor(mostTiles / tilesX)));
+  const blocksY = Math.ceil(tilesY / rows);
+  const blockRows = Math.ceil(tilesY / blocksY);
+  const pieces = Math.max(1, Math.floor(mostTiles / (blockRows * tilesX)));
+  const [blockM, blockC] = weightBlocks(height, depth);
+  const plan = { kernel, window, images, channels, depth, height, tilesX, tilesY };
+  return { ...plan, blockM, blockC, blockRows, blocksY, pieces, tiles: pieces * blockRows * tilesX };
+}
+
+/** Rows of m and channels of a unit: equal blocks, and so many that up to four threads can share the sum. */
+function weightBlocks(height: number, depth: number): readonly [number, number] {
+  const whole = productCost * height * depth + sideCost * (height + depth);
+  const [m, c] = [Math.ceil(height / mostBlock), Math.ceil(depth / mostBlock)];
+  const again = (i: number, j: number): number => sideCost * (height * (j - c) + depth * (i - m));
+  const cuts = sharing
+    .flatMap((i) => sharing.map((j) => [m * i, c * j] as const))
+    .filter(([i, j]) => again(i, j) <= repeating * whole && i * j <= Math.max(4, m * c))
+    .toSorted(([i, j], [k, l]) => k * l - i * j || again(i, j) - again(k, l));
+  const [i, j] = cuts[0] ?? [m, c];
+  return [roundUp(Math.ceil(height / i), 4), roundUp(Math.ceil(depth / j), 8)];
+}
+
+/** The kernel with its roles settled as the gradient of a convolution's weights; undefined where the direct sum is better. */
+export const planWeight = (kernel: ContractKernel): WeightPlan | undefined =>
+  weightPlan(kernel) ?? weightPlan(swapRoles(kernel));

@@ -1,0 +1,66 @@
+/** What the emitters of transformed convolutions share. */
+import type { Axis, Store } from '../../kernel/kernel.ts';
+import type { Func, I32, Local, Stmt, V128 } from './encoder.ts';
+import { f32, f32x4, forLoop, i32, v128 } from './instr.ts';
+import type { Bounds, Loops } from './loops.ts';
+import type { Lowering } from './lower.ts';
+
+export const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
+export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+/** Rows and columns of a patch; each of its positions is a matrix product of its own. */
+export const size = 4;
+export const positions = size * size;
+/** Bytes of a register tile of results, 4 x 8. */
+export const tileBytes = 4 * 4 * 8;
+
+/** Variables by their names. */
+export const locals = <N extends string>(f: Func, ...names: readonly N[]): Record<N, Local<'i32'>> =>
+  Object.fromEntries(names.map((n) => [n, f.local('i32', n)])) as Record<N, Local<'i32'>>;
+
+/** A function's first parameters by their names. */
+export const params = <N extends string>(f: Func, ...names: readonly N[]): Record<N, I32> =>
+  Object.fromEntries(names.map((n, i) => [n, f.param(i).get])) as Record<N, I32>;
+
+export const advance = (l: Local<'i32'>, by: number | I32): Stmt =>
+  l.set(i32.add(l.get, typeof by === 'number' ? i32.const(by) : by));
+
+export const sum = (...terms: readonly I32[]): I32 => terms.reduce((x, y) => i32.add(x, y));
+
+/** Sets `bytes` from `at` on to 0, in whole vectors. */
+export function clear(f: Func, at: I32, bytes: I32): Stmt[] {
+  const { i, end } = locals(f, 'i', 'end');
+  return [
+    end.set(i32.add(at, bytes)),
+    ...forLoop(i, at, end.get, 16, [v128.store(i.get, f32x4.splatConst(0))]),
+  ];
+}
+
+/** Keeps values in locals that `code` sets. */
+export const keeper =
+  (f: Func, code: Stmt[]) =>
+  (value: V128): V128 => {
+    const local = f.local('v128');
+    code.push(local.set(value));
+    return local.get;
+  };
+
+export interface Run {
+  readonly stores: readonly Store[];
+  readonly axis: Axis;
+  readonly bounds: Bounds;
+  /** Where the result at index 0 of the axis would lie; they follow each other. */
+  readonly from: I32;
+}
+
+/** The stores over results along one axis. */
+export function storeRun(lower: Lowering, loops: Loops, { stores, axis, bounds, from }: Run): void {
+  loops.vector(axis, bounds, 2, (vectors) => {
+    const at = lower.keep(i32.add(from, i32.mul(lower.index(axis.name), i32.const(4))));
+    const copies = range(Math.max(1, vectors));
+    const read = (u: number) => lower.keep(vectors > 0 ? v128.load(at, 16 * u) : f32.load(at));
+    lower.define('acc', vectors > 0, copies.map(read));
+    const values = stores.map((s) => copies.map((u) => lower.value(lower.env.interner.item(s.value), u)));
+    stores.forEach((s, i) => values[i]!.forEach((value, u) => lower.store(s.buffer, s.offset, value, u)));
+  });
+}
