@@ -74,9 +74,15 @@ async function loadVulkan(): Promise<void> {
 let software: Promise<GPU> | undefined;
 let none: Promise<GPU> | undefined;
 
+/**
+ * Workgroup memory is not cleared before a kernel: no kernel reads what it did not write, and SwiftShader makes an
+ * instruction for every element of it, which takes ten to twenty times as long to compile as the kernel itself.
+ */
+const uninitialised = 'enable-dawn-features=disable_workgroup_init';
+
 /** WebGPU that runs on the CPU (where SwiftShader does not exist: on the machine's own GPU). */
 export function softwareGpu(): Promise<GPU> {
-  software ??= loadVulkan().then(() => createGpu([]));
+  software ??= loadVulkan().then(() => createGpu([uninitialised]));
   return software;
 }
 

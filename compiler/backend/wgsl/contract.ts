@@ -9,6 +9,7 @@ import { Emitter, countUses } from './emitter.ts';
 import type { VectorStores } from './epilogue.ts';
 import { epilogue, vectorStores } from './epilogue.ts';
 import { addUp, multiplyTiles } from './multiply.ts';
+import { nestedContraction, nestedOperand } from './nested-contract.ts';
 import type { Form } from './operands.ts';
 import { formOf, operand } from './operands.ts';
 import { bindTile, placeThreads } from './place.ts';
@@ -19,8 +20,9 @@ import type { Tile } from './tile.ts';
 import { isFourfold, LANES } from './vector.ts';
 import { loadsIn } from './walk.ts';
 
-export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
-  const tile = chooseTile(kernel, shader.limits);
+export function emitContract(given: ContractKernel, shader: Shader): Emitted {
+  const nested = nestedContraction(given, shader);
+  const { kernel, tile } = nested ?? { kernel: given, tile: chooseTile(given, shader.limits) };
   const access = accessOf(kernel, tile, shader);
   const emitter = new Emitter(
     shader,
@@ -40,7 +42,9 @@ export function emitContract(kernel: ContractKernel, shader: Shader): Emitted {
     { ex: kernel.b, side: kernel.n, form: access.b, start: origin.n, width: columnsOf(tile), name: 'b' },
   ];
   const operands = [
-    operand(emitter, tile, { ...left, ...common }),
+    nested
+      ? nestedOperand(emitter, nested, { ...left, ...common })
+      : operand(emitter, tile, { ...left, ...common }),
     operand(emitter, tile, { ...right, ...common }),
   ] as const;
   emitter.within(`for (var k0 = ${origin.from.code}; k0 < ${origin.end.code}; k0 += ${tile.depth}i)`, () => {

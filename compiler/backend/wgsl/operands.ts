@@ -24,6 +24,10 @@ export interface OperandSource {
   /** Rows or columns of the tile. */
   readonly width: number;
   readonly name: string;
+  /** What counts the slices of k; `k0` unless said. */
+  readonly from?: string;
+  /** Where the array comes from: a new one unless said. */
+  readonly allocate?: (type: string, length: number, name: string) => string;
 }
 
 /** How an operand is loaded: element by element, or four neighbouring rows, or four neighbouring steps of k, at once. */
@@ -91,11 +95,12 @@ function elementwise(emitter: Emitter, tile: Tile, given: OperandSource): Operan
   const source = { ...given, ex: storedPart(given.ex) };
   const kFast = prefersK(source);
   const pitch = source.width + (kFast ? 1 : 0);
-  const array = emitter.shader.workgroupArray(source.ex.dtype, pitch * tile.depth, source.name);
+  const { allocate = (...of) => emitter.shader.workgroupArray(...of), from = 'k0' } = source;
+  const array = allocate(source.ex.dtype, pitch * tile.depth, source.name);
   const widen = (element: string): string => (given.ex === source.ex ? element : `f32(${element})`);
   const fill = (outer: Emitter): void => {
     const scope = outer.fork();
-    const k0: Value = outer.here('k0', true);
+    const k0: Value = outer.here(from, true);
     const visit = (row: Value, step: Value): void => {
       bindRow(scope, source, row, 1);
       const value = loadStep(scope, source, k0, step, 1, () => scope.value(source.ex).code);
@@ -119,13 +124,14 @@ function byFours(emitter: Emitter, tile: Tile, source: OperandSource): Operand {
   const axis = lastOf(isTurned ? source.k : source.side)!;
   const groups = source.width / LANES;
   const pitch = groups + (isTurned ? 1 : 0);
-  const array = emitter.shader.workgroupArray(type, pitch * tile.depth, source.name);
+  const { allocate = (...of) => emitter.shader.workgroupArray(...of), from = 'k0' } = source;
+  const array = allocate(type, pitch * tile.depth, source.name);
   const widen = (element: string): string => (source.ex === stored ? element : `vec4<f32>(${element})`);
   const put = (scope: Emitter, step: string, group: string, value: string): void =>
     scope.block.add(`${array}[${step === '0i' ? group : sum(`${step} * ${pitch}i`, group)}] = ${value};`);
   const fill = (outer: Emitter): void => {
     const scope = outer.fork();
-    const k0: Value = outer.here('k0', true);
+    const k0: Value = outer.here(from, true);
     const read = (at: Emitter, step: Value, steps: number): string =>
       loadStep(at, { ...source, ex: stored }, k0, step, steps, () => vectorValue(stored, at, axis));
     if (!isTurned)
@@ -186,7 +192,7 @@ function share(
  * `index`, no further than the last of `count` (or the last `width` of them): what lies past the edge is computed from its
  * neighbours and dropped.
  */
-function clamped(emitter: Emitter, index: Value, count: Poly, width: number, covered: boolean): Value {
+export function clamped(emitter: Emitter, index: Value, count: Poly, width: number, covered: boolean): Value {
   if (covered) return index;
   const last = emitter.poly(subtract(count, width)).code;
   return emitter.named({ code: `min(${index.code}, ${last})`, home: index.home, simple: false });
