@@ -474,4 +474,31 @@ describe('reductions', () => {
     );
     check(k, [floats(210), floats(210, 2), floats(6, 3)], {}, { relative: 1e-5, absolute: 1e-5 });
   });
+
+  it('stages whose sizes multiplied are a multiple of 2^32 are not empty', () => {
+    const at = add(multiply(i, n), j);
+    const sum = (name: string): Stage => ({
+      kind: 'reduce',
+      axes: [axis('j', n)],
+      // What does not vary is loaded outside of the loop.
+      reductions: [{ name, fn: 'sum', dtype: 'f32', value: op('div', 'f32', load(0, at), load(1, i)) }],
+    });
+    const stores = ['a', 'b', 'c', 'd'].map((name, s) => ({
+      buffer: 2,
+      offset: add(scale(i, 4), s),
+      value: local(name),
+    }));
+    const k = rows(
+      [use(0, 'read'), use(1, 'read'), use(2, 'write')],
+      [axis('i', 3)],
+      [...['a', 'b', 'c', 'd'].map(sum), map(...stores)],
+    );
+    for (const size of [0, 1, 255, 256])
+      check(
+        k,
+        [floats(3 * size), floats(3, 2).map((x) => 2 + x), floats(12, 3)],
+        { n: size },
+        { relative: 1e-4, absolute: 1e-4 },
+      );
+  });
 });

@@ -4,16 +4,7 @@
  */
 import type { Axis, Ex, LoadEx, Reduction, RowsKernel, ScatterKernel, Stage } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import {
-  add,
-  asConstant,
-  constant,
-  floorDivide,
-  linearIn,
-  multiply,
-  one,
-  substitute,
-} from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, linearIn, one, substitute } from '../../shape/poly.ts';
 import { writeOutChoices } from './choices.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
 import type { Code, I32, Local, V128 } from './encoder.ts';
@@ -199,12 +190,14 @@ class RowsEmitter {
     [this.begin, this.end] = [env.f.param(0).get, env.f.param(1).get];
     // The first grid axis is not empty, or there would be no unit to run.
     const loops = [...k.grid.slice(1), ...k.stages.flatMap((s) => s.axes)];
-    if (loops.some((a) => !asConstant(a.extent)))
-      this.lower.nonEmpty = this.lower.keep(i32.ne(this.product(loops), i32.const(0)));
+    if (loops.some((a) => !asConstant(a.extent))) this.lower.nonEmpty = this.noneEmpty(loops);
   }
 
-  private product(axes: readonly Axis[]): I32 {
-    return this.lower.poly(multiply(one, ...axes.map((a) => a.extent)));
+  /** Each for itself: the product of the extents of several stages may be a multiple of 2^32. */
+  private noneEmpty(axes: readonly Axis[]): I32 {
+    const extents = new Map(axes.flatMap((a) => (asConstant(a.extent) ? [] : [[a.extent.key, a.extent]])));
+    const conditions = [...extents.values()].map((e) => i32.ne(this.lower.poly(e), i32.const(0)));
+    return this.lower.keep(conditions.reduce((a, b) => i32.and(a, b)));
   }
 
   emit(): EmittedRows {
