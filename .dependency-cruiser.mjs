@@ -1,4 +1,4 @@
-// Imports point one way: cli -> compiler -> grammar, runtime -> compiler/plan.ts, and inside the compiler
+// Imports point one way: cli -> compiler -> grammar, runtime -> compiler/plan.ts and memory.ts, and inside the compiler
 // shape <- ir <- check, grad, rewrite <- schedule <- backend <- compile. The table below *is* that picture:
 // for every part, all it may import besides itself. test/architecture.test.ts enforces it.
 
@@ -12,6 +12,7 @@ const noPackages = { packages: [], node: false };
 const parts = {
   'grammar/': { may: [], packages: ['chevrotain'], node: false },
   'compiler/plan.ts': { may: [], ...noPackages },
+  'compiler/memory.ts': { may: ['compiler/plan.ts'], ...noPackages },
   'compiler/stdlib.generated.ts': { may: [], ...noPackages },
   'compiler/shape/': { may: [], ...noPackages },
   'compiler/diagnostics/': { may: ['grammar/'], ...noPackages },
@@ -34,7 +35,10 @@ const parts = {
   'compiler/grad/': { may: ['compiler/ir/', 'compiler/shape/'], ...noPackages },
   'compiler/rewrite/': { may: ['compiler/ir/', 'compiler/shape/'], ...noPackages },
   'compiler/kernel/': { may: ['compiler/shape/'], mayType: ['compiler/ir/'], ...noPackages },
-  'compiler/schedule/': { may: ['compiler/kernel/', 'compiler/ir/', 'compiler/shape/'], ...noPackages },
+  'compiler/schedule/': {
+    may: ['compiler/kernel/', 'compiler/ir/', 'compiler/shape/', 'compiler/memory.ts'],
+    ...noPackages,
+  },
   'compiler/backend/': {
     may: ['compiler/kernel/', 'compiler/shape/', 'compiler/ir/ops.ts', 'compiler/plan.ts'],
     mayType: ['compiler/ir/graph.ts'],
@@ -43,7 +47,11 @@ const parts = {
   'compiler/emit/': { may: ['compiler/plan.ts'], ...noPackages },
   // compile.ts, passes.ts, index.ts and whatever else stands beside the folders put the stages together.
   'compiler/[^/]+$': { may: ['compiler/', 'grammar/'], ...noPackages },
-  'runtime/': { may: ['compiler/plan.ts'], packages: ['webgpu', 'csv-parse'], node: true },
+  'runtime/': {
+    may: ['compiler/plan.ts', 'compiler/memory.ts'],
+    packages: ['webgpu', 'csv-parse'],
+    node: true,
+  },
   'cli/': { may: ['grammar/', 'compiler/', 'runtime/'], packages: any, node: true },
 };
 

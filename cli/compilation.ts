@@ -1,6 +1,6 @@
 /** Calls the compiler for a file of this machine, and shows what it found. */
 import { resolve } from 'node:path';
-import type { Compiled, CompiledModel, CompiledTask } from '../compiler/compile.ts';
+import type { Compiled, CompiledModel, CompiledTask, CompileOptions } from '../compiler/compile.ts';
 import {
   check,
   compileModel as compileModelOf,
@@ -15,7 +15,7 @@ import type { SourceFile } from '../grammar/span.ts';
 import { problem } from '../runtime/problems.ts';
 import { PlanCache } from './cache.ts';
 import type { Chosen } from './devices.ts';
-import { Reported } from './exit.ts';
+import { Reported, UsageError } from './exit.ts';
 import { fileHost } from './host.ts';
 import { hasErrors, readText, showProblems } from './sources.ts';
 import type { Terminal } from './terminal.ts';
@@ -24,9 +24,23 @@ import type { Terminal } from './terminal.ts';
 export interface CompileSettings {
   readonly set?: Settings;
   readonly json?: boolean;
+  /** Bytes. */
+  readonly memory?: number;
+  /** In place of the task's own. */
+  readonly batch?: number;
 }
 
-export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide' | 'workgroups'>;
+export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide' | 'workgroups' | 'threads'>;
+
+/** @throws UsageError where the memory of a device is limited that has none of its own */
+export function memoryOptions(
+  { target, threads }: Pick<CompileTarget, 'target' | 'threads'>,
+  { memory, batch }: CompileSettings,
+): Pick<CompileOptions, 'memory' | 'threads' | 'batch'> {
+  if (memory !== undefined && target === 'reference')
+    throw new UsageError('--memory is for the backends wasm and webgpu');
+  return { threads, ...(memory !== undefined && { memory }), ...(batch !== undefined && { batch }) };
+}
 
 /** All problems of a file. @throws RuntimeError E0702 when it cannot be read */
 export function checkFile(
@@ -53,6 +67,16 @@ export function loadFile(
   return model;
 }
 
+/** All that decides what a file is compiled to besides the file. */
+export const decisive = (target: CompileTarget, settings: CompileSettings): readonly unknown[] => [
+  target.target,
+  target.relaxed,
+  target.wide,
+  target.workgroups ?? 1,
+  settings.set ?? {},
+  memoryOptions(target, settings),
+];
+
 /**
  * Compiles what a task runs: the named one, else the only one, else `train`.
  * @throws RuntimeError E0702, E0906; Reported, when there are mistakes that were shown
@@ -64,18 +88,18 @@ export function compileTask(
   target: CompileTarget,
   settings: CompileSettings,
 ): CompiledTask {
+  const limits = memoryOptions(target, settings);
   const compile = (host: Host): { result: CompiledTask; isClean: boolean } => {
     const model = loadFile(terminal, file, settings, host);
     const name = pick('task', task, tasksOf(model), file, 'train');
-    const compiled = compileTaskOf(model, name, { ...target, sets: settings.set ?? {}, predict: false });
+    const options = { ...target, ...limits, sets: settings.set ?? {}, predict: false };
+    const compiled = compileTaskOf(model, name, options);
     return { result: shown(terminal, compiled, settings), isClean: compiled.problems.length === 0 };
   };
   const host = fileHost(terminal.cwd);
   const cache = PlanCache.open(process.env);
   if (!cache) return compile(host).result;
-  const { target: device, relaxed, wide, workgroups } = target;
-  const wanted = [terminal.cwd, file, task, device, relaxed, wide, workgroups ?? 1, settings.set ?? {}];
-  return cache.task(wanted, host, compile);
+  return cache.task([terminal.cwd, file, task, ...decisive(target, settings)], host, compile);
 }
 
 /** Compiles a model: the named one, else the only one. @throws like `compileTask` */

@@ -16,6 +16,7 @@ export interface Chosen {
   readonly wide: boolean;
   /** WebGPU only: so many workgroups keep it busy. */
   readonly workgroups?: number;
+  readonly threads: number;
   /** One line about the choice; `auto` says why. */
   readonly about: string;
   readonly load: (program: Program) => Promise<Session>;
@@ -62,6 +63,7 @@ async function reference(): Promise<Chosen> {
     target: 'reference',
     relaxed: false,
     wide: false,
+    threads: 1,
     about: 'reference (float64, slow)',
     load: async (program) => openReference(program),
     close: () => undefined,
@@ -71,15 +73,19 @@ async function reference(): Promise<Chosen> {
 /** More than that seldom helps: the gradient of a weight is cut into few pieces. */
 const mostThreads = 4;
 
+/** Threads of the wasm backend where nobody says how many. */
+export const defaultThreads = (): number => Math.min(mostThreads, availableParallelism());
+
 async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
   const { openWasm, requestPairing, supportsRelaxedSimd } = await import('../runtime/wasm.ts');
   const relaxed = supportsRelaxedSimd();
-  const threads = wanted ?? Math.min(mostThreads, availableParallelism());
+  const threads = wanted ?? defaultThreads();
   const about = threads > 1 ? `${name}, ${threads} threads` : name;
   return {
     target: 'wasm',
     relaxed,
     wide: requestPairing() && (await prefersWide(relaxed)),
+    threads,
     about,
     load: async (program) => await openWasm(program, { threads }),
     close: () => undefined,
@@ -102,6 +108,7 @@ async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reaso
     relaxed: false,
     wide: false,
     workgroups: device.workgroups,
+    threads: 1,
     about: device.name,
     load: async (program) => await device.load(program),
     close: () => device.close(),

@@ -1,30 +1,32 @@
 /** The plans of a task as tables: what runs, how much arithmetic and memory traffic that is, where memory goes. */
+import type { Made } from '../compiler/assemble.ts';
+import type { Again } from '../compiler/budget.ts';
 import type { TaskGraphs } from '../compiler/check/index.ts';
-import type { Plan, Program } from '../compiler/plan.ts';
+import { footprint } from '../compiler/memory.ts';
+import type { Plan, Program, Tensor } from '../compiler/plan.ts';
 import type { Buffer, Scheduled } from '../compiler/schedule/scheduled.ts';
 import { trafficOf } from '../compiler/schedule/traffic.ts';
 import { evaluate, type Poly } from '../compiler/shape/poly.ts';
-import { planArena } from '../runtime/arena.ts';
 import { runsOf } from '../runtime/loops.ts';
-import { evalSize } from '../runtime/size.ts';
+import { elements, evalSize } from '../runtime/size.ts';
 import { bytes } from './numbers.ts';
 import { tableLines } from './table.ts';
 
 const bytesPerElement = 4;
-const alignment = 64;
 
-/** What the dimensions of every plan are taken to be. */
-export function dimsOf(graphs: TaskGraphs): Readonly<Record<string, number>> {
-  const step = graphs.steps.find((s) => s.kind === 'fit') ?? graphs.steps.find((s) => s.kind === 'evaluate');
-  return { batch: step && 'batch' in step ? step.batch : 1 };
+/** What the dimensions of a plan are taken to be: the batch of the task, as budgets are planned for; others are 1. */
+export function dimsOf({ batches }: TaskGraphs, plan: string): Readonly<Record<string, number>> {
+  const first = [...batches.values()][0];
+  return { batch: (batches.get(plan) ?? first)?.batch ?? 1 };
 }
 
 export function printPlan(
-  plan: Plan,
-  scheduled: Scheduled,
-  dims: Readonly<Record<string, number>>,
+  { plan, scheduled, again }: Made,
+  known: Readonly<Record<string, number>>,
   program: Program,
+  threads: number,
 ): string {
+  const dims = Object.fromEntries(plan.dims.map((d) => [d, known[d] ?? 1]));
   const loops = Object.fromEntries(plan.loops.map((l) => [l.dim, 1]));
   const bound = { ...dims, ...loops };
   const valueOf = (p: Poly): number => evaluate(p, (s) => bound[s] ?? 1);
@@ -42,10 +44,12 @@ export function printPlan(
   const head = ['kernel', 'kind', 'buffers', 'runs', 'MFLOP', 'moves'];
   const body = rows.map((r) => [...r.cells, (r.flops / 1e6).toFixed(2), bytes(r.traffic)]);
   const at = Object.entries(dims).map(([name, n]) => `${name} ${n}`);
+  const place = [`${plan.name} on ${plan.target}`, ...at].join(', ');
   return [
-    `${plan.name} on ${plan.target}, ${at.join(', ')}: ${plan.dispatches.length} dispatches, ${codesOf(plan)}`,
+    `${place}: ${plan.dispatches.length} dispatches, ${codesOf(plan)}`,
     ...tableLines([head, ...body], [0, 1]).map((line) => `  ${line}`),
-    `  memory  ${bytes(arenaOf(plan, bound))} transient, ${bytes(storesOf(program))} kept`,
+    `  memory  ${memoryLine(plan, bound, program, threads)}`,
+    ...(again ? [`  again   ${againLine(again)}`] : []),
     `  moves   ${bytes(traffic)}, ${(traffic / Math.max(1, ideal)).toFixed(2)} times the ideal of ${bytes(ideal)}` +
       ' (inputs, parameters and states once each way, what is stored between kernels once each way)',
     '',
@@ -57,15 +61,40 @@ function codesOf({ code, dispatches }: Plan): string {
   return code.kind === 'wasm' ? `${bytes(code.bytes.length)} of Wasm` : `${dispatches.length} nodes`;
 }
 
-const storesOf = ({ stores }: Program): number =>
-  stores.reduce((sum, s) => sum + s.size * bytesPerElement, 0);
+/** What a session takes that runs this plan alone, and what for. */
+function memoryLine(
+  plan: Plan,
+  dims: Readonly<Record<string, number>>,
+  program: Program,
+  threads: number,
+): string {
+  const target = plan.target === 'webgpu' ? 'webgpu' : 'wasm';
+  const { total, kept, transient, scratch, outputs } = footprint(program, [{ plan, dims }], target, threads);
+  const keptAs = (roles: readonly Tensor['role'][]): number =>
+    program.tensors.reduce(
+      (sum, t) => (roles.includes(t.role) ? sum + elements(t.shape) * bytesPerElement : sum),
+      0,
+    );
+  const inputs = plan.inputs.reduce(
+    (sum, p) => sum + evalSize(plan.buffers[p.buffer]!.size, dims) * bytesPerElement,
+    0,
+  );
+  const [params, slots] = [keptAs(['param']), keptAs(['slot'])];
+  const parts = [
+    `parameters ${bytes(params)}`,
+    `optimizer ${bytes(slots)}`,
+    `other states ${bytes(Math.max(0, kept - params - slots))}`,
+    `arena ${bytes(transient)} (inputs ${bytes(inputs)}, activations and gradients)`,
+    ...(scratch > 0 ? [`scratch ${bytes(scratch)} for ${threads} threads`] : []),
+    `outputs ${bytes(outputs)}`,
+  ];
+  return `${bytes(total)} predicted: ${parts.join(', ')}`;
+}
 
-function arenaOf({ buffers }: Plan, dims: Readonly<Record<string, number>>): number {
-  return planArena(
-    buffers,
-    buffers.map((b) => evalSize(b.size, dims) * bytesPerElement),
-    alignment,
-  ).total;
+function againLine({ kernelsAgain, flopsAgain, flops }: Again): string {
+  if (kernelsAgain === 0) return 'nothing is computed again: all of it fits';
+  const part = ((100 * flopsAgain) / Math.max(1, flops)).toFixed(1);
+  return `${kernelsAgain} kernels run again to fit into memory, ${part} % more arithmetic`;
 }
 
 /**

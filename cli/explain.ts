@@ -1,18 +1,18 @@
 /** What each stage of the compiler makes of a task, as text. */
 import { printWasm } from '../compiler/backend/wasm/index.ts';
 import type { Model, TaskGraphs } from '../compiler/check/index.ts';
-import { targetOf } from '../compiler/assemble.ts';
 import { elaborateTask } from '../compiler/check/index.ts';
-import { compileTask, optimise } from '../compiler/compile.ts';
+import type { Made } from '../compiler/assemble.ts';
+import { type AssembledTask, assembleTask } from '../compiler/compile.ts';
 import type { Computation } from '../compiler/ir/graph.ts';
 import { printComputation } from '../compiler/ir/print.ts';
 import { printKernel } from '../compiler/kernel/print.ts';
-import type { Plan, Program } from '../compiler/plan.ts';
+import type { Plan } from '../compiler/plan.ts';
 import type { Scheduled } from '../compiler/schedule/schedule.ts';
-import { schedule } from '../compiler/schedule/schedule.ts';
 import { format } from '../compiler/shape/poly.ts';
 import type { CompileSettings } from './compilation.ts';
 import { shown } from './compilation.ts';
+import { defaultThreads } from './devices.ts';
 import { dimsOf, printPlan } from './explain-plan.ts';
 import type { Stage } from './options.ts';
 import type { Terminal } from './terminal.ts';
@@ -61,15 +61,15 @@ function computations(all: Readonly<Record<string, Computation>>, wanted: (name:
 
 // ---------------------------------------------------------------- schedule
 
-function eachSchedule(subject: Subject, print: (name: string, scheduled: Scheduled) => string): string {
-  const target = targetOf(subject);
-  return Object.entries(optimise(elaborate(subject).computations))
-    .map(([name, computation]) => print(name, schedule(computation, target)))
+function eachSchedule(subject: Subject, print: (name: string, made: Made) => string): string {
+  const { made } = assembled(subject).assembled;
+  return Object.keys(made)
+    .map((name) => print(name, made[name] as Made))
     .join('\n');
 }
 
 /** What shares a kernel, and why each cut was made. */
-function printSchedule(name: string, { kernels, buffers }: Scheduled): string {
+function printSchedule(name: string, { scheduled: { kernels, buffers } }: Made): string {
   const transient = buffers.filter((b) => !b.leaf).length;
   const lines = kernels.flatMap(({ kernel, flops }) => [
     `  ${kernel.kind} ${kernel.name}  (${format(flops)} flops)`,
@@ -88,31 +88,40 @@ function names(
   return [...new Set(wanted.map((use) => buffers[use.buffer]?.name ?? '?'))].join(', ');
 }
 
-function printKernels(name: string, { kernels, buffers }: Scheduled): string {
+function printKernels(name: string, { scheduled: { kernels, buffers } }: Made): string {
   const bufferName = (i: number): string => buffers[i]?.name ?? `b${i}`;
   return [`${name}:`, ...kernels.map(({ kernel }) => printKernel(kernel, bufferName)), ''].join('\n\n');
 }
 
 // ---------------------------------------------------------------- code
 
-function compile({ terminal, model, task, target, workgroups, settings }: Subject): Program {
-  const options = { target, relaxed: false, workgroups, sets: settings.set ?? {} };
-  return shown(terminal, compileTask(model, task, options), settings).program;
+function assembled({ terminal, model, task, target, workgroups, settings }: Subject): AssembledTask {
+  const { memory } = settings;
+  const options = {
+    target,
+    relaxed: false,
+    workgroups,
+    sets: settings.set ?? {},
+    threads: threadsOf(target),
+    ...(memory !== undefined && { memory }),
+  };
+  return shown(terminal, assembleTask(model, task, options), settings);
 }
 
-function codeOf(subject: Subject, print: (plan: Plan) => string): string {
-  return Object.values(compile(subject).plans).map(print).join('\n');
-}
+/** As many as a run would take. */
+const threadsOf = (target: Subject['target']): number => (target === 'wasm' ? defaultThreads() : 1);
+
+const codeOf = (subject: Subject, print: (plan: Plan) => string): string =>
+  eachSchedule(subject, (_, { plan }) => print(plan));
 
 function printWgsl({ name, code }: Plan): string {
   const shaders = code.kind === 'wgsl' ? Object.entries(code.shaders) : [];
   return shaders.map(([kernel, text]) => `// ${name}: ${kernel}\n${text}\n`).join('\n');
 }
 
-function wat(subject: Subject): string {
-  const { plans } = compile(subject);
-  return eachSchedule(subject, (name, { kernels, buffers }) => {
-    const dims = plans[name]?.dims ?? [];
+const wat = (subject: Subject): string =>
+  eachSchedule(subject, (name, { plan, scheduled: { kernels, buffers } }) => {
+    const dims = [...plan.dims, ...plan.loops.map((l) => l.dim)];
     const text = printWasm(
       kernels.map((k) => k.kernel),
       dims,
@@ -121,12 +130,11 @@ function wat(subject: Subject): string {
     );
     return `;; ${name}\n${text}\n`;
   });
-}
 
 function plans(subject: Subject): string {
-  const program = compile(subject);
-  const dims = dimsOf(elaborate(subject));
-  return eachSchedule(subject, (name, scheduled) =>
-    printPlan(program.plans[name] as Plan, scheduled, dims, program),
-  );
+  const { graphs, assembled: all } = assembled(subject);
+  const threads = threadsOf(subject.target);
+  return Object.keys(all.made)
+    .map((name) => printPlan(all.made[name] as Made, dimsOf(graphs, name), all.program, threads))
+    .join('\n');
 }

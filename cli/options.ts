@@ -22,6 +22,8 @@ export interface Options {
   readonly steps?: number;
   readonly batch?: number;
   readonly workgroups?: number;
+  /** Bytes. */
+  readonly memory?: number;
   readonly strict?: boolean;
   readonly kernels?: boolean;
 }

@@ -1,5 +1,6 @@
 /** The command line: its commands and options. What a command needs is imported when it is called. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { bytesForm, parseBytes } from '../compiler/check/bytes.ts';
 import type { ExitCode } from './exit.ts';
 import { exitCodes } from './exit.ts';
 import type { Options } from './options.ts';
@@ -66,6 +67,12 @@ const integer =
     return value;
   };
 
+function memory(text: string): number {
+  const found = parseBytes(text);
+  if (found === undefined) throw new InvalidArgumentError(`It is ${bytesForm}.`);
+  return found;
+}
+
 function setting(text: string, before: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It has the form name=value.');
@@ -101,6 +108,11 @@ const option = {
       '--workgroups <n>',
       'webgpu: workgroups that keep the GPU busy (real ones: 64; default: 1)',
     ).argParser(integer(1)),
+  memory: () =>
+    new Option(
+      '--memory <amount>',
+      'most memory of tensors, as "512MB" or "1.5GiB"; values are computed again where it does not suffice',
+    ).argParser(memory),
   kernels: () => new Option('--kernels', 'time every kernel, beside what the machine can do'),
   strict: () => new Option('--strict', 'exit 1 on warnings too'),
 } satisfies Record<string, () => Option>;
@@ -132,6 +144,7 @@ const commands: readonly CommandRow[] = [
       option.seed,
       option.epochs,
       option.set,
+      option.memory,
       option.out,
       option.resume,
       option.weights,
@@ -145,13 +158,13 @@ const commands: readonly CommandRow[] = [
   {
     name: 'compile <file>',
     about: 'write a model as a typed ES module with its kernels inside',
-    options: [option.output, option.model, option.task, option.set],
+    options: [option.output, option.model, option.task, option.set, option.memory],
     load: async () => (await import('./commands/compile.ts')).compileModule,
   },
   {
     name: 'explain <file> [task]',
     about: 'show what the compiler makes of a file',
-    options: [option.stage, option.backend, option.workgroups, option.set],
+    options: [option.stage, option.backend, option.workgroups, option.set, option.memory],
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {
@@ -175,7 +188,7 @@ const commands: readonly CommandRow[] = [
   {
     name: 'bench <file> [task]',
     about: 'time the training step of a task',
-    options: [...device, option.kernels, option.steps, option.batch, option.set, option.json],
+    options: [...device, option.kernels, option.steps, option.batch, option.set, option.memory, option.json],
     load: async () => (await import('./commands/bench.ts')).bench,
   },
   {

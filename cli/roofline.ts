@@ -1,13 +1,11 @@
 /** Every kernel of a step: its time, and how near it is to what the machine could do. */
-import { elaborateTask } from '../compiler/check/index.ts';
-import { load, optimise } from '../compiler/compile.ts';
+import { assembleTask, load } from '../compiler/compile.ts';
 import type { Axis, Kernel } from '../compiler/kernel/kernel.ts';
 import type { TaskInfo } from '../compiler/plan.ts';
-import { schedule } from '../compiler/schedule/schedule.ts';
-import { wasmTarget } from '../compiler/schedule/target.ts';
 import { trafficOf } from '../compiler/schedule/traffic.ts';
 import { evaluate, multiply, one } from '../compiler/shape/poly.ts';
 import type { Dims } from '../runtime/device.ts';
+import { memoryOptions } from './compilation.ts';
 import { fileHost } from './host.ts';
 import { milliseconds } from './numbers.ts';
 import { tableLines } from './table.ts';
@@ -50,11 +48,17 @@ export function workOf(
   options: Options,
 ): Work[] {
   const model = load(file, fileHost(terminal.cwd));
-  const { graphs } = elaborateTask(model, info.name, options.set);
-  const computation = graphs?.computations[plan];
-  if (!computation) throw new Error(`${file} has no plan ${plan}`);
-  const optimised = Object.values(optimise({ [plan]: computation }))[0] ?? computation;
-  const { kernels, buffers, loops } = schedule(optimised, wasmTarget);
+  const limits = memoryOptions({ target: 'wasm', threads: 1 }, options);
+  const assembling = {
+    target: 'wasm',
+    relaxed: false,
+    sets: options.set,
+    predict: false,
+    ...limits,
+  } as const;
+  const made = assembleTask(model, info.name, assembling).result?.assembled.made[plan];
+  if (!made) throw new Error(`${file} has no plan ${plan}`);
+  const { kernels, buffers, loops } = made.scheduled;
   // A loop's number changes which elements are touched, not how many.
   const values = (name: string): number => dims[name] ?? (loops.some((l) => l.dim === name) ? 1 : 0);
   return kernels.map(({ kernel, flops }) => ({

@@ -7,6 +7,7 @@ import { sizeOf, toGraphData } from './ir/serialise.ts';
 import { clockDim, withClocksAsDims } from './kernel/clocks.ts';
 import { kernelKey } from './kernel/key.ts';
 import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
+import { type Again, type Budget, outputRoom, withinBudget } from './budget.ts';
 import { schedule, type Scheduled } from './schedule/schedule.ts';
 import { type Target, wasmTarget, webgpuTargetFor } from './schedule/target.ts';
 import { lazily } from './lazy.ts';
@@ -29,41 +30,67 @@ export interface TargetOptions {
 export const targetOf = ({ target, workgroups = 1 }: Pick<TargetOptions, 'target' | 'workgroups'>): Target =>
   target === 'wasm' ? wasmTarget : webgpuTargetFor(workgroups);
 
+/** Plans by name, with what they were made of. */
+export interface Assembled {
+  readonly program: Program;
+  /** Of every plan for a device: made when it is first asked for. */
+  readonly made: Readonly<Record<string, Made>>;
+}
+
+export interface Made {
+  readonly plan: Plan;
+  readonly scheduled: Scheduled;
+  /** What the budget costs, where there is one. */
+  readonly again?: Again;
+}
+
 /**
  * All computations of a task or model as one program for one target. A plan is made when it is first asked for: a task
  * trains before it evaluates, and may never predict.
+ * @throws OverBudget when a plan is asked for that cannot keep to its budget
  */
-export function assemble(
+export function assembleAll(
   computations: Readonly<Record<string, Computation>>,
   tensors: readonly TensorSpec[],
   options: TargetOptions,
-): Program {
+  budgets: ReadonlyMap<string, Budget> = new Map(),
+): Assembled {
   const stores: Store[] = tensors.map((t) => ({
     name: t.path,
     dtype: t.dtype,
     size: t.shape.reduce((a, b) => a * b, 1),
   }));
   const storeOf = new Map(tensors.map((t, i) => [`${t.role} ${t.path}`, i]));
+  const names = Object.keys(computations);
+  const of = (name: string): Computation => computations[name] as Computation;
+  const { target } = options;
+  const made = lazily(names, (name): Made => {
+    if (target === 'reference') return { plan: referencePlan(name, of(name), storeOf), scheduled: nothing };
+    const scheduled = schedule(of(name), targetOf(options));
+    const make = (s: Scheduled): Plan => devicePlan(name, of(name), s, storeOf, options);
+    const budget = budgets.get(name);
+    if (!budget) return { scheduled, plan: make(scheduled) };
+    const outputs = names.reduce(
+      (sum, n) => (n === name ? sum : sum + outputRoom(of(n), budgets.get(n) ?? budget, target)),
+      0,
+    );
+    return withinBudget(budget, scheduled, make, { name, stores, outputs, target });
+  });
   return {
-    format: 1,
-    stores,
-    tensors: tensors.map((t, store) => ({ ...t, store, offset: 0 })),
-    plans: lazily(Object.keys(computations), (name) =>
-      assemblePlan(name, computations[name] as Computation, storeOf, options),
-    ),
+    made,
+    program: {
+      format: 1,
+      stores,
+      tensors: tensors.map((t, store) => ({ ...t, store, offset: 0 })),
+      plans: lazily(names, (name) => (made[name] as Made).plan),
+    },
   };
 }
 
-function assemblePlan(
-  name: string,
-  c: Computation,
-  storeOf: ReadonlyMap<string, number>,
-  options: TargetOptions,
-): Plan {
-  return options.target === 'reference'
-    ? referencePlan(name, c, storeOf)
-    : devicePlan(name, c, storeOf, options);
-}
+/** The same, of which only the program is wanted. */
+export const assemble = (...args: Parameters<typeof assembleAll>): Program => assembleAll(...args).program;
+
+const nothing: Scheduled = { kernels: [], buffers: [], outputs: [], loops: [] };
 
 const isKept = (leaf: Leaf): boolean => leaf.role !== 'input' && leaf.role !== 'clock';
 
@@ -116,10 +143,10 @@ function referencePlan(name: string, c: Computation, storeOf: ReadonlyMap<string
 function devicePlan(
   name: string,
   c: Computation,
+  scheduled: Scheduled,
   storeOf: ReadonlyMap<string, number>,
   options: TargetOptions,
 ): Plan {
-  const scheduled = schedule(c, targetOf(options));
   const dims = dimsOf(scheduled, c);
   const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
   const all = [...dims, ...loops.map((l) => l.dim)];

@@ -7,7 +7,9 @@
  */
 import type { Problem } from '../grammar/problem.ts';
 import type { SourceFile } from '../grammar/span.ts';
-import { assemble, type TargetOptions } from './assemble.ts';
+import { assembleAll, type Assembled, type TargetOptions } from './assemble.ts';
+import type { Budget } from './budget.ts';
+import { budgetsOf, overBudget } from './task-budgets.ts';
 import { unsupported } from './capabilities.ts';
 import {
   check as checkFile,
@@ -39,6 +41,11 @@ export interface Compiled<T> {
 export interface CompileOptions extends TargetOptions {
   /** Values of the task's or model's parameters: `--set hidden=300`. */
   readonly sets?: Settings;
+  /** Bytes that a session may take on this target, with so many threads (1 if not given); with tasks also what their `fit`s say. */
+  readonly memory?: number;
+  readonly threads?: number;
+  /** What memory is planned for in place of the batch that the task says. */
+  readonly batch?: number;
   /** `false` leaves out the plans of a task that only compute its models' outputs: its steps run without them. */
   readonly predict?: boolean;
   readonly observe?: Observer;
@@ -60,12 +67,26 @@ export interface CompiledTask {
 
 /** A task of a loaded file as one program: `init`, `train`, `evaluate`, `predict`. */
 export function compileTask(model: Model, name: string, options: CompileOptions): Compiled<CompiledTask> {
+  const { result, ...rest } = assembleTask(model, name, options);
+  return { ...rest, result: result && { program: result.assembled.program, info: infoOf(result.graphs) } };
+}
+
+/** A task with all that its plans were made of, to be shown. */
+export interface AssembledTask {
+  readonly graphs: TaskGraphs;
+  readonly assembled: Assembled;
+}
+
+export function assembleTask(model: Model, name: string, options: CompileOptions): Compiled<AssembledTask> {
   const { graphs, problems } = elaborateTask(model, name, options.sets);
   const needed = graphs && options.predict === false ? withoutPredict(graphs) : graphs;
   const lacking = needed ? unsupported(needed.computations, options.target) : [];
   if (!needed || lacking.length > 0)
-    return outcome<CompiledTask>(model, [...problems, ...lacking], undefined);
-  return outcome(model, problems, { program: lower(needed, options), info: infoOf(needed) });
+    return outcome<AssembledTask>(model, [...problems, ...lacking], undefined);
+  const budgets = budgetsOf(needed.computations, needed.batches, options);
+  const assembled = lower(needed, options, budgets);
+  const over = overBudget(assembled, budgets, needed.batches);
+  return outcome(model, [...problems, ...over], { graphs: needed, assembled });
 }
 
 function withoutPredict(graphs: TaskGraphs): TaskGraphs {
@@ -85,7 +106,10 @@ export function compileModel(model: Model, name: string, options: CompileOptions
   const lacking = graphs ? unsupported(graphs.computations, options.target) : [];
   if (!graphs || lacking.length > 0)
     return outcome<CompiledModel>(model, [...problems, ...lacking], undefined);
-  return outcome(model, problems, { program: lower(graphs, options), info: graphs.model });
+  const budgets = budgetsOf(graphs.computations, new Map(), options);
+  const assembled = lower(graphs, options, budgets);
+  const over = overBudget(assembled, budgets);
+  return outcome(model, [...problems, ...over], { program: assembled.program, info: graphs.model });
 }
 
 /** The passes, then the target's code. */
@@ -95,8 +119,9 @@ function lower(
     readonly tensors: readonly TensorInfo[];
   },
   options: CompileOptions,
-): Program {
-  return assemble(optimise(graphs.computations, options.observe), graphs.tensors, options);
+  budgets: ReadonlyMap<string, Budget>,
+): Assembled {
+  return assembleAll(optimise(graphs.computations, options.observe), graphs.tensors, options, budgets);
 }
 
 /** Every computation after the passes, which run when it is first asked for: what is scheduled. */

@@ -32,5 +32,10 @@ export interface Session {
   /** A stored tensor by path, as a fresh copy. */
   read(path: string): Promise<Data>;
   write(path: string, data: Data): Promise<void>;
+  /**
+   * Bytes it has taken of the device so far for tensors, dimensions and scratch; `footprint` predicts them. What is on the
+   * way to the host is not counted. Nothing where that is not known (the reference).
+   */
+  allocated(): number | undefined;
   close(): void;
 }

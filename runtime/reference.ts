@@ -91,6 +91,10 @@ class ReferenceSession implements Session {
     this.tensors.set(path, this.values(tensor.dtype, data));
   }
 
+  allocated(): undefined {
+    return undefined;
+  }
+
   close(): void {
     this.closed = true;
     this.bound.clear();

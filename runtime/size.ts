@@ -1,33 +1,20 @@
+import { sizeAt } from '../compiler/memory.ts';
 import type { Size } from '../compiler/plan.ts';
 import type { Dims } from './device.ts';
 import { RuntimeError } from './errors.ts';
 
-const apply: { readonly [Op in Exclude<Size, number | string>[0]]: (a: number, b: number) => number } = {
-  '+': (a, b) => a + b,
-  '*': (a, b) => a * b,
-  div: (a, b) => Math.floor(a / b),
-  mod: (a, b) => a - b * Math.floor(a / b),
-  min: Math.min,
-  max: Math.max,
-};
-
 /** The number that `size` stands for. Throws RuntimeError `missing-dimension` when a dimension is not bound. */
 export function evalSize(size: Size, dims: Dims): number {
-  if (typeof size === 'number') return size;
-  if (typeof size === 'string') {
-    const value = dims[size];
-    if (value === undefined)
-      throw new RuntimeError(
-        'missing-dimension',
-        `the dimension \`${size}\` has no value`,
-        `pass { ${size}: … }`,
-        { name: size },
-      );
-    return value;
-  }
-  const [op, ...args] = size;
-  const values = args.map((arg) => evalSize(arg, dims));
-  return values.length === 0 ? (op === '*' ? 1 : 0) : values.reduce((a, b) => apply[op](a, b));
+  return sizeAt(size, (name) => {
+    const value = dims[name];
+    if (value !== undefined) return value;
+    throw new RuntimeError(
+      'missing-dimension',
+      `the dimension \`${name}\` has no value`,
+      `pass { ${name}: … }`,
+      { name },
+    );
+  });
 }
 
 export const evalShape = (shape: readonly Size[], dims: Dims): number[] =>

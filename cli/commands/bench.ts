@@ -1,4 +1,5 @@
 /** `nnetc bench FILE [TASK]`: a training step's time, memory and time to the first; `--kernels`: that of every kernel. */
+import { footprint } from '../../compiler/memory.ts';
 import type { FitStep, Plan, TaskInfo } from '../../compiler/plan.ts';
 import { Batches } from '../../runtime/data/batches.ts';
 import type { Dataset } from '../../runtime/data/column.ts';
@@ -23,7 +24,7 @@ import { loadData } from './run.ts';
 const blocks = 10;
 const defaultSeconds = 3;
 
-interface Timing {
+interface Speed {
   readonly device: string;
   readonly batch: number;
   readonly steps: number;
@@ -35,7 +36,14 @@ interface Timing {
   readonly gflops: number;
   /** Since the process began. */
   readonly firstStep: number;
+  /** Bytes, of the process. */
   readonly peakMemory: number;
+}
+
+interface Timing extends Speed {
+  /** Bytes that the plans take of the device: as predicted, and as allocated. */
+  readonly planned: number | undefined;
+  readonly allocated: number | undefined;
 }
 
 export async function bench(
@@ -52,7 +60,7 @@ export async function bench(
     const session = await chosen.load(program);
     try {
       const steps = await prepare(session, loadData(terminal, info), step, options);
-      const job = { terminal, file, info, options };
+      const job = { terminal, file, info, options, threads: chosen.threads };
       if (options.kernels === true) await benchKernels(job, session, steps);
       else await benchSteps(job, session, steps);
     } finally {
@@ -65,6 +73,7 @@ export async function bench(
 }
 
 interface Job {
+  readonly threads: number;
   readonly terminal: Terminal;
   readonly file: string;
   readonly info: TaskInfo;
@@ -72,11 +81,11 @@ interface Job {
 }
 
 async function benchSteps(
-  { terminal, file, info, options }: Job,
+  { terminal, file, info, options, threads }: Job,
   session: Session,
   steps: Steps,
 ): Promise<void> {
-  const timing = await time(session, steps, options);
+  const timing = { ...(await time(session, steps, options)), ...memoryOf(session, steps, threads) };
   if (options.json === true) printJson(terminal, { type: 'bench', file, task: info.name, ...timing });
   else terminal.out.write(report(file, info, timing));
 }
@@ -129,7 +138,7 @@ async function prepare(
   return { plan, batch, taken: () => taken, next, take };
 }
 
-async function time(session: Session, steps: Steps, options: Options): Promise<Timing> {
+async function time(session: Session, steps: Steps, options: Options): Promise<Speed> {
   const { plan, batch, take } = steps;
   await take(1);
   const firstStep = performance.now();
@@ -156,6 +165,19 @@ async function time(session: Session, steps: Steps, options: Options): Promise<T
     firstStep,
     peakMemory: process.resourceUsage().maxRSS * 1024,
   };
+}
+
+/** What the plans that were run take of the device. */
+function memoryOf(
+  session: Session,
+  { plan, batch }: Steps,
+  threads: number,
+): Pick<Timing, 'planned' | 'allocated'> {
+  const { init } = session.program.plans;
+  const allocated = session.allocated();
+  if (plan.target === 'reference') return { planned: undefined, allocated };
+  const uses = [...(init ? [{ plan: init, dims: {} }] : []), { plan, dims: { batch } }];
+  return { planned: footprint(session.program, uses, plan.target, threads).total, allocated };
 }
 
 /** The median time of every kernel within whole steps, so that caches are as warm as they are in training. */
@@ -197,6 +219,11 @@ async function blockSize(take: (steps: number) => Promise<void>, asked: number |
   return Math.max(1, Math.min(1000, Math.round((defaultSeconds * 1000) / blocks / each)));
 }
 
+function planned({ planned: predicted, allocated }: Timing): string {
+  if (predicted === undefined || allocated === undefined) return '';
+  return `, of which tensors ${bytes(allocated)} (predicted ${bytes(predicted)})`;
+}
+
 function report(file: string, info: TaskInfo, t: Timing): string {
   const rows = [
     [
@@ -205,7 +232,7 @@ function report(file: string, info: TaskInfo, t: Timing): string {
     ],
     ['samples', `${count(t.samplesPerSecond)} a second`],
     ['arithmetic', `${t.gflops.toFixed(1)} GFLOP/s, ${t.dispatches} kernels a step`],
-    ['memory', `${bytes(t.peakMemory)} at most`],
+    ['memory', `${bytes(t.peakMemory)} at most${planned(t)}`],
     ['first step', `${milliseconds(t.firstStep)} after the process began`],
   ];
   return `${file} ${info.name} on ${t.device}\n${rows.map(([name = '', text]) => `  ${name.padEnd(11)} ${text}\n`).join('')}`;

@@ -67,15 +67,18 @@ function partsOf(
   options: Options,
 ): TargetParts {
   const sets = options.set ?? {};
+  const limits = options.memory === undefined ? {} : { memory: options.memory };
   const trained = targets.map((t) =>
-    task === undefined ? undefined : fitting(compileTask(model, task, { ...t, sets }), t, terminal, options),
+    task === undefined
+      ? undefined
+      : fitting(compileTask(model, task, { ...t, ...limits, sets }), t, terminal, options),
   );
   const programs = targets.map((t, i): Program | undefined => {
     const compiled = trained[i];
     const used = compiled && soleUse(compiled, name);
     if (compiled && used) return programOf(compiled, used);
     if (task !== undefined && !compiled) return undefined;
-    const alone = compileModel(model, name, { ...t, sets: task === undefined ? sets : {} });
+    const alone = compileModel(model, name, { ...t, ...limits, sets: task === undefined ? sets : {} });
     return fitting(alone, t, terminal, options)?.program;
   });
   const [wasm, webgpu] = programs;

@@ -35,6 +35,8 @@ function checkOptions(options: Options): void {
     throw new UsageError('--inputs and --outputs go together');
   if (options.model !== undefined && options.inputs === undefined)
     throw new UsageError('--model runs a model on tensors: give --inputs and --outputs too');
+  if (options.memory !== undefined && options.inputs !== undefined)
+    throw new UsageError('--memory is for tasks, whose batch is known before they run: leave it out');
   if (options.resume === true && options.weights !== undefined)
     throw new UsageError('--resume goes on with the weights of the run: leave --weights out');
   if (options.backend !== 'auto' && options.backend !== 'wasm' && options.threads !== undefined)

@@ -15,7 +15,7 @@ import type { Module } from './modules.ts';
 import { at, fail } from './report.ts';
 import { Reporter } from './reporter.ts';
 import { createContext, createOwner, createSession } from './session.ts';
-import { TaskRun } from './tasks.ts';
+import { type BatchPlan, TaskRun } from './tasks.ts';
 import type {
   Context,
   Differentiate,
@@ -53,6 +53,8 @@ export interface TaskGraphs {
   /** `init`, `train`, `evaluate`, `predict`, …; the steps name them. */
   readonly computations: Readonly<Record<string, Computation>>;
   readonly steps: readonly TaskStep[];
+  /** Computations that the task runs on batches. */
+  readonly batches: ReadonlyMap<string, BatchPlan>;
 }
 
 /** What an elaboration gives: nothing but problems when there is an error. */
@@ -208,6 +210,7 @@ export function elaborateTaskIn(
     tensors: tensorsOf(session),
     computations,
     steps,
+    batches: run.batches,
   });
 }
 

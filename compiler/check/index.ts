@@ -15,6 +15,8 @@ import { Reporter } from './reporter.ts';
 import type { Differentiate } from './values.ts';
 
 export type { Elaborated, ModelGraphs, Settings, TaskGraphs, TensorInfo } from './elaborate.ts';
+export { bytesForm, formatBytes, parseBytes } from './bytes.ts';
+export type { BatchPlan } from './tasks.ts';
 export type { DataFields, DataRefusal, Host } from './host.ts';
 export { type Library, loadLibrary } from './library.ts';
 export type { Module } from './modules.ts';

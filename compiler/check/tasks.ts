@@ -16,6 +16,14 @@ import type { Training } from './updates.ts';
 import { trainingOf } from './updates.ts';
 import type { Context, Value } from './values.ts';
 
+/** A plan that the task runs on batches, and where its text says so. */
+export interface BatchPlan {
+  readonly batch: number;
+  /** Bytes that `memory: "…"` grants. */
+  readonly memory: number | undefined;
+  readonly span: Span;
+}
+
 interface Trained {
   readonly fit: Fit;
   readonly info: DataInfo;
@@ -34,6 +42,8 @@ export class TaskRun {
   readonly models: Used[] = [];
   private readonly planned: (TaskStep | Deferred<TaskStep>)[] = [];
   readonly computations = new Map<string, Computation>();
+  /** By the names of their computations. */
+  readonly batches = new Map<string, BatchPlan>();
   readonly data: DataSources;
   private last: Trained | undefined;
 
@@ -144,21 +154,12 @@ export class TaskRun {
   // -------------------------------------------------------------- fit
 
   private fit(ctx: Context, s: Fit): void {
-    const options = new Options(ctx, 'fit', s, ['epochs', 'batch', 'valid', 'seed', 'shuffle', 'precision']);
+    const names = ['epochs', 'batch', 'valid', 'seed', 'shuffle', 'precision', 'memory'];
+    const options = new Options(ctx, 'fit', s, names);
     const source = this.source(ctx, s.on);
-    const settings = {
-      epochs: options.number('epochs', 1, 'a whole number of at least 1', whole(1)),
-      batch: options.number('batch', 32, 'a whole number of at least 1', whole(1)),
-      valid: options.number('valid', 0, 'a part of the examples, from 0 to below 1', (n) => n >= 0 && n < 1),
-      seed: options.number(
-        'seed',
-        0,
-        'a whole number from 0 to 2147483647',
-        (n) => whole(0)(n) && n <= 0x7fffffff,
-      ),
-      shuffle: options.flag('shuffle', true),
-    };
+    const settings = settingsOf(options);
     const mixed = mixedAt(options);
+    const memory = options.bytes('memory');
     if (!source) return;
     const train = fitBody({ ...ctx, mixed, training: true }, source.info, s.body);
     const measure = fitBody({ ...ctx, mixed, training: false }, source.info, s.body);
@@ -184,13 +185,16 @@ export class TaskRun {
     const training = trainingOf({ ...ctx, mixed, training: true }, train.losses);
     const metrics = train.quantities.map((q) => q.name);
     const plans = this.trainPlans(ctx, train, training, s.span);
-    const names = { train: plans.train, evaluate: this.free('evaluate') };
-    this.compute(ctx, names.evaluate, [], runningSums(ctx, measured(measure), s.span));
+    const named = { train: plans.train, evaluate: this.free('evaluate') };
+    this.compute(ctx, named.evaluate, [], runningSums(ctx, measured(measure), s.span));
+    const span = memory === undefined ? { ...s.span, end: s.on.span.end } : options.span('memory');
+    for (const name of [named.train, named.evaluate, ...(plans.more.cycle ?? [])])
+      this.batches.set(name, { batch: settings.batch, memory, span });
     this.planned.push({
       kind: 'fit',
       data: source.info.name,
       ...settings,
-      ...names,
+      ...named,
       metrics,
       ...tables(train),
       earlyStopping: train.earlyStopping,
@@ -201,7 +205,7 @@ export class TaskRun {
       fit: s,
       info: source.info,
       batch: settings.batch,
-      evaluate: names.evaluate,
+      evaluate: named.evaluate,
       metrics,
       tables: tables(train),
     };
@@ -275,6 +279,8 @@ export class TaskRun {
     if (s.body) return this.measure({ ...ctx, mixed }, s, s.body, source.info, batch);
     const { last } = this;
     if (!last || !this.sameFields(ctx, last, source, s)) return;
+    const before = this.batches.get(last.evaluate);
+    if (before && batch > before.batch) this.batches.set(last.evaluate, { ...before, batch, span: s.span });
     this.planned.push({
       kind: 'evaluate',
       data: source.info.name,
@@ -295,6 +301,7 @@ export class TaskRun {
     const step = fitBody({ ...ctx, training: false }, info, body);
     const name = this.free('evaluate');
     this.compute(ctx, name, [], runningSums(ctx, measured(step), s.span));
+    this.batches.set(name, { batch, memory: undefined, span: { ...s.span, end: s.on.span.end } });
     this.planned.push({
       kind: 'evaluate',
       data: info.name,
@@ -348,6 +355,20 @@ export class TaskRun {
 /** Where `precision: "mixed"` stands. */
 const mixedAt = (options: Options): Span | undefined =>
   options.chosen('precision', ['f32', 'mixed']) === 'mixed' ? options.span('precision') : undefined;
+
+/** How a `fit` goes through its data. */
+const settingsOf = (options: Options): Pick<FitStep, 'epochs' | 'batch' | 'valid' | 'seed' | 'shuffle'> => ({
+  epochs: options.number('epochs', 1, 'a whole number of at least 1', whole(1)),
+  batch: options.number('batch', 32, 'a whole number of at least 1', whole(1)),
+  valid: options.number('valid', 0, 'a part of the examples, from 0 to below 1', (n) => n >= 0 && n < 1),
+  seed: options.number(
+    'seed',
+    0,
+    'a whole number from 0 to 2147483647',
+    (n) => whole(0)(n) && n <= 0x7fffffff,
+  ),
+  shuffle: options.flag('shuffle', true),
+});
 
 const measured = ({ quantities, tables }: Step): Step['quantities'] => [...quantities, ...tables];
 

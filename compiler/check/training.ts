@@ -8,6 +8,7 @@ import { asConstant } from '../shape/poly.ts';
 import { Args } from './builtin-args.ts';
 import { numberOf, toTensor } from './arithmetic.ts';
 import { runBody } from './body.ts';
+import { bytesForm, parseBytes } from './bytes.ts';
 import { batchSize, fieldTensors } from './data.ts';
 import { describe } from './describe.ts';
 import { earlyStopping, plateau } from './early-stopping.ts';
@@ -328,6 +329,22 @@ export class Options {
       fail(this.ctx, 'E0505', { option: name, expected, found: told }, at(this.args.span(name), 'here'));
     }
     return found ?? words[0];
+  }
+
+  /** So many bytes as a text like "512MB" says. */
+  bytes(name: string): number | undefined {
+    const v = this.args.value(name);
+    if (!v || v.kind === 'poison') return undefined;
+    const found = v.kind === 'string' ? parseBytes(v.value) : undefined;
+    if (found !== undefined) return found;
+    const told = v.kind === 'string' ? `"${v.value}"` : describe(v);
+    fail(
+      this.ctx,
+      'E0505',
+      { option: name, expected: bytesForm, found: told },
+      at(this.args.span(name), 'here'),
+    );
+    return undefined;
   }
 
   span(name: string): Span {

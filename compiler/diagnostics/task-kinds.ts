@@ -82,4 +82,25 @@ export const taskProblems = {
       near(f.near) ??
       (f.has.length > 0 ? `there is ${f.has.slice(0, 8).join(', ')}` : 'there are no parameters here'),
   }),
+  E0516: row<{
+    plan: string;
+    batch: number | undefined;
+    budget: string;
+    least: string;
+    kept: string;
+    isKept: boolean;
+    largest: readonly string[];
+  }>({
+    title: 'a memory budget that cannot be kept',
+    message: (f) => {
+      const batch = f.batch === undefined ? '' : ` with batches of ${f.batch}`;
+      return `\`${f.plan}\` takes at least ${f.least} of memory${batch}, and may take ${f.budget}`;
+    },
+    help: (f) => {
+      const largest =
+        f.largest.length > 0 ? `; besides, the largest at once are ${f.largest.join(', ')}` : '';
+      const smaller = f.isKept ? 'a smaller model' : 'a smaller `batch`';
+      return `parameters and states always take ${f.kept}${largest}; take ${smaller}, or allow at least ${f.least}`;
+    },
+  }),
 } as const;

@@ -2,7 +2,7 @@
  * Puts clusters in an order of execution, decides which new values of kept tensors are written in place, and
  * gives every stored value its buffer with the dispatches between which it lives.
  */
-import type { Leaf, Node, Scan } from '../ir/graph.ts';
+import type { Graph, Leaf, Node, Origin, Scan } from '../ir/graph.ts';
 import type { DType } from '../ir/ops.ts';
 import { equal, multiply, type Poly } from '../shape/poly.ts';
 import { bigAxes, membersOf, type Cluster, type Clustering, type Member } from './cluster.ts';
@@ -37,11 +37,15 @@ export function order(
   loopOf: (c: Cluster) => Loop | undefined,
 ): Ordered {
   const { inPlace, copies } = decideUpdates(prepared, clustering);
-  const clusters = sort(clustering.clusters);
+  const outputs = new Set(prepared.computation.outputs.map((o) => o.node));
+  const sorted = sort(clustering.clusters);
+  const clusters = updatesEarly(sorted, (c) => {
+    const stored = membersOf(c).flatMap(({ node }) => (clustering.stored.has(node) ? [node] : []));
+    return c.kind !== 'loop' && stored.every((n) => inPlace.has(n) && !outputs.has(n));
+  });
   const widths = clusters.map((c) => loopOf(c)?.body.kernels.length ?? 1);
   const count = widths.reduce((a, b) => a + b, 0);
-  const table = new BufferTable(count + copies.length, firstValues(clusters));
-  const outputs = new Set(prepared.computation.outputs.map((o) => o.node));
+  const table = new BufferTable(prepared.computation.graph, count + copies.length, firstValues(clusters));
   const loops = new Map<Cluster, readonly Place[]>();
 
   let at = 0;
@@ -93,6 +97,7 @@ class BufferTable {
     leaf: Leaf | undefined;
     first: number;
     last: number;
+    origins?: readonly Origin[];
   }[] = [];
   readonly home = new Map<Node, number>();
   readonly destinations = new Map<Node, number[]>();
@@ -101,7 +106,11 @@ class BufferTable {
   private readonly firstValues: ReadonlyMap<Node, readonly Carry[]>;
   private readonly carries = new Map<string, number>();
 
-  constructor(count: number, firstValues: ReadonlyMap<Node, readonly Carry[]>) {
+  constructor(
+    private readonly graph: Graph,
+    count: number,
+    firstValues: ReadonlyMap<Node, readonly Carry[]>,
+  ) {
     this.end = count - 1;
     this.firstValues = firstValues;
   }
@@ -181,7 +190,9 @@ class BufferTable {
   }
 
   private add(name: string, node: Node, leaf: Leaf | undefined, first: number, last: number): number {
-    return this.buffers.push({ name, dtype: node.dtype, size: sizeOf(node.shape), leaf, first, last }) - 1;
+    const origins = this.graph.originsOf(node);
+    const { dtype, shape } = node;
+    return this.buffers.push({ name, dtype, size: sizeOf(shape), leaf, first, last, origins }) - 1;
   }
 }
 
@@ -197,6 +208,28 @@ function sort(clusters: readonly Cluster[]): readonly Cluster[] {
   };
   for (const c of clusters) visit(c);
   return sorted;
+}
+
+/**
+ * Every update as soon as what it needs is there: it takes no memory, and may be the last to read a gradient and an
+ * activation, which would otherwise all wait for the end.
+ */
+function updatesEarly(sorted: readonly Cluster[], isUpdate: (c: Cluster) => boolean): readonly Cluster[] {
+  const placed = new Set<Cluster>();
+  const waiting = new Set(sorted.filter(isUpdate));
+  const missing = new Map(sorted.map((c) => [c, new Set([...c.after].filter((d) => d !== c))]));
+  const followers = new Map<Cluster, Cluster[]>();
+  for (const c of sorted)
+    for (const before of c.after) followers.set(before, [...(followers.get(before) ?? []), c]);
+  const place = (c: Cluster): void => {
+    placed.add(c);
+    for (const next of followers.get(c) ?? []) {
+      missing.get(next)?.delete(c);
+      if (waiting.has(next) && !placed.has(next) && missing.get(next)?.size === 0) place(next);
+    }
+  };
+  for (const c of sorted) if (!placed.has(c)) place(c);
+  return [...placed];
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What a schedule is: kernels in order, the buffers they share, and the loops around them. */
-import type { Leaf, Node } from '../ir/graph.ts';
+import type { Leaf, Node, Origin } from '../ir/graph.ts';
 import type { DType } from '../ir/ops.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Poly } from '../shape/poly.ts';
@@ -38,4 +38,6 @@ export interface Buffer {
   /** Index of the first and last kernel that touches it; -1: written by the host before. */
   readonly first: number;
   readonly last: number;
+  /** Where its value comes from in the text, if that is known. */
+  readonly origins?: readonly Origin[];
 }

@@ -1,61 +1,58 @@
 /** Where everything lies in the one memory of a wasm session. All offsets are bytes. */
+import { deviceMemory, outputBuffers, planArena, roomOf, transients } from '../../compiler/memory.ts';
 import type { Plan, Program } from '../../compiler/plan.ts';
-import { planArena } from '../arena.ts';
 import type { Dims } from '../device.ts';
-import { evalShape, elements, evalSize } from '../size.ts';
+import { evalSize } from '../size.ts';
 
-const alignment = 64;
-/** Generated code may read a few elements around what it uses. */
-const margin = 128;
-
-const roundUp = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+const { alignment, bytesOf, margin } = deviceMemory.wasm;
 
 export interface PlanLayout {
-  /** Offset of every buffer of the plan. */
+  /** Offset of every buffer of the plan. Those of outputs are the plan's own: they outlive the next run of another. */
   readonly buffers: readonly number[];
-  /** Offset of the copy of every output that outlives the next run of another plan. */
-  readonly outputs: readonly number[];
+  /** Offset of the scratch area of the threads. */
+  readonly scratch: number;
 }
 
 export interface Layout {
   readonly stores: readonly number[];
-  readonly scratch: number;
   readonly plans: ReadonlyMap<string, PlanLayout>;
   readonly total: number;
 }
 
 /**
- * The stores first, which never move; then the arena, which all plans share as only one runs at a time; the scratch
- * area; copies of outputs. `reserved` holds the plans in use with the largest dims they run with.
+ * The stores first, which never move; then outputs; then what all plans share as only one runs at a time: the arena and
+ * after it scratch areas. `reserved` holds the plans in use with the largest dims they run with. As much as `footprint`
+ * predicts.
  */
 export function layOut(program: Program, reserved: ReadonlyMap<string, Dims>, threads: number): Layout {
-  let next = margin;
+  let next = margin / 2;
   const take = (bytes: number): number => {
     const at = next;
-    next += roundUp(Math.max(bytes, 1));
+    next += roomOf(bytes, alignment);
     return at;
   };
-  const stores = program.stores.map((s) => take(4 * s.size));
-  const arenaStart = next;
+  const stores = program.stores.map((s) => take(bytesOf(s.dtype, s.size)));
   const planned = [...reserved].map(([name, dims]) => {
     const plan = program.plans[name]!;
-    const sizes = plan.buffers.map((b) => 4 * evalSize(b.size, dims));
-    return { name, plan, dims, arena: planArena(plan.buffers, sizes, alignment) };
+    const sizes = plan.buffers.map((b) => bytesOf(b.dtype, evalSize(b.size, dims)));
+    const apart = new Map([...outputBuffers(plan)].map((b) => [b, take(sizes[b]!)]));
+    return { name, plan, dims, apart, arena: planArena(transients(plan), sizes, alignment) };
   });
-  take(Math.max(0, ...planned.map((p) => p.arena.total)));
-  const scratch = take(threads * Math.max(0, ...planned.map((p) => scratchOf(p.plan, p.dims))));
+  const shared = next;
   const plans = new Map<string, PlanLayout>();
-  for (const { name, plan, dims, arena } of planned) {
-    const buffers = plan.buffers.map((b, i) =>
-      b.place.kind === 'store' ? stores[b.place.store]! : arenaStart + arena.offsets[i]!,
+  for (const { name, plan, dims, apart, arena } of planned) {
+    const scratch = shared + arena.total;
+    const buffers = plan.buffers.map(
+      ({ place }, i) =>
+        apart.get(i) ?? (place.kind === 'store' ? stores[place.store]! : shared + arena.offsets[i]!),
     );
-    plans.set(name, {
-      buffers,
-      outputs: plan.outputs.map((o) => take(4 * elements(evalShape(o.shape, dims)))),
-    });
+    plans.set(name, { buffers, scratch });
+    next = Math.max(next, scratch + threads * scratchOf(plan, dims));
   }
-  return { stores, scratch, plans, total: next + margin };
+  return { stores, plans, total: next + margin / 2 };
 }
 
-const scratchOf = (plan: Plan, dims: Dims): number =>
-  plan.code.kind === 'wasm' ? roundUp(evalSize(plan.code.scratchBytes, dims)) : 0;
+function scratchOf({ code }: Plan, dims: Dims): number {
+  const bytes = code.kind === 'wasm' ? evalSize(code.scratchBytes, dims) : 0;
+  return bytes > 0 ? roomOf(bytes, alignment) : 0;
+}

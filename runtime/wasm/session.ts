@@ -1,3 +1,4 @@
+import { deviceMemory } from '../../compiler/memory.ts';
 import type { Plan, Program } from '../../compiler/plan.ts';
 import type { Data, Dims, Session } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
@@ -20,7 +21,7 @@ import type { Entry, ThreadPlan } from './runner.ts';
 import { withSharedMemory } from './shared.ts';
 import { type StepShape, ThreadPool } from './threads.ts';
 
-const pageBytes = 65536;
+const pageBytes = deviceMemory.wasm.page;
 
 /** Operations from which threads share a run, and of it the dispatches of so many: fewer are faster on one. */
 const shareRuns = 2_000_000;
@@ -46,6 +47,8 @@ const entriesOf = ({ dispatches }: Plan): string[] => [
   ...dispatches.map((d) => d.entry),
   ...dispatches.flatMap((d) => (d.special ? [d.special.entry] : [])),
 ];
+
+const outputAt = ({ plan, layout }: Loaded, i: number): number => layout.buffers[plan.outputs[i]!.buffer]!;
 
 export class WasmSession implements Session {
   readonly device: string;
@@ -142,7 +145,7 @@ export class WasmSession implements Session {
     this.relocate();
     kept.forEach(({ loaded, data }) => {
       const moved = this.loaded.get(loaded);
-      data.forEach((d, i) => this.put(moved?.layout.outputs[i] ?? 0, d));
+      data.forEach((d, i) => moved && this.put(outputAt(moved, i), d));
     });
     return this.loaded.get(name)!;
   }
@@ -152,7 +155,7 @@ export class WasmSession implements Session {
     return [...this.loaded].map(([loaded, l]) => ({
       loaded,
       data: l.bound
-        ? l.plan.outputs.map((o, i) => this.copy(l.layout.outputs[i]!, l.bound!.outputs[i]!, o.dtype))
+        ? l.plan.outputs.map((o, i) => this.copy(outputAt(l, i), l.bound!.outputs[i]!, o.dtype))
         : [],
     }));
   }
@@ -171,12 +174,12 @@ export class WasmSession implements Session {
   }
 
   private tellThreads(pool: ThreadPool): Promise<void> {
-    const plans = [...this.layout.plans].map(([name, { buffers }]) => {
+    const plans = [...this.layout.plans].map(([name, { buffers, scratch }]) => {
       const plan = planOf(this.program, name);
       return {
         module: this.module(plan),
         buffers,
-        scratch: this.layout.scratch,
+        scratch,
         dims: plan.dims.length + plan.loops.length,
         entries: entriesOf(plan),
       };
@@ -204,7 +207,7 @@ export class WasmSession implements Session {
       new WebAssembly.Global({ value: 'i32', mutable: false }, value);
     const env: Record<string, WebAssembly.ImportValue> = {
       memory: this.open,
-      scratch: fixed(this.layout.scratch),
+      scratch: fixed(layout.scratch),
     };
     layout.buffers.forEach((at, i) => (env[`b${i}`] = fixed(at)));
     dims.forEach((global, i) => (env[`d${i}`] = global));
@@ -265,15 +268,9 @@ export class WasmSession implements Session {
     clocks: Readonly<Record<string, number>>,
   ): void {
     const loaded = this.fit(plan, name, dims);
-    const { outputs } = this.bind(loaded, dims);
-    const { buffers } = loaded.layout;
+    const bound = this.bind(loaded, dims);
     this.give(loaded, inputs, clocks);
-    this.dispatch(loaded, loaded.bound!);
-    const bytes = new Uint8Array(this.open.buffer);
-    plan.outputs.forEach((o, i) => {
-      const from = buffers[o.buffer]!;
-      bytes.copyWithin(loaded.layout.outputs[i]!, from, from + 4 * outputs[i]!);
-    });
+    this.dispatch(loaded, bound);
     this.ran.add(name);
   }
 
@@ -345,7 +342,7 @@ export class WasmSession implements Session {
         }),
       );
     const i = plan.outputs.findIndex((o) => o.name === port);
-    return Promise.resolve(this.copy(loaded.layout.outputs[i]!, loaded.bound.outputs[i]!, dtype));
+    return Promise.resolve(this.copy(outputAt(loaded, i), loaded.bound.outputs[i]!, dtype));
   }
 
   read(path: string): Promise<Data> {
@@ -357,6 +354,11 @@ export class WasmSession implements Session {
     checkTensor(tensorOf(this.program, path), data);
     this.put(this.at(path), data);
     return Promise.resolve();
+  }
+
+  /** Bytes of the Wasm memory, which holds every tensor. */
+  allocated(): number {
+    return this.open.buffer.byteLength;
   }
 
   close(): void {

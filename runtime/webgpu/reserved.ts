@@ -1,6 +1,6 @@
-/** One plan on the GPU: pipelines, its transient arena, bind groups. Made for the largest sizes, used for smaller ones too. */
+/** One plan on the GPU: pipelines, its places in the arena, bind groups. Made for the largest sizes, used for smaller ones too. */
+import { outputBuffers, planArena, roomOf, transients } from '../../compiler/memory.ts';
 import type { Plan, Port } from '../../compiler/plan.ts';
-import { planArena } from '../arena.ts';
 import type { Dims } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
 import { inOrder } from '../loops.ts';
@@ -106,55 +106,84 @@ function shadersOf(plan: Plan): Readonly<Record<string, string>> {
   );
 }
 
+/** Memory that all plans of a session share, as only one runs at a time. */
+export interface Shared {
+  readonly stores: Stores;
+  /** As large as the largest plan needs. */
+  readonly arena: GPUBuffer | undefined;
+}
+
 export class Reserved {
   /** Elements every buffer has room for. */
   readonly capacity: readonly number[];
   /** Words that the uniform buffer has room for. */
   readonly words: number;
+  /** Bytes of the arena that it uses. */
+  readonly arena: number;
   readonly #uniform: GPUBuffer | undefined;
-  readonly #places: readonly Place[];
-  readonly #arena: GPUBuffer | undefined;
-  readonly #groups: readonly GPUBindGroup[];
+  /** Outputs have a buffer of their own: they outlive the next run of another plan. */
+  readonly #outputs: GPUBuffer | undefined;
+  readonly #offsets: readonly number[];
+  readonly #bytes: readonly number[];
   readonly #plan: Plan;
   readonly #compiled: Compiled;
+  #places: readonly Place[] = [];
+  #groups: readonly GPUBindGroup[] = [];
   #written: Uint32Array | undefined;
   #clocks: readonly number[] = [];
 
-  /** Creates GPU objects: call within `Gpu.guarded`. */
-  constructor(
-    gpu: Gpu,
-    plan: Plan,
-    compiled: Compiled,
-    stores: Stores,
-    capacity: readonly number[],
-    words: number,
-  ) {
+  /** Creates GPU objects: call within `Gpu.guarded`. Not bound to memory yet: `bindTo`. */
+  constructor(gpu: Gpu, plan: Plan, compiled: Compiled, capacity: readonly number[], words: number) {
     this.#plan = plan;
     this.words = words;
     this.#compiled = compiled;
     this.capacity = capacity;
-    const bytes = capacity.map((n, i) => sizeInBytes(plan.buffers[i]!.dtype, n));
+    this.#bytes = capacity.map((n, i) => sizeInBytes(plan.buffers[i]!.dtype, n));
     const limit = gpu.device.limits.maxStorageBufferBindingSize;
-    const tooLarge = bytes.findIndex((n) => n > limit);
+    const tooLarge = this.#bytes.findIndex((n) => n > limit);
     if (tooLarge >= 0)
       throw outOfMemory(
         `\`${plan.buffers[tooLarge]!.name}\``,
         `at most ${limit} bytes can be bound`,
-        bytes[tooLarge],
+        this.#bytes[tooLarge],
       );
-    const { offsets, total } = planArena(plan.buffers, bytes, ALIGNMENT);
-    this.#arena = total > 0 ? gpu.buffer(`${plan.name} arena`, total, STORAGE_USAGE) : undefined;
+    const { offsets, total } = planArena(transients(plan), this.#bytes, ALIGNMENT);
+    this.arena = total;
+    let outputs = 0;
+    const apart = new Map<number, number>();
+    for (const b of outputBuffers(plan)) {
+      apart.set(b, outputs);
+      outputs += roomOf(this.#bytes[b]!, ALIGNMENT);
+    }
+    this.#offsets = offsets.map((at, i) => apart.get(i) ?? at);
+    this.#outputs = outputs > 0 ? gpu.buffer(`${plan.name} outputs`, outputs, STORAGE_USAGE) : undefined;
+    const size = uniformBytes(plan);
+    this.#uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, words * WORD, UNIFORM_USAGE) : undefined;
+  }
+
+  /** Makes the bind groups, also anew when the arena is another. */
+  bindTo(gpu: Gpu, { stores, arena }: Shared): void {
+    const plan = this.#plan;
+    const apart = outputBuffers(plan);
     this.#places = plan.buffers.map(({ place }, i) =>
       place.kind === 'store'
         ? stores.place(place.store)
-        : { buffer: this.#arena!, offset: offsets[i]!, size: boundBytes(bytes[i]!) },
+        : {
+            buffer: apart.has(i) ? this.#outputs! : arena!,
+            offset: this.#offsets[i]!,
+            size: boundBytes(this.#bytes[i]!),
+          },
     );
-    const size = uniformBytes(plan);
-    this.#uniform = size > 0 ? gpu.buffer(`${plan.name} dims`, words * WORD, UNIFORM_USAGE) : undefined;
-    const dims = this.#uniform ? [{ buffer: this.#uniform, offset: 0, size }] : [];
+    const uniform = this.#uniform;
+    const dims = uniform ? [{ buffer: uniform, offset: 0, size: uniformBytes(plan) }] : [];
     this.#groups = plan.dispatches.map((d, i) =>
-      gpu.bindGroup(d.name, compiled.layouts[i]!, [...d.buffers.map((b) => this.#places[b]!), ...dims]),
+      gpu.bindGroup(d.name, this.#compiled.layouts[i]!, [...d.buffers.map((b) => this.#places[b]!), ...dims]),
     );
+  }
+
+  /** Bytes of what is its own. */
+  get size(): number {
+    return (this.#outputs?.size ?? 0) + (this.#uniform?.size ?? 0);
   }
 
   place(buffer: number): Place {
@@ -193,7 +222,7 @@ export class Reserved {
   }
 
   close(): void {
-    this.#arena?.destroy();
+    this.#outputs?.destroy();
     this.#uniform?.destroy();
   }
 }

@@ -9,7 +9,7 @@ import { Readback } from './readback.ts';
 import type { Bound, Compiled } from './reserved.ts';
 import { bind, compile, Reserved } from './reserved.ts';
 import type { Place } from './stores.ts';
-import { packed, sizeInBytes, Stores, unpacked } from './stores.ts';
+import { packed, sizeInBytes, STORAGE_USAGE, Stores, unpacked } from './stores.ts';
 
 type Inputs = Readonly<Record<string, Data>>;
 type Clocks = Readonly<Record<string, number>>;
@@ -35,6 +35,8 @@ export class WebgpuSession implements Session {
   readonly #onClose: () => void;
   readonly #stores: Stores;
   readonly #readback: Readback;
+  /** What plans share: transient memory of the one that runs. */
+  #arena: GPUBuffer | undefined;
   readonly #plans = new Map<string, PlanState>();
   /** The end of what has to be done in order before the next run can be enqueued at once. */
   #tail: Promise<void> | undefined;
@@ -111,10 +113,17 @@ export class WebgpuSession implements Session {
     this.#upload(place, dtype, data);
   }
 
+  allocated(): number {
+    this.#check();
+    const own = [...this.#plans.values()].reduce((sum, { reserved }) => sum + (reserved?.size ?? 0), 0);
+    return this.#stores.size + (this.#arena?.size ?? 0) + own;
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     for (const { reserved } of this.#plans.values()) reserved?.close();
+    this.#arena?.destroy();
     this.#stores.close();
     this.#readback.close();
     this.#plans.clear();
@@ -178,12 +187,44 @@ export class WebgpuSession implements Session {
     const capacity = bound.sizes.map((n, i) => Math.max(n, old?.capacity[i] ?? 0));
     const words = Math.max(bound.words.length, old?.words ?? 0);
     this.#readback.flush();
-    state.reserved = await this.#gpu.guarded(
-      `the buffers of \`${plan.name}\``,
-      () => new Reserved(this.#gpu, plan, compiled, this.#stores, capacity, words),
-    );
+    const before = this.#arena;
+    try {
+      state.reserved = await this.#gpu.guarded(`the buffers of \`${plan.name}\``, () => {
+        const made = new Reserved(this.#gpu, plan, compiled, capacity, words);
+        this.#share(made, old);
+        return made;
+      });
+    } catch (error) {
+      if (this.#arena !== before) this.#giveUp();
+      throw error;
+    }
     old?.close();
     delete state.lastDims;
+  }
+
+  /** Gives a plan its part of the arena. Where that grows, every plan moves to the new one; nothing in it lasts. */
+  #share(made: Reserved, old: Reserved | undefined): void {
+    const grows = made.arena > (this.#arena?.size ?? 0);
+    if (grows) {
+      this.#arena?.destroy();
+      this.#arena = this.#gpu.buffer('arena', made.arena, STORAGE_USAGE);
+    }
+    const shared = { stores: this.#stores, arena: this.#arena };
+    made.bindTo(this.#gpu, shared);
+    if (!grows) return;
+    for (const { reserved } of this.#plans.values())
+      if (reserved !== old) reserved?.bindTo(this.#gpu, shared);
+  }
+
+  /** After memory could not be had: what is not kept goes, and is had again when a plan is run. */
+  #giveUp(): void {
+    this.#arena?.destroy();
+    this.#arena = undefined;
+    for (const state of this.#plans.values()) {
+      state.reserved?.close();
+      delete state.reserved;
+      delete state.lastDims;
+    }
   }
 
   #enqueue(state: PlanState, dims: Dims, bound: Bound, inputs: Inputs, clocks: Clocks): void | Promise<void> {

@@ -1,4 +1,5 @@
 /** What is kept between runs, on the GPU: all stores of a program, in as few buffers as the device's limits allow. */
+import { deviceMemory, roomOf } from '../../compiler/memory.ts';
 import type { PlanDType, Program, Tensor } from '../../compiler/plan.ts';
 import type { Data } from '../device.ts';
 import { halfBits, halfToNumber } from '../half.ts';
@@ -7,7 +8,7 @@ import type { Gpu } from './gpu.ts';
 import { outOfMemory } from './gpu.ts';
 
 /** Offsets of bound ranges are multiples of it on every device. */
-export const ALIGNMENT = 256;
+export const ALIGNMENT = deviceMemory.webgpu.alignment;
 /** Bytes of a word: what copies and bindings count in. */
 export const WORD = 4;
 const VECTOR = 16;
@@ -16,8 +17,7 @@ const VECTOR = 16;
 export const bytesOf = (dtype: PlanDType): number => (dtype === 'f16' ? 2 : WORD);
 
 /** Bytes that `length` elements take, whole words. */
-export const sizeInBytes = (dtype: PlanDType, length: number): number =>
-  Math.ceil((length * bytesOf(dtype)) / WORD) * WORD;
+export const sizeInBytes = deviceMemory.webgpu.bytesOf;
 
 /** Bytes of a binding: whole vectors of four words, as a kernel may see it as those. */
 export const boundBytes = (bytes: number): number => Math.max(1, Math.ceil(bytes / VECTOR)) * VECTOR;
@@ -57,13 +57,14 @@ export class Stores {
       const bytes = boundBytes(sizeInBytes(dtype, size));
       if (bytes > maxStorageBufferBindingSize)
         throw outOfMemory(name, `at most ${maxStorageBufferBindingSize} bytes can be bound`, bytes);
+      const room = roomOf(bytes, ALIGNMENT);
       const page = pages.length - 1;
-      const start = Math.ceil((pages[page] ?? 0) / ALIGNMENT) * ALIGNMENT;
-      if (page >= 0 && start + bytes <= maxBufferSize) {
-        pages[page] = start + bytes;
+      const start = pages[page] ?? 0;
+      if (page >= 0 && start + room <= maxBufferSize) {
+        pages[page] = start + room;
         return { page, offset: start, size: bytes };
       }
-      pages.push(bytes);
+      pages.push(room);
       return { page: page + 1, offset: 0, size: bytes };
     });
     this.#buffers = pages.map((size, i) => gpu.buffer(`stores ${i}`, size, STORAGE_USAGE));
@@ -82,6 +83,11 @@ export class Stores {
       offset: offset + tensor.offset * bytesOf(tensor.dtype),
       size: sizeInBytes(tensor.dtype, length),
     };
+  }
+
+  /** Bytes of all stores. */
+  get size(): number {
+    return this.#buffers.reduce((sum, b) => sum + b.size, 0);
   }
 
   close(): void {

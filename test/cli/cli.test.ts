@@ -37,6 +37,9 @@ describe('usage', () => {
     [['run', 'x.nnet', '--resume', '--weights', 'w'], /leave --weights out/],
     [['run', 'x.nnet', '--backend', 'reference', '--threads', '2'], /--threads is for the wasm backend/],
     [['explain', 'x.nnet', '--stage', 'asm'], /Allowed choices/],
+    [['run', 'x.nnet', '--memory', '512'], /amount of memory such as "512MB"/],
+    [['bench', 'x.nnet', '--memory', 'much'], /amount of memory such as "512MB"/],
+    [['run', 'x.nnet', '--memory', '1GB', '--inputs', 'a', '--outputs', 'b'], /--memory is for tasks/],
     [['init', 'x.txt'], /should end with \.nnet/],
   ])('%j is refused with code 2', async (argv, message) => {
     const { code, out, err } = await cli(folder, ...argv);

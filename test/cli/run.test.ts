@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { decisive } from '../../cli/compilation.ts';
 import { openTensors } from '../../runtime/checkpoint.ts';
 import { encodeSafetensors } from '../../runtime/safetensors.ts';
 import { cli, cliWith } from './run-cli.ts';
@@ -239,6 +240,46 @@ describe('nnetc explain', () => {
   );
 });
 
+describe('--memory', () => {
+  it('is told of by explain', async () => {
+    const plan = ['explain', 'tiny.nnet', '--stage', 'plan'];
+    const { out } = await nnetc(...plan);
+    expect(out).toMatch(/memory +66 kB predicted: parameters 652 B, optimizer 1 kB, .*inputs 1 kB/);
+    expect(out).not.toContain('again');
+    expect((await nnetc(...plan, '--memory', '1MB')).out).toContain('nothing is computed again');
+    const webgpu = await nnetc(...plan, '--memory', '9700B', '--backend', 'webgpu');
+    expect(webgpu.out).toMatch(/train on webgpu, batch 16/);
+  });
+
+  it('that does not suffice is a mistake, before anything is written', async () => {
+    for (const command of ['run', 'bench', 'compile', 'explain']) {
+      const { code, err } = await nnetc(command, 'tiny.nnet', '--memory', '1KB');
+      expect({ command, code }).toEqual({ command, code: 1 });
+      expect(err).toMatch(/error\[E0516\]: `train` takes at least .* KB of memory with batches of 16/);
+      expect(err).toContain('allow at least');
+    }
+    expect(existsSync(at('runs'))).toBe(false);
+    const larger = await nnetc('bench', 'tiny.nnet', '--memory', '1KB', '--batch', '64');
+    expect(larger.err).toContain('with batches of 64');
+    expect(await nnetc('run', 'tiny.nnet', '--memory', '1GB', '--backend', 'reference')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--memory is for the backends wasm and webgpu') as string,
+    });
+  });
+
+  it('and threads decide what a cached plan is', () => {
+    const wasm = { target: 'wasm', relaxed: false, wide: false, threads: 1 } as const;
+    const kinds = [
+      decisive(wasm, {}),
+      decisive(wasm, { memory: 1000 }),
+      decisive(wasm, { memory: 2000 }),
+      decisive(wasm, { memory: 2000, batch: 8 }),
+      decisive({ ...wasm, threads: 2 }, { memory: 2000 }),
+    ];
+    expect(new Set(kinds.map((k) => JSON.stringify(k))).size).toBe(kinds.length);
+  });
+});
+
 describe('nnetc compile', () => {
   it('writes a formatted module that another run of prettier leaves alone', async () => {
     expect(await nnetc('compile', 'tiny.nnet', '-o', 'tiny.ts')).toMatchObject({
@@ -273,6 +314,8 @@ describe('nnetc summary and bench', () => {
     expect(timing).toMatchObject({ type: 'bench', task: 'train', batch: 16 });
     for (const key of ['medianStep', 'bestStep', 'samplesPerSecond', 'gflops', 'firstStep', 'peakMemory'])
       expect(timing?.[key]).toBeGreaterThan(0);
+    expect(timing?.['allocated']).toBe(timing?.['planned']);
+    expect(timing?.['allocated']).toBeGreaterThan(0);
   });
 
   it('times every kernel beside the peaks', async () => {

@@ -86,6 +86,7 @@ export function refreshPage(page: string, { title, files, command, printed }: Sh
 /** What somebody types who asks for this. */
 export function commandLine(asked: Asked): string {
   if ('model' in asked) return `run main.nnet --model ${asked.model} --backend ${asked.target}`;
+  if ('memory' in asked) return `run main.nnet ${asked.task} --memory ${asked.memory / 1e6}MB`;
   const { task, sets = {} } = asked;
   const settings = Object.entries(sets).map(([name, value]) => ` --set ${name}=${value}`);
   return `run main.nnet ${task}${settings.join('')}`;

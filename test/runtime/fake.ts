@@ -75,6 +75,10 @@ export class FakeSession implements Session {
     held.set(data);
   }
 
+  allocated(): undefined {
+    return undefined;
+  }
+
   close(): void {}
 }
 

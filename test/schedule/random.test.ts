@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { gradient } from '../../compiler/grad/reverse.ts';
-import type { Computation, Leaf } from '../../compiler/ir/graph.ts';
-import { topological } from '../../compiler/ir/graph.ts';
+import type { Computation } from '../../compiler/ir/graph.ts';
 import { removeStops, simplify } from '../../compiler/rewrite/simplify.ts';
 import { schedule } from '../../compiler/schedule/schedule.ts';
 import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
@@ -10,6 +8,7 @@ import { evaluate } from '../support/evaluate.ts';
 import { randomGraph, type RandomGraph } from '../support/random-graph.ts';
 import { randomLoop } from '../support/random-loop.ts';
 import { runSchedule } from '../support/run-schedule.ts';
+import { trainingStep } from '../support/training-step.ts';
 
 const runs = Number(process.env['NNET_RANDOM'] ?? 60);
 
@@ -38,23 +37,6 @@ function compare(computation: Computation, random: RandomGraph, target: Target):
       wanted.get(leaf.name) as Float64Array,
       `update ${leaf.name}`,
     );
-}
-
-/** The same graph as a training step: every float leaf moves against its gradient. */
-function trainingStep(random: RandomGraph): Computation {
-  const { graph, computation, loss } = random;
-  const floats = topological([loss]).filter((n): n is Leaf => n.op === 'leaf' && n.dtype === 'f32');
-  const constant = gradient(graph, loss, floats).problems.map((p) => p.wrt);
-  const leaves = floats.filter((f) => !constant.includes(f));
-  const found = gradient(graph, loss, leaves);
-  const updates = leaves.map((leaf, i) => {
-    const g = found.gradients[i] as (typeof found.gradients)[number];
-    return {
-      leaf,
-      value: graph.map('sub', [leaf, graph.map('mul', [g, graph.full(0.25, 'f32', leaf.shape)])]),
-    };
-  });
-  return { ...computation, updates };
 }
 
 /** Splits nearly every contraction. */

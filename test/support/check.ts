@@ -7,7 +7,7 @@ import {
   resolve,
   type Settings,
 } from '../../compiler/check/index.ts';
-import { compileModel } from '../../compiler/compile.ts';
+import { compileModel, compileTask } from '../../compiler/compile.ts';
 import { gradient } from '../../compiler/grad/reverse.ts';
 import type { Target } from '../../compiler/plan.ts';
 import type { Fields, Problem } from '../../grammar/problem.ts';
@@ -41,7 +41,9 @@ export function memoryHost(files: ReadonlyMap<string, string>): Host {
 
 /** What is asked for by name: a task, with values for its parameters, or a model for a target. */
 export type Asked =
-  { readonly task: string; readonly sets?: Settings } | { readonly model: string; readonly target: Target };
+  | { readonly task: string; readonly sets?: Settings }
+  | { readonly task: string; readonly memory: number }
+  | { readonly model: string; readonly target: Target };
 
 /** All problems of `main.nnet`, which may import the other files; or of what is `asked` of it. */
 export function checkFiles(files: ReadonlyMap<string, string>, asked?: Asked): Checked {
@@ -49,5 +51,7 @@ export function checkFiles(files: ReadonlyMap<string, string>, asked?: Asked): C
   if (!asked) return check('main.nnet', memoryHost(files), options);
   const model = resolve('main.nnet', memoryHost(files), options);
   if ('model' in asked) return compileModel(model, asked.model, { target: asked.target, relaxed: false });
+  if ('memory' in asked)
+    return compileTask(model, asked.task, { target: 'wasm', relaxed: false, memory: asked.memory });
   return { problems: elaborateTask(model, asked.task, asked.sets).problems, sources: model.sources };
 }

@@ -1,5 +1,6 @@
 /** Runs scheduled kernels with the evaluator of kernels in float64: what the schedule means, without a device. */
 import { asConstant, evaluate, type Poly } from '../../compiler/shape/poly.ts';
+import { planArena } from '../../compiler/memory.ts';
 import type { Scheduled } from '../../compiler/schedule/schedule.ts';
 import { evaluateKernel } from './kernel-eval.ts';
 
@@ -9,16 +10,41 @@ export interface ScheduleRun {
   readonly kept: ReadonlyMap<string, Float64Array>;
 }
 
-/** Transient memory starts as NaN, so that reading what was not written shows. */
+const bytesEach = Float64Array.BYTES_PER_ELEMENT;
+
+/**
+ * Memory for each buffer, none shared; or as on a device: buffers that are neither kept nor outputs share an arena. It starts as NaN, so
+ * that reading what was not written shows.
+ */
+function memoryFor(scheduled: Scheduled, sizes: readonly number[], isShared: boolean): Float64Array[] {
+  const outputs = new Set(scheduled.outputs.map((o) => o.buffer));
+  const places = scheduled.buffers.map(({ leaf, first, last }, i) =>
+    !isShared || outputs.has(i) || (leaf && leaf.role !== 'input' && leaf.role !== 'clock')
+      ? { place: { kind: 'store', store: 0 } as const }
+      : { place: { kind: 'arena', first, last } as const },
+  );
+  const bytes = sizes.map((n) => n * bytesEach);
+  const { offsets, total } = planArena(places, bytes, bytesEach);
+  const arena = new Float64Array(total / bytesEach).fill(NaN);
+  return sizes.map((n, i) => {
+    const at = (offsets[i] ?? -1) / bytesEach;
+    return at >= 0 ? arena.subarray(at, at + n) : new Float64Array(n).fill(NaN);
+  });
+}
+
+/** `isShared`: in an arena, as on a device. */
 export function runSchedule(
   scheduled: Scheduled,
   dims: Readonly<Record<string, number>>,
   values: ReadonlyMap<string, Float64Array>,
+  isShared = false,
 ): ScheduleRun {
   const size = (p: Poly): number => asConstant(p) ?? evaluate(p, (s) => dims[s] ?? NaN);
-  const memory = scheduled.buffers.map((b) => {
+  const sizes = scheduled.buffers.map((b) => size(b.size));
+  const memory = memoryFor(scheduled, sizes, isShared);
+  scheduled.buffers.forEach((b, i) => {
     const given = b.leaf && values.get(b.leaf.name);
-    return given ? Float64Array.from(given) : new Float64Array(size(b.size)).fill(NaN);
+    if (given) memory[i]?.set(given);
   });
   const run = (begin: number, end: number, loops: Scheduled['loops'], bound: typeof dims): void => {
     for (let at = begin; at < end;) {

@@ -4,7 +4,7 @@ import type { RowsKernel } from '../../compiler/kernel/kernel.ts';
 import { sizeOf } from '../../compiler/ir/serialise.ts';
 import type { Plan, PlanBuffer, Program, Size } from '../../compiler/plan.ts';
 import { add, scale, symbol } from '../../compiler/shape/poly.ts';
-import { planArena } from '../../runtime/arena.ts';
+import { planArena } from '../../compiler/memory.ts';
 import { evalSize } from '../../runtime/size.ts';
 import { openWasm } from '../../runtime/wasm.ts';
 import { withSharedMemory } from '../../runtime/wasm/shared.ts';

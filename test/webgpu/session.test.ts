@@ -6,6 +6,7 @@ import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
 import { sizeOf } from '../../compiler/ir/serialise.ts';
 import type { Kernel } from '../../compiler/kernel/kernel.ts';
 import type { Plan, PlanBuffer, Program } from '../../compiler/plan.ts';
+import { footprint, type PlanUse } from '../../compiler/memory.ts';
 import { multiply, symbol } from '../../compiler/shape/poly.ts';
 import { RuntimeError } from '../../runtime/errors.ts';
 import type { WebgpuSession } from '../../runtime/webgpu.ts';
@@ -154,8 +155,8 @@ afterAll(() => device.close());
 const batchOf = (batch: number, scale = 1): Float32Array =>
   Float32Array.from({ length: batch * N }, (_, i) => (((i * 7) % 5) - 2) * scale);
 
-async function open(): Promise<{ session: WebgpuSession; expected: Expected }> {
-  const session = device.load(program);
+async function open(of = program): Promise<{ session: WebgpuSession; expected: Expected }> {
+  const session = device.load(of);
   await session.write('w', Float32Array.of(1, 2, 3));
   return { session, expected: new Expected([1, 2, 3]) };
 }
@@ -230,6 +231,31 @@ describeGpu('a WebGPU session', () => {
     const w = session.read('w');
     await Promise.all(results);
     expectClose(await w, expected.w);
+    session.close();
+  });
+
+  it('plans share an arena, and outputs outlive the next run of another plan', async () => {
+    const both: Program = { ...program, plans: { step, again: { ...step, name: 'again' } } };
+    const uses = (again: number): PlanUse[] =>
+      [step, ...(again > 0 ? [step] : [])].map((plan, i) => ({ plan, dims: { batch: i === 0 ? 8 : again } }));
+    const { session, expected } = await open(both);
+    const run = async (name: string, batch: number): Promise<Float32Array> => {
+      await session.run(name, { batch }, { x: batchOf(batch, 0.1) }, { seed: 2 });
+      expected.run(batchOf(batch, 0.1), 2);
+      return Float32Array.from(expected.h);
+    };
+    const first = await run('step', 8);
+    expect(session.allocated()).toBe(footprint(both, uses(0), 'webgpu', 1).total);
+    // A smaller plan takes no more than its outputs; a larger one moves the arena.
+    for (const batch of [3, 40]) {
+      const second = await run('again', batch);
+      expectClose(await session.output('step', 'h'), first);
+      expectClose(await session.output('again', 'h'), second);
+      expect(session.allocated()).toBe(footprint(both, uses(batch), 'webgpu', 1).total);
+    }
+    expectClose(await session.read('w'), expected.w);
+    expectClose([...(await run('step', 8))], [...expected.h]);
+    expectClose(await session.output('step', 'h'), expected.h);
     session.close();
   });
 
