@@ -53,7 +53,8 @@ export function overBudget(
       throw error;
     }
   });
-  const [worst] = errors.sort((a, b) => b.least - a.least);
+  const isRun = (e: OverBudget): number => Number(batches.has(e.plan));
+  const [worst] = errors.sort((a, b) => b.least - a.least || isRun(b) - isRun(a));
   return worst ? [problemOf(worst, batches.get(worst.plan))] : [];
 }
 
