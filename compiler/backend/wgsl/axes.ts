@@ -59,22 +59,6 @@ export function divided(emitter: Emitter, value: Value, extent: Poly, op: '/' | 
   return { code: unsigned(op, value.code, emitter.poly(extent).code), home: value.home, simple: false };
 }
 
-/** Runs `body` in serial loops over `axes`, the last one innermost. */
-export function serialLoops(emitter: Emitter, axes: readonly Axis[], body: () => void): void {
-  const [axis, ...rest] = axes;
-  if (!axis) return body();
-  if (asConstant(axis.extent) === 1) {
-    emitter.bindAxis(axis.name, axis.extent, emitter.constant('i32', 0));
-    return serialLoops(emitter, rest, body);
-  }
-  const i = emitter.block.names.fresh('i', axis.name);
-  const bound = emitter.named(emitter.poly(axis.extent)).code;
-  emitter.within(`for (var ${i} = 0i; ${i} < ${bound}; ${i}++)`, () => {
-    emitter.bindAxis(axis.name, axis.extent, emitter.here(i, true));
-    serialLoops(emitter, rest, body);
-  });
-}
-
 /** Runs `body` over the points `lane`, `lane + lanes`, … of `axes`. */
 export function stridedLoop(
   emitter: Emitter,

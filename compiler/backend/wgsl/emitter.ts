@@ -5,7 +5,6 @@
 import type { Axis, Binding, Condition, DotEx, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
 import type { Atom, Poly, Term } from '../../shape/poly.ts';
 import { add, asConstant, constant, isNonNegative, multiply, symbolsOf } from '../../shape/poly.ts';
-import { serialLoops } from './axes.ts';
 import { stripParentheses, unsigned } from './block.ts';
 import type { Block } from './block.ts';
 import type { HelperName } from './helpers.ts';
@@ -97,6 +96,21 @@ export class Emitter {
     }
   }
 
+  /** Runs `body` in serial loops over `axes`, the last one innermost. */
+  serially([axis, ...rest]: readonly Axis[], body: () => void): void {
+    if (!axis) return body();
+    if (asConstant(axis.extent) === 1) {
+      this.bindAxis(axis.name, axis.extent, this.constant('i32', 0));
+      return this.serially(rest, body);
+    }
+    const i = this.block.names.fresh('i', axis.name);
+    const bound = this.named(this.poly(axis.extent)).code;
+    this.within(`for (var ${i} = 0i; ${i} < ${bound}; ${i}++)`, () => {
+      this.bindAxis(axis.name, axis.extent, this.here(i, true));
+      this.serially(rest, body);
+    });
+  }
+
   /** Names a value in its home. */
   named(v: Value, hint = ''): Value {
     return v.simple
@@ -152,7 +166,7 @@ export class Emitter {
     const total = this.block.names.fresh('dot');
     this.block.add(`var ${total}: ${valueType(ex.dtype)} = ${this.constant(ex.dtype, 0).code};`);
     this.within('', () =>
-      serialLoops(this, ex.axes, () => {
+      this.serially(ex.axes, () => {
         const [a, b] = [this.value(ex.a), this.value(ex.b)];
         this.block.add(`${total} += ${this.#join([a, b]).codes.join(' * ')};`);
       }),

@@ -6,7 +6,7 @@
 import { identityOf } from '../../ir/ops.ts';
 import type { Axis, Reduction, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
 import { asConstant } from '../../shape/poly.ts';
-import { bindFlat, ceilDivide, countOf, serialLoops, stridedLoop, workgroupsOf } from './axes.ts';
+import { bindFlat, ceilDivide, countOf, stridedLoop, workgroupsOf } from './axes.ts';
 import { stripParentheses } from './block.ts';
 import { Emitter, countUses } from './emitter.ts';
 import { combinerOf } from './legalise.ts';
@@ -79,7 +79,7 @@ function mapStage(axes: readonly Axis[], stores: readonly Store[], emitter: Emit
   const { lanes } = place.mapping;
   const body = (): void => writeStores(stores, emitter);
   const loops = (): void => {
-    if (lanes === 1) serialLoops(emitter, axes, body);
+    if (lanes === 1) emitter.serially(axes, body);
     else if (axes.length > 0) stridedLoop(emitter, axes, place.lane, lanes, body);
     else emitter.within(`if (${place.lane} == 0i)`, body);
   };
@@ -125,7 +125,7 @@ const startOf = (r: Reduction): number =>
 
 function reduceSerially(axes: readonly Axis[], reductions: readonly Reduction[], emitter: Emitter): void {
   const names = accumulators(reductions, emitter);
-  emitter.within('', () => serialLoops(emitter, axes, () => accumulate(reductions, emitter, names)));
+  emitter.within('', () => emitter.serially(axes, () => accumulate(reductions, emitter, names)));
   reductions.forEach((r, i) => emitter.bindLocal(r.name, names[i]!));
 }
 

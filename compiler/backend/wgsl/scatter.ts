@@ -1,6 +1,6 @@
 /** Scatter kernels: one invocation a grid point clears its elements, then adds one value after the other, in order. */
 import type { ScatterKernel } from '../../kernel/kernel.ts';
-import { bindFlat, ceilDivide, countOf, serialLoops, workgroupsOf } from './axes.ts';
+import { bindFlat, ceilDivide, countOf, workgroupsOf } from './axes.ts';
 import { Emitter, countUses } from './emitter.ts';
 import { GROUP, LOCAL } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
@@ -18,11 +18,11 @@ export function emitScatter(kernel: ScatterKernel, shader: Shader): Emitted {
   const dtype = kernel.buffers[kernel.target]!.dtype;
   const zero = emitter.constant(dtype, 0).code;
   emitter.within('', () =>
-    serialLoops(emitter, kernel.clear.axes, () =>
+    emitter.serially(kernel.clear.axes, () =>
       emitter.block.add(`b${kernel.target}[${emitter.poly(kernel.clear.offset).code}] = ${zero};`),
     ),
   );
-  emitter.within('', () => serialLoops(emitter, kernel.axes, () => addOne(kernel, emitter)));
+  emitter.within('', () => emitter.serially(kernel.axes, () => addOne(kernel, emitter)));
   return { workgroupSize: SIZE, workgroups: groups.workgroups, large: groups.large };
 }
 
