@@ -27,9 +27,9 @@ export function emitContract(kernel: ContractKernel, context: EmitContext): { re
   if (kernel.sums) throw new Error('sums are folded into contractions for other targets only');
   const merged = mergeRoles(kernel);
   // Sums in another order and by differences: not where results are to be the same everywhere.
-  const image = context.relaxed ? planImage(merged) : undefined;
+  const image = context.relaxed ? planImage(merged, context.wide) : undefined;
   if (image) return emitImage(image, context);
-  const weight = context.relaxed ? planWeight(merged) : undefined;
+  const weight = context.relaxed ? planWeight(merged, context.wide) : undefined;
   if (weight) return emitWeight(weight, context);
   const planned = planContract(merged, context.wide);
   if (!planned) return emitRows(asRows(kernel), context);

@@ -1,7 +1,8 @@
 /** What the emitters of transformed convolutions share. */
 import type { Axis, Store } from '../../kernel/kernel.ts';
+import type { EmitContext } from './context.ts';
 import type { Func, I32, Local, Stmt, V128 } from './encoder.ts';
-import { f32, f32x4, forLoop, i32, v128 } from './instr.ts';
+import { f32, f32x4, forLoop, i32, minI32, v128 } from './instr.ts';
 import type { Bounds, Loops } from './loops.ts';
 import type { Lowering } from './lower.ts';
 
@@ -11,9 +12,6 @@ export const range = (n: number): number[] => Array.from({ length: n }, (_, i) =
 /** Rows and columns of a patch; each of its positions is a matrix product of its own. */
 export const size = 4;
 export const positions = size * size;
-/** Bytes of a register tile of results, 4 x 8. */
-export const tileBytes = 4 * 4 * 8;
-
 /** Variables by their names. */
 export const locals = <N extends string>(f: Func, ...names: readonly N[]): Record<N, Local<'i32'>> =>
   Object.fromEntries(names.map((n) => [n, f.local('i32', n)])) as Record<N, Local<'i32'>>;
@@ -44,6 +42,27 @@ export const keeper =
     code.push(local.set(value));
     return local.get;
   };
+
+/** Byte offsets of parts of the thread's scratch area with room for so many floats. */
+export function areasOf(lower: Lowering, context: EmitContext, floats: readonly number[]): I32[] {
+  const bytes = floats.map((n) => roundUp(4 * n, 64) + 64);
+  const total = (n: number): number => bytes.slice(0, n).reduce((x, y) => x + y, 0);
+  const start = lower.keep(context.scratch(context.f.param(2).get, total(bytes.length)));
+  return bytes.map((_, i) => lower.keep(i32.add(start, i32.const(total(i)))));
+}
+
+/** Indices of a role that a unit has. */
+export interface Part {
+  readonly first: I32;
+  readonly count: I32;
+}
+
+/** The block `index` of `total` indices. */
+export function partOf(lower: Lowering, index: I32, block: number, total: I32): Part {
+  const first = lower.keep(i32.mul(index, i32.const(block)));
+  const left = lower.keep(i32.sub(total, first));
+  return { first, count: lower.keep(minI32(left, i32.const(block))) };
+}
 
 export interface Run {
   readonly stores: readonly Store[];

@@ -18,14 +18,27 @@ import {
 } from '../../shape/poly.ts';
 import { cheaper } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
-import type { Func, I32, Local, Stmt, V128 } from './encoder.ts';
+import type { Func, I32, Stmt, V128 } from './encoder.ts';
 import { forLoop, i32, minI32, v128, when } from './instr.ts';
 import { Loops } from './loops.ts';
 import { Lowering } from './lower.ts';
 import { buildPack, count, decode } from './pack.ts';
 import { exMapper } from './transform.ts';
 import { around, B, down, F23, times } from './winograd-matrices.ts';
-import { keeper, positions, range, roundUp, size, storeRun, tileBytes } from './winograd-code.ts';
+import {
+  advance,
+  areasOf,
+  keeper,
+  locals,
+  params,
+  partOf,
+  positions,
+  range,
+  roundUp,
+  size,
+  storeRun,
+  sum,
+} from './winograd-code.ts';
 import type { ImagePlan, Sliding } from './winograd-plan.ts';
 
 const taps = 9;
@@ -44,8 +57,8 @@ interface Sizes {
 }
 
 function sizesOf(plan: ImagePlan): Sizes {
-  const { tilesX, blockRows, depth, blockM } = plan;
-  const lanes = roundUp(blockRows * tilesX, 8);
+  const { tilesX, blockRows, depth, blockM, strip } = plan;
+  const lanes = roundUp(blockRows * tilesX, strip);
   // A row is written in fours; what is too much is overwritten by the next row, or lies beyond the last.
   const written = roundUp(Math.max(lanes, (blockRows - 1) * tilesX + roundUp(tilesX, 4)), 4);
   const pitch = written % 32 === 0 ? written + 4 : written;
@@ -77,8 +90,8 @@ class ImageEmitter {
     this.rows = [...plan.images, { name: 'tile row', extent: constant(plan.tilesY) }];
   }
 
-  private helper(name: string, params: readonly string[]): Func {
-    return this.context.helper(name, [...params, ...this.k.batch.map((a) => a.name)]);
+  private helper(name: string, own: readonly string[]): Func {
+    return this.context.helper(name, [...own, ...this.k.batch.map((a) => a.name)]);
   }
 
   /** In a helper whose last parameters are the batch indices. */
@@ -98,41 +111,38 @@ class ImageEmitter {
     const product = this.product();
     const stores = this.stores();
     const lower = new Lowering(context.environment(k, new Map(k.batch.map((a) => [a.name, a.extent]))));
-    const floats = [sizes.weights, sizes.patches, sizes.results, positions * 32, taps * plan.depth * 4];
-    const at: I32[] = [];
-    let bytes = 0;
-    const starts = floats.map((n) => (bytes += roundUp(4 * n, 64) + 64) - roundUp(4 * n, 64) - 64);
-    const start = lower.keep(context.scratch(f.param(2).get, bytes));
-    for (const s of starts) at.push(lower.keep(i32.add(start, i32.const(s))));
-    const [u, v, y, tile, raw] = at as [I32, I32, I32, I32, I32];
-    const transformed = f.local('i32', 'transformed');
+    const floats = [
+      sizes.weights,
+      sizes.patches,
+      sizes.results,
+      4 * positions * plan.strip,
+      4 * taps * plan.depth,
+    ];
+    const [u, v, y, tile, raw] = areasOf(lower, context, floats) as [I32, I32, I32, I32, I32];
+    const { unit, transformed } = locals(f, 'unit', 'transformed');
     lower.push(transformed.set(i32.const(-1)));
-    const unit = f.local('i32', 'unit');
     lower.open('unit', unit.get);
     const { integers } = lower.env;
     const perRows = floorDivide(add(count(this.rows), plan.blockRows - 1), plan.blockRows);
     const perM = Math.ceil(plan.height / plan.blockM);
     const block = lower.keep(integers.floorMod(unit.get, lower.poly(perRows), true));
     const rest = lower.keep(integers.floorDiv(unit.get, lower.poly(perRows), true));
-    const m = lower.keep(integers.floorMod(rest, i32.const(perM), true));
+    const blockM = lower.keep(integers.floorMod(rest, i32.const(perM), true));
     decode(lower, k.batch, lower.keep(integers.floorDiv(rest, i32.const(perM), true)));
     const batch = k.batch.map((a) => lower.index(a.name));
-    const firstM = lower.keep(i32.mul(m, i32.const(plan.blockM)));
-    const height = lower.keep(
-      minI32(lower.keep(i32.sub(i32.const(plan.height), firstM)), i32.const(plan.blockM)),
-    );
-    const first = lower.keep(i32.mul(block, i32.const(plan.blockRows)));
-    const left = lower.keep(i32.sub(lower.poly(count(this.rows)), first));
-    const rows = lower.keep(minI32(left, i32.const(plan.blockRows)));
-    const fresh = i32.ne(transformed.get, rest);
+    const m = partOf(lower, blockM, plan.blockM, i32.const(plan.height));
+    const rows = partOf(lower, block, plan.blockRows, lower.poly(count(this.rows)));
+    const tiles = lower.keep(i32.mul(rows.count, i32.const(plan.tilesX)));
+    // The units of one block of m follow each other: its weights stay as they are.
+    const isNew = i32.ne(transformed.get, rest);
     lower.push(
-      ...when(fresh, [
-        transformWeights.call('void', firstM, height, raw, u, ...batch),
+      ...when(isNew, [
+        transformWeights.call('void', m.first, m.count, raw, u, ...batch),
         transformed.set(rest),
       ]),
-      transformPatches.call('void', first, rows, v, ...batch),
-      product.call('void', height, lower.keep(i32.mul(rows, i32.const(plan.tilesX))), u, v, tile, y),
-      stores.call('void', firstM, height, first, rows, y, ...batch),
+      transformPatches.call('void', rows.first, rows.count, v, ...batch),
+      product.call('void', m.count, tiles, u, v, tile, y),
+      stores.call('void', m.first, m.count, rows.first, rows.count, y, ...batch),
     );
     lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
     f.body.push(...lower.finish());
@@ -150,19 +160,20 @@ class ImageEmitter {
     const spec = { name: 'packA', kernel: k, operand: k.a, lanes: k.m, batch: k.batch, k: axes };
     const pack = buildPack({ ...spec, plan: { cut: 0 }, along, width: 4 }, context);
     const transform = this.transformTaps();
-    const f = this.helper('weights', ['first', 'height', 'raw', 'to']);
-    const [first, height, raw] = [0, 1, 2].map((i) => f.param(i).get) as [I32, I32, I32];
-    const to = f.param(3);
-    const batch = k.batch.map((_, i) => f.param(4 + i).get);
+    const names = ['first', 'height', 'raw', 'to'] as const;
+    const f = this.helper('weights', names);
+    const at = params(f, ...names);
+    const batch = k.batch.map((_, i) => f.param(names.length + i).get);
     const lower = this.lowering(f, []);
-    const row = f.local('i32', 'row');
     const whole = lower.poly(axes[0]!.extent);
+    const { row, to } = locals(f, 'row', 'to');
     f.body.push(
       ...lower.finish(),
-      ...forLoop(row, i32.const(0), height, 4, [
-        pack.call('void', i32.add(first, row.get), ...batch, i32.const(0), whole, raw),
-        transform.call('void', raw, to.get),
-        to.set(i32.add(to.get, i32.const(16 * positions * plan.depth))),
+      to.set(at.to),
+      ...forLoop(row, i32.const(0), at.height, 4, [
+        pack.call('void', i32.add(at.first, row.get), ...batch, i32.const(0), whole, at.raw),
+        transform.call('void', at.raw, to.get),
+        advance(to, 16 * positions * plan.depth),
       ]),
     );
     return f;
@@ -173,7 +184,7 @@ class ImageEmitter {
     const { depth, window } = this.plan;
     const f = this.context.helper('transformTaps', ['taps', 'to']);
     const [from, to] = [f.param(0), f.param(1)];
-    const end = f.local('i32', 'end');
+    const { end } = locals(f, 'end');
     const tap = (s: Sliding, i: number): number => (s.sign === 1 ? i : 2 - i);
     const code: Stmt[] = [];
     const keep = keeper(f, code);
@@ -183,7 +194,7 @@ class ImageEmitter {
     around(F23.G, g, keep).forEach((row, i) =>
       row.forEach((value, j) => code.push(v128.store(to.get, value, 16 * depth * (size * i + j)))),
     );
-    code.push(from.set(i32.add(from.get, i32.const(16 * taps))));
+    code.push(advance(from, 16 * taps));
     f.body.push(end.set(i32.add(to.get, i32.const(16 * depth))), ...forLoop(to, to.get, end.get, 16, code));
     return f;
   }
@@ -194,34 +205,30 @@ class ImageEmitter {
   private patches(): Func {
     const { plan, sizes } = this;
     const { x, y } = plan.window;
-    const f = this.helper('patches', ['first', 'rows', 'to']);
-    const [first, rows, to] = [0, 1, 2].map((i) => f.param(i).get) as [I32, I32, I32];
+    const names = ['first', 'rows', 'to'] as const;
+    const f = this.helper('patches', names);
+    const given = params(f, ...names);
     const seen = [y, x].map((s) => ({ name: s.slide.name, extent: constant(s.extent + 2) }));
     const lower = this.lowering(f, [...this.rows, ...plan.channels, ...seen]);
-    const [row, left, at, channel] = ['row', x.slide.name, 'at', 'channel'].map((n) => f.local('i32', n)) as [
-      Local<'i32'>,
-      Local<'i32'>,
-      Local<'i32'>,
-      Local<'i32'>,
-    ];
+    const { row, left, at, channel } = locals(f, 'row', 'left', 'at', 'channel');
+    const keep = (v: V128): V128 => lower.keep(v);
     lower.open('row of tiles', row.get);
-    decode(lower, this.rows, lower.keep(i32.add(first, row.get)));
-    lower.push(channel.set(i32.add(to, i32.mul(row.get, i32.const(4 * plan.tilesX)))));
+    decode(lower, this.rows, lower.keep(i32.add(given.first, row.get)));
+    lower.push(channel.set(sum(given.to, i32.mul(row.get, i32.const(4 * plan.tilesX)))));
     new Loops(lower, f).nest(plan.channels, () => {
       lower.push(at.set(channel.get));
       lower.open(x.slide.name, left.get, true);
       const d = range(size).map((i) => this.imageRow(lower, i));
-      const keep = (v: V128): V128 => lower.keep(v);
       down(B, d, keep).forEach((line, i) =>
         times(B, shifts(line, keep), keep).forEach((value, j) =>
           lower.push(v128.store(at.get, value, 4 * sizes.plane * (size * i + j))),
         ),
       );
-      lower.push(at.set(i32.add(at.get, i32.const(16))));
+      lower.push(advance(at, 16));
       lower.push(...forLoop(left, i32.const(0), i32.const(2 * plan.tilesX), 8, lower.close()));
-      lower.push(channel.set(i32.add(channel.get, i32.const(4 * sizes.pitch))));
+      lower.push(advance(channel, 4 * sizes.pitch));
     });
-    lower.push(...forLoop(row, i32.const(0), rows, 1, lower.close()));
+    lower.push(...forLoop(row, i32.const(0), given.rows, 1, lower.close()));
     f.body.push(...lower.finish());
     return f;
   }
@@ -247,62 +254,60 @@ class ImageEmitter {
   /** (number of m, number of tiles, weights, patches, room for a tile, to): results [m][2][2 * tile] */
   private product(): Func {
     const { plan, sizes, context } = this;
-    const f = context.helper('product', ['height', 'tiles', 'weights', 'patches', 'tile', 'to']);
-    const [height, tiles, weights, patches, tile] = range(5).map((i) => f.param(i).get) as [
-      I32,
-      I32,
-      I32,
-      I32,
-      I32,
-    ];
-    const micro = context.micro(4, 2, 2, 4 * sizes.pitch);
+    const names = ['height', 'tiles', 'weights', 'patches', 'tile', 'to'] as const;
+    const f = context.helper('product', names);
+    const at = params(f, ...names);
+    const micro = context.micro(4, plan.strip / 4, plan.strip / 4, 4 * sizes.pitch);
     const back = this.transformBack();
-    const local = (name: string): Local<'i32'> => f.local('i32', name);
-    const [strip, row, a, b, c, to] = ['strip', 'row', 'a', 'b', 'c', 'y'].map(local) as Local<'i32'>[];
-    const step = (l: Local<'i32'>, bytes: number): Stmt => l.set(i32.add(l.get, i32.const(bytes)));
-    const end = local('end');
+    const { strip, row, a, b, c, to, end } = locals(f, 'strip', 'row', 'a', 'b', 'c', 'to', 'end');
     f.body.push(
-      end.set(i32.add(tile, i32.const(positions * tileBytes))),
-      ...forLoop(strip!, i32.const(0), tiles, 8, [
-        a!.set(weights),
-        to!.set(i32.add(f.param(5).get, i32.mul(strip!.get, i32.const(8)))),
-        ...forLoop(row!, i32.const(0), height, 4, [
-          b!.set(i32.add(patches, i32.mul(strip!.get, i32.const(4)))),
-          ...forLoop(c!, tile, end.get, tileBytes, [
-            micro.call('void', i32.const(plan.depth), a!.get, b!.get, c!.get, i32.const(0)),
-            step(a!, 16 * plan.depth),
-            step(b!, 4 * sizes.plane),
+      end.set(i32.add(at.tile, i32.const(positions * this.tileBytes))),
+      ...forLoop(strip, i32.const(0), at.tiles, plan.strip, [
+        a.set(at.weights),
+        to.set(i32.add(at.to, i32.mul(strip.get, i32.const(8)))),
+        ...forLoop(row, i32.const(0), at.height, 4, [
+          b.set(i32.add(at.patches, i32.mul(strip.get, i32.const(4)))),
+          ...forLoop(c, at.tile, end.get, this.tileBytes, [
+            micro.call('void', i32.const(plan.depth), a.get, b.get, c.get, i32.const(0)),
+            advance(a, 16 * plan.depth),
+            advance(b, 4 * sizes.plane),
           ]),
-          back.call('void', tile, to!.get),
-          step(to!, 4 * 16 * sizes.lanes),
+          back.call('void', at.tile, to.get),
+          advance(to, 4 * 16 * sizes.lanes),
         ]),
       ]),
     );
     return f;
   }
 
-  /** (tile [position][4][8], to): Aᵀ M A, four rows of m of two rows of 16 results. */
+  /** Of a register tile of results, four rows of m. */
+  private get tileBytes(): number {
+    return 16 * this.plan.strip;
+  }
+
+  /** (tile [position][4][strip], to): Aᵀ M A, four rows of m of two rows of results. */
   private transformBack(): Func {
+    const { strip } = this.plan;
     const f = this.context.helper('transformBack', ['tile', 'to']);
     const [from, to] = [f.param(0), f.param(1)];
+    const { end } = locals(f, 'end');
     const rowBytes = 8 * this.sizes.lanes;
     const code: Stmt[] = [];
     const keep = keeper(f, code);
-    for (const half of [0, 1]) {
-      const m = range(size).map((i) =>
-        range(size).map((j) => keep(v128.load(from.get, tileBytes * (size * i + j) + 16 * half))),
-      );
+    for (let lane = 0; lane < strip; lane += 4) {
+      const load = (i: number, j: number): V128 =>
+        keep(v128.load(from.get, this.tileBytes * (size * i + j) + 4 * lane));
+      const m = range(size).map((i) => range(size).map((j) => load(i, j)));
       around(F23.A, m, keep).forEach(([even, odd], i) => {
-        const at = rowBytes * i + 32 * half;
+        const at = rowBytes * i + 8 * lane;
         code.push(v128.store(to.get, v128.shuffle(even!, odd!, [0, 4, 1, 5]), at));
         code.push(v128.store(to.get, v128.shuffle(even!, odd!, [2, 6, 3, 7]), at + 16));
       });
     }
-    code.push(to.set(i32.add(to.get, i32.const(2 * rowBytes))));
-    const end = f.local('i32', 'end');
+    code.push(advance(to, 2 * rowBytes));
     f.body.push(
-      end.set(i32.add(from.get, i32.const(tileBytes))),
-      ...forLoop(from, from.get, end.get, 32, code),
+      end.set(i32.add(from.get, i32.const(this.tileBytes))),
+      ...forLoop(from, from.get, end.get, 4 * strip, code),
     );
     return f;
   }
@@ -313,40 +318,28 @@ class ImageEmitter {
   private stores(): Func {
     const { plan, k, sizes } = this;
     const { x, y } = plan.window;
-    const f = this.helper('stores', ['firstM', 'height', 'first', 'rows', 'results']);
-    const [firstM, height, first, rows, results] = range(5).map((i) => f.param(i).get) as [
-      I32,
-      I32,
-      I32,
-      I32,
-      I32,
-    ];
+    const names = ['firstM', 'height', 'first', 'rows', 'results'] as const;
+    const f = this.helper('stores', names);
+    const at = params(f, ...names);
     const lower = this.lowering(f, [...this.rows, ...k.m, ...k.n]);
-    const row = f.local('i32', 'row');
+    const { row, line, m } = locals(f, 'row', 'line', 'm');
     lower.open('row of tiles', row.get);
-    decode(lower, this.rows, lower.keep(i32.add(first, row.get)));
-    const line = f.local('i32', 'line');
+    decode(lower, this.rows, lower.keep(i32.add(at.first, row.get)));
+    const firstLine = lower.keep(i32.mul(lower.index('tile row'), i32.const(2)));
+    const lines = lower.keep(minI32(lower.keep(i32.sub(i32.const(y.extent), firstLine)), i32.const(2)));
     lower.open('line of results', line.get);
-    lower.bind(y.slide.name, lower.keep(i32.add(i32.mul(lower.index('tile row'), i32.const(2)), line.get)));
-    const fromLine = lower.keep(
-      i32.add(
-        results,
-        i32.add(i32.mul(row.get, i32.const(8 * plan.tilesX)), i32.mul(line.get, i32.const(8 * sizes.lanes))),
-      ),
-    );
-    const m = f.local('i32', 'm');
+    lower.bind(y.slide.name, lower.keep(i32.add(firstLine, line.get)));
+    const inRow = i32.mul(row.get, i32.const(8 * plan.tilesX));
+    const results = lower.keep(sum(at.results, inRow, i32.mul(line.get, i32.const(8 * sizes.lanes))));
     lower.open('row of m', m.get);
     lower.beginStage();
-    decode(lower, k.m, lower.keep(i32.add(firstM, m.get)));
-    const from = lower.keep(i32.add(fromLine, i32.mul(m.get, i32.const(16 * sizes.lanes))));
+    decode(lower, k.m, lower.keep(i32.add(at.firstM, m.get)));
+    const from = lower.keep(i32.add(results, i32.mul(m.get, i32.const(16 * sizes.lanes))));
     const loops = new Loops(lower, f);
     storeRun(lower, loops, { stores: k.stores, axis: x.slide, bounds: loops.whole(x.slide), from });
-    lower.push(...forLoop(m, i32.const(0), height, 1, lower.close()));
-    const lines = i32.sub(i32.const(y.extent), i32.mul(lower.index('tile row'), i32.const(2)));
-    const inLine = lower.close();
-    const end = lower.keep(minI32(lower.keep(lines), i32.const(2)));
-    lower.push(...forLoop(line, i32.const(0), end, 1, inLine));
-    lower.push(...forLoop(row, i32.const(0), rows, 1, lower.close()));
+    lower.push(...forLoop(m, i32.const(0), at.height, 1, lower.close()));
+    lower.push(...forLoop(line, i32.const(0), lines, 1, lower.close()));
+    lower.push(...forLoop(row, i32.const(0), at.rows, 1, lower.close()));
     f.body.push(...lower.finish());
     return f;
   }

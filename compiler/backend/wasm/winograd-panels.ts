@@ -54,7 +54,7 @@ export function filtersOf({ kernel, window, blockM }: WeightPlan): Side {
 }
 
 /** The image, patches of 4 x 4. What lies beyond it is multiplied by 0. */
-export function patchesOf({ kernel, window, blockC, channels }: WeightPlan): Side {
+export function patchesOf({ kernel, window, blockC, channels, strip }: WeightPlan): Side {
   const { x, y } = window;
   const seen = (s: typeof x): Axis => ({ name: s.slide.name, extent: constant(s.extent + 2) });
   const taps = new Map([y, x].map((s) => [s.tap.name, constant(s.sign === 1 ? 0 : 2)]));
@@ -65,7 +65,7 @@ export function patchesOf({ kernel, window, blockC, channels }: WeightPlan): Sid
     k: [seen(y), seen(x)],
     rows: y.extent + 2,
     columns: x.extent + 2,
-    width: 8,
+    width: strip,
     block: blockC,
     matrix: B,
     taps: 4,

@@ -6,7 +6,7 @@ import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
 import { swapRoles } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../shape/poly.ts';
-import { loadsOf } from './contract-plan.ts';
+import { loadsOf, narrowTiles, wideTile } from './contract-plan.ts';
 import { mentions, polysOf } from './transform.ts';
 import { roundUp } from './winograd-code.ts';
 
@@ -29,6 +29,8 @@ export interface Window {
 export interface ImagePlan {
   readonly kernel: ContractKernel;
   readonly window: Window;
+  /** Columns of a register tile, which has four rows. */
+  readonly strip: number;
   readonly images: readonly Axis[];
   readonly channels: readonly Axis[];
   /** Number of channels, and of rows of m. */
@@ -46,6 +48,8 @@ export interface ImagePlan {
 export interface WeightPlan {
   readonly kernel: ContractKernel;
   readonly window: Window;
+  /** Columns of a register tile, which has four rows. */
+  readonly strip: number;
   readonly images: readonly Axis[];
   /** One axis. */
   readonly channels: readonly Axis[];
@@ -53,7 +57,7 @@ export interface WeightPlan {
   readonly height: number;
   readonly tilesX: number;
   readonly tilesY: number;
-  /** Of a unit: rows of m, a multiple of 4, and channels, a multiple of 8. */
+  /** Of a unit: rows of m, a multiple of 4, and channels, a multiple of the strip. */
   readonly blockM: number;
   readonly blockC: number;
   /** Rows of tiles that are packed together, and how many such blocks an image has. */
@@ -132,17 +136,16 @@ const without = (axes: readonly Axis[], ...some: readonly Axis[]): Axis[] =>
 
 /** Bytes of transformed weights that a thread keeps, about half of a second-level cache. */
 const weightBytes = 1 << 18;
-const leastTiles = 16;
 
-/** Rows of tiles that fill whole strips of eight best. */
-function rowsOfBlock(tilesX: number): number {
-  const waste = (rows: number): number => roundUp(rows * tilesX, 8) / (rows * tilesX);
-  const least = Math.ceil(leastTiles / tilesX);
+/** At least two strips, in rows of tiles that fill whole strips best. */
+function rowsOfBlock(tilesX: number, strip: number): number {
+  const waste = (rows: number): number => roundUp(rows * tilesX, strip) / (rows * tilesX);
+  const least = Math.ceil((2 * strip) / tilesX);
   const candidates = Array.from({ length: 4 }, (_, i) => least + i);
   return candidates.reduce((best, r) => (waste(r) < waste(best) - 0.02 ? r : best));
 }
 
-function imagePlan(kernel: ContractKernel): ImagePlan | undefined {
+function imagePlan(kernel: ContractKernel, strip: number): ImagePlan | undefined {
   const window = windowOf(kernel, kernel.n, kernel.k, (axis) => isInnermost(kernel, axis));
   if (!window) return undefined;
   const { x, y } = window;
@@ -157,6 +160,7 @@ function imagePlan(kernel: ContractKernel): ImagePlan | undefined {
   return {
     kernel,
     window,
+    strip,
     images,
     channels,
     depth,
@@ -164,14 +168,15 @@ function imagePlan(kernel: ContractKernel): ImagePlan | undefined {
     tilesX,
     tilesY,
     blockM,
-    blockRows: rowsOfBlock(tilesX),
+    blockRows: rowsOfBlock(tilesX, strip),
   };
 }
 
-/** The kernel with its roles settled as a convolution; undefined where the direct product is better. */
-export function planImage(kernel: ContractKernel): ImagePlan | undefined {
-  return imagePlan(kernel) ?? imagePlan(swapRoles(kernel));
-}
+const stripOf = (wide: boolean): number => 4 * (wide ? wideTile : narrowTiles[0]!).vectors;
+
+/** The kernel with its roles settled as a convolution; undefined where the direct product is better. `wide`: as for any product. */
+export const planImage = (kernel: ContractKernel, wide = false): ImagePlan | undefined =>
+  imagePlan(kernel, stripOf(wide)) ?? imagePlan(swapRoles(kernel), stripOf(wide));
 
 // ---------------------------------------------------------------- gradients of weights
 
@@ -185,7 +190,7 @@ const productCost = 2.1;
 const repeating = 0.2;
 const sharing = [4, 2, 1] as const;
 
-function weightPlan(kernel: ContractKernel): WeightPlan | undefined {
+function weightPlan(kernel: ContractKernel, strip: number): WeightPlan | undefined {
   const window = windowOf(kernel, kernel.k, kernel.n, () => true);
   if (!window) return undefined;
   const { x, y } = window;
@@ -200,13 +205,13 @@ function weightPlan(kernel: ContractKernel): WeightPlan | undefined {
   const blocksY = Math.ceil(tilesY / rows);
   const blockRows = Math.ceil(tilesY / blocksY);
   const pieces = Math.max(1, Math.floor(mostTiles / (blockRows * tilesX)));
-  const [blockM, blockC] = weightBlocks(height, depth);
-  const plan = { kernel, window, images, channels, depth, height, tilesX, tilesY };
+  const [blockM, blockC] = weightBlocks(height, depth, strip);
+  const plan = { kernel, window, strip, images, channels, depth, height, tilesX, tilesY };
   return { ...plan, blockM, blockC, blockRows, blocksY, pieces, tiles: pieces * blockRows * tilesX };
 }
 
 /** Rows of m and channels of a unit: equal blocks, and so many that up to four threads can share the sum. */
-function weightBlocks(height: number, depth: number): readonly [number, number] {
+function weightBlocks(height: number, depth: number, strip: number): readonly [number, number] {
   const whole = productCost * height * depth + sideCost * (height + depth);
   const [m, c] = [Math.ceil(height / mostBlock), Math.ceil(depth / mostBlock)];
   const again = (i: number, j: number): number => sideCost * (height * (j - c) + depth * (i - m));
@@ -215,9 +220,9 @@ function weightBlocks(height: number, depth: number): readonly [number, number] 
     .filter(([i, j]) => again(i, j) <= repeating * whole && i * j <= Math.max(4, m * c))
     .toSorted(([i, j], [k, l]) => k * l - i * j || again(i, j) - again(k, l));
   const [i, j] = cuts[0] ?? [m, c];
-  return [roundUp(Math.ceil(height / i), 4), roundUp(Math.ceil(depth / j), 8)];
+  return [roundUp(Math.ceil(height / i), 4), roundUp(Math.ceil(depth / j), strip)];
 }
 
 /** The kernel with its roles settled as the gradient of a convolution's weights; undefined where the direct sum is better. */
-export const planWeight = (kernel: ContractKernel): WeightPlan | undefined =>
-  weightPlan(kernel) ?? weightPlan(swapRoles(kernel));
+export const planWeight = (kernel: ContractKernel, wide = false): WeightPlan | undefined =>
+  weightPlan(kernel, stripOf(wide)) ?? weightPlan(swapRoles(kernel), stripOf(wide));

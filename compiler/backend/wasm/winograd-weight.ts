@@ -15,15 +15,17 @@ import { Loops } from './loops.ts';
 import { Lowering } from './lower.ts';
 import { count, decode } from './pack.ts';
 import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
+import type { Part } from './winograd-code.ts';
 import {
   advance,
+  areasOf,
   clear,
   keeper,
   locals,
   params,
+  partOf,
   positions,
   range,
-  roundUp,
   size,
   storeRun,
   sum,
@@ -43,12 +45,6 @@ import type { WeightPlan } from './winograd-plan.ts';
 
 export function emitWeight(plan: WeightPlan, context: EmitContext): { readonly units: Poly } {
   return new WeightEmitter(plan, context).emit();
-}
-
-/** Of a role of a unit. */
-interface Part {
-  readonly first: I32;
-  readonly count: I32;
 }
 
 /** Byte offsets of the parts of the scratch area. */
@@ -93,8 +89,9 @@ class WeightEmitter {
     const { integers } = lower.env;
     const [perM, perC] = [Math.ceil(plan.height / plan.blockM), Math.ceil(plan.depth / plan.blockC)];
     const rest = lower.keep(integers.floorDiv(unit.get, i32.const(perM), true));
-    const m = this.part(unit.get, perM, plan.blockM, plan.height);
-    const c = this.part(rest, perC, plan.blockC, plan.depth);
+    const at = (flat: I32, parts: number): I32 => lower.keep(integers.floorMod(flat, i32.const(parts), true));
+    const m = partOf(lower, at(unit.get, perM), plan.blockM, i32.const(plan.height));
+    const c = partOf(lower, at(rest, perC), plan.blockC, i32.const(plan.depth));
     decode(lower, k.batch, lower.keep(integers.floorDiv(rest, i32.const(perC), true)));
     multiplyPieces(m, c, areas);
     lower.push(
@@ -110,14 +107,6 @@ class WeightEmitter {
     return this.k.batch.map((axis) => this.lower.index(axis.name));
   }
 
-  private part(flat: I32, parts: number, block: number, total: number): Part {
-    const { lower } = this;
-    const index = lower.keep(lower.env.integers.floorMod(flat, i32.const(parts), true));
-    const first = lower.keep(i32.mul(index, i32.const(block)));
-    const left = lower.keep(i32.sub(i32.const(total), first));
-    return { first, count: lower.keep(minI32(left, i32.const(block))) };
-  }
-
   /** The results take the place of A's panels. */
   private areas(): Areas {
     const { plan, a, b, lower, context } = this;
@@ -127,12 +116,8 @@ class WeightEmitter {
       panelFloats(plan, b),
       Math.max(packedFloats(plan, a), packedFloats(plan, b)),
     ];
-    const bytes = floats.map((n) => roundUp(4 * n, 64) + 64);
-    const total = bytes.reduce((x, y) => x + y);
-    const start = lower.keep(context.scratch(context.f.param(2).get, total));
-    const after = (n: number): I32 =>
-      lower.keep(i32.add(start, i32.const(bytes.slice(0, n).reduce((x, y) => x + y, 0))));
-    return { sums: start, a: after(1), b: after(2), packed: after(3) };
+    const [sums, inA, inB, packed] = areasOf(lower, context, floats) as [I32, I32, I32, I32];
+    return { sums, a: inA, b: inB, packed };
   }
 
   /** The products of a unit, over some pieces at once. */
