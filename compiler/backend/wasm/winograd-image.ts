@@ -1,7 +1,7 @@
 /**
  * 3 x 3 convolutions by F(2 x 2, 3 x 3) (Lavin & Gray 2016): for each of the 16 positions of a 4 x 4 patch one product of the
  * transformed weights [m][channels] and patches [channels][tiles]. A unit is a block of m and some rows of tiles, flattened:
- * its patches are transformed first; then each strip of eight tiles is multiplied and transformed back in the first-level cache,
+ * its patches are transformed first; then each strip of tiles is multiplied, one position after the other, and transformed back,
  * and at the end the stores run over the rows of results.
  */
 import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
@@ -115,7 +115,7 @@ class ImageEmitter {
       sizes.weights,
       sizes.patches,
       sizes.results,
-      4 * positions * plan.strip,
+      positions * plan.blockM * plan.strip,
       4 * taps * plan.depth,
     ];
     const [u, v, y, tile, raw] = areasOf(lower, context, floats) as [I32, I32, I32, I32, I32];
@@ -149,7 +149,7 @@ class ImageEmitter {
     return { units: multiply(count(k.batch), constant(perM), perRows) };
   }
 
-  // ---------------------------------------------------------------- weights: [m / 4][position][channel][4]
+  // ---------------------------------------------------------------- weights: [position][m / 4][channel][4]
 
   /** (first m, number of m, room for the taps of four m, transformed weights, batch) */
   private weights(): Func {
@@ -173,15 +173,15 @@ class ImageEmitter {
       ...forLoop(row, i32.const(0), at.height, 4, [
         pack.call('void', i32.add(at.first, row.get), ...batch, i32.const(0), whole, at.raw),
         transform.call('void', at.raw, to.get),
-        advance(to, 16 * positions * plan.depth),
+        advance(to, 16 * plan.depth),
       ]),
     );
     return f;
   }
 
-  /** (taps [channel][9][4], to [position][channel][4]): G g Gᵀ. Where the image is read backwards the taps are, too. */
+  /** (taps [channel][9][4], to [position][…][channel][4]): G g Gᵀ. Where the image is read backwards the taps are, too. */
   private transformTaps(): Func {
-    const { depth, window } = this.plan;
+    const { depth, window, blockM } = this.plan;
     const f = this.context.helper('transformTaps', ['taps', 'to']);
     const [from, to] = [f.param(0), f.param(1)];
     const { end } = locals(f, 'end');
@@ -192,7 +192,7 @@ class ImageEmitter {
       range(3).map((j) => keep(v128.load(from.get, 16 * (3 * tap(window.y, i) + tap(window.x, j))))),
     );
     around(F23.G, g, keep).forEach((row, i) =>
-      row.forEach((value, j) => code.push(v128.store(to.get, value, 16 * depth * (size * i + j)))),
+      row.forEach((value, j) => code.push(v128.store(to.get, value, 4 * depth * blockM * (size * i + j)))),
     );
     code.push(advance(from, 16 * taps));
     f.body.push(end.set(i32.add(to.get, i32.const(16 * depth))), ...forLoop(to, to.get, end.get, 16, code));
@@ -251,7 +251,7 @@ class ImageEmitter {
 
   // ---------------------------------------------------------------- products
 
-  /** (number of m, number of tiles, weights, patches, room for a tile, to): results [m][2][2 * tile] */
+  /** (number of m, number of tiles, weights, patches, room for the products of a strip, to): results [m][2][2 * tile] */
   private product(): Func {
     const { plan, sizes, context } = this;
     const names = ['height', 'tiles', 'weights', 'patches', 'tile', 'to'] as const;
@@ -259,20 +259,34 @@ class ImageEmitter {
     const at = params(f, ...names);
     const micro = context.micro(4, plan.strip / 4, plan.strip / 4, 4 * sizes.pitch);
     const back = this.transformBack();
-    const { strip, row, a, b, c, to, end } = locals(f, 'strip', 'row', 'a', 'b', 'c', 'to', 'end');
+    const { strip, row, position, a, b, from, to } = locals(
+      f,
+      'strip',
+      'row',
+      'position',
+      'a',
+      'b',
+      'from',
+      'to',
+    );
     f.body.push(
-      end.set(i32.add(at.tile, i32.const(positions * this.tileBytes))),
       ...forLoop(strip, i32.const(0), at.tiles, plan.strip, [
-        a.set(at.weights),
+        b.set(i32.add(at.patches, i32.mul(strip.get, i32.const(4)))),
+        ...forLoop(position, i32.const(0), i32.const(positions), 1, [
+          a.set(sum(at.weights, i32.mul(position.get, i32.const(4 * plan.depth * plan.blockM)))),
+          to.set(sum(at.tile, i32.mul(position.get, i32.const(this.tileBytes)))),
+          ...forLoop(row, i32.const(0), at.height, 4, [
+            micro.call('void', i32.const(plan.depth), a.get, b.get, to.get, i32.const(0)),
+            advance(a, 16 * plan.depth),
+            advance(to, positions * this.tileBytes),
+          ]),
+          advance(b, 4 * sizes.plane),
+        ]),
+        from.set(at.tile),
         to.set(i32.add(at.to, i32.mul(strip.get, i32.const(8)))),
         ...forLoop(row, i32.const(0), at.height, 4, [
-          b.set(i32.add(at.patches, i32.mul(strip.get, i32.const(4)))),
-          ...forLoop(c, at.tile, end.get, this.tileBytes, [
-            micro.call('void', i32.const(plan.depth), a.get, b.get, c.get, i32.const(0)),
-            advance(a, 16 * plan.depth),
-            advance(b, 4 * sizes.plane),
-          ]),
-          back.call('void', at.tile, to.get),
+          back.call('void', from.get, to.get),
+          advance(from, positions * this.tileBytes),
           advance(to, 4 * 16 * sizes.lanes),
         ]),
       ]),
