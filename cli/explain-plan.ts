@@ -2,6 +2,7 @@
 import type { Made } from '../compiler/assemble.ts';
 import type { Again } from '../compiler/budget.ts';
 import type { TaskGraphs } from '../compiler/check/index.ts';
+import { hasNested } from '../compiler/kernel/flops.ts';
 import { footprint } from '../compiler/memory.ts';
 import type { Plan, Program, Tensor } from '../compiler/plan.ts';
 import type { Buffer, Scheduled } from '../compiler/schedule/scheduled.ts';
@@ -48,12 +49,20 @@ export function printPlan(
   return [
     `${place}: ${plan.dispatches.length} dispatches, ${codesOf(plan)}`,
     ...tableLines([head, ...body], [0, 1]).map((line) => `  ${line}`),
+    ...nestedLines(scheduled),
     `  memory  ${memoryLine(plan, bound, program, threads)}`,
     ...(again ? [`  again   ${againLine(again)}`] : []),
     `  moves   ${bytes(traffic)}, ${(traffic / Math.max(1, ideal)).toFixed(2)} times the ideal of ${bytes(ideal)}` +
       ' (inputs, parameters and states once each way, what is stored between kernels once each way)',
     '',
   ].join('\n');
+}
+
+/** Which kernels compute contractions that other kernels would store. */
+function nestedLines({ kernels }: Scheduled): string[] {
+  const nested = kernels.filter(({ kernel }) => hasNested(kernel)).map(({ kernel }) => kernel.name);
+  const what = 'short contractions (scores) are computed again in each of these, and never stored';
+  return nested.length === 0 ? [] : [`  nested  ${what}: ${nested.join(', ')}`];
 }
 
 function codesOf({ code, dispatches }: Plan): string {

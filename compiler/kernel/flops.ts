@@ -43,8 +43,22 @@ function nested(operand: Ex, elements: Poly): Poly {
   return hasDot(operand) ? multiply(elements, operationsOf([operand])) : zero;
 }
 
+/** Whether the kernel computes contractions inside its expressions. */
+export function hasNested(k: Kernel): boolean {
+  switch (k.kind) {
+    case 'contract':
+      return [k.a, k.b, ...valuesOf([...k.stores, ...(k.sums ?? [])])].some((ex) => hasDot(ex));
+    case 'rows':
+      return k.stages.some((s) =>
+        (s.kind === 'map' ? valuesOf(s.stores) : s.reductions.map((r) => r.value)).some((ex) => hasDot(ex)),
+      );
+    case 'scatter':
+      return hasDot(k.value);
+  }
+}
+
 /** Some contraction is computed inside the expression. */
-export function hasDot(ex: Ex, seen = new Set<Ex>()): boolean {
+function hasDot(ex: Ex, seen = new Set<Ex>()): boolean {
   if (seen.has(ex)) return false;
   seen.add(ex);
   return ex.kind === 'dot' || (ex.kind === 'op' && ex.args.some((arg) => hasDot(arg, seen)));

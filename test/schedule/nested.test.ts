@@ -4,6 +4,7 @@ import { fileHost } from '../../cli/host.ts';
 import { elaborateTask } from '../../compiler/check/index.ts';
 import { load, optimise } from '../../compiler/compile.ts';
 import type { Computation } from '../../compiler/ir/graph.ts';
+import { hasNested } from '../../compiler/kernel/flops.ts';
 import { schedule, type Scheduled } from '../../compiler/schedule/schedule.ts';
 import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
 import { evaluate as evaluatePoly } from '../../compiler/shape/poly.ts';
@@ -56,6 +57,13 @@ describe.each(Object.entries(attentionCases))('attention and its gradients, %s',
     if (name === 'masked') return expect(largest(scheduled, dims)).toBe(3 * 2 * 500 * 500);
     expect(largest(scheduled, dims)).toBeLessThan(3 * 2 * 500 * 500);
     expect(largest(schedule(computation, { ...webgpuTarget, nestedDepth: 0 }), dims)).toBe(3 * 2 * 500 * 500);
+  });
+
+  it('say so', () => {
+    const kernels = scheduled.kernels.filter(({ kernel }) => hasNested(kernel));
+    expect(kernels.length).toBeGreaterThanOrEqual(4);
+    for (const { kernel } of kernels)
+      expect(kernel.notes.join()).toMatch(/computed again here; never stored/);
   });
 
   it('store them on Wasm', () => {

@@ -11,6 +11,7 @@ import { must, openSession, testHost } from '../support/backends.ts';
 import { evaluate } from '../support/evaluate.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import { expectClose, tolerance } from '../support/tolerance.ts';
+import { shaderErrors } from './run.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -20,9 +21,13 @@ const lengths: readonly Dims[] = [
 ];
 
 const programOf = (text: string, target: Target): Program =>
-  must(
-    compileModel(load('case.nnet', testHost({ 'case.nnet': text })), 'Case', { target, relaxed: false }),
-  ).program;
+  must(compileModel(load('case.nnet', testHost({ 'case.nnet': text })), 'Case', { target, relaxed: false }))
+    .program;
+
+const shadersOf = (program: Program): string[] => {
+  const code = program.plans['predict']?.code;
+  return code?.kind === 'wgsl' ? Object.values(code.shaders) : [];
+};
 
 describeGpu('attention and its gradients', () => {
   it.each(Object.entries(attentionCases))('%s', async (_, given) => {
@@ -51,5 +56,30 @@ describeGpu('attention and its gradients', () => {
       }
     }
     expect(computation.outputs).toHaveLength(4);
+  });
+
+  it.each(Object.entries(attentionCases))('%s: scores are made as tiles, not one by one', (_, given) => {
+    const shaders = shadersOf(programOf(attentionModel(given), 'webgpu'));
+    const nested = shaders.filter((text) => /dots_0/.test(text));
+    expect(nested.length).toBeGreaterThanOrEqual(4);
+    // What declares a sum of its own for an element loops over its products alone.
+    for (const text of shaders) expect(text).not.toMatch(/var dot\d/);
+  });
+
+  it('scores of f16 compile', async () => {
+    const text = `model Case() {
+      input q: f32[batch, t, 12]
+      input k: f32[batch, s, 12]
+      input v: f32[batch, s, 7]
+      output y: f32[batch, t, 7]
+      a = f16(q)
+      b = f16(k)
+      c = f16(v)
+      score[n, i, j] = sum(d) a[n, i, d] * b[n, j, d]
+      y[n, i, u] = f32(sum(j) exp(score[n, i, j]) * c[n, j, u])
+    }`;
+    const shaders = shadersOf(programOf(text, 'webgpu'));
+    expect(shaders.some((s) => /dots_0/.test(s))).toBe(true);
+    expect(await shaderErrors(shaders)).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import type { Kernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { emitContract } from './contract.ts';
 import { emitMaps, independentMaps } from './maps.ts';
+import { emitNestedRows } from './nested-rows.ts';
 import { emitRows } from './rows.ts';
 import { emitScatter } from './scatter.ts';
 import { Shader, defaultLimits } from './shader.ts';
@@ -47,7 +48,8 @@ function emitTemplate(kernel: Kernel, shader: Shader): Emitted {
       return emitScatter(kernel, shader);
     case 'rows': {
       const maps = independentMaps(kernel);
-      return maps ? emitMaps(kernel, maps, shader) : emitRows(kernel, shader);
+      if (maps) return emitMaps(kernel, maps, shader);
+      return emitNestedRows(kernel, shader) ?? emitRows(kernel, shader);
     }
   }
 }

@@ -69,7 +69,7 @@ export function dotsIn(roots: readonly Ex[]): readonly DotEx[] {
 }
 
 /** Every name in the index expressions under `ex`. */
-function namesIn(root: Ex): ReadonlySet<string> {
+export function namesIn(root: Ex): ReadonlySet<string> {
   const names = new Set<string>();
   const seen = new Set<Ex>();
   const visit = (ex: Ex): void => {
@@ -142,7 +142,7 @@ export function settleForms(
     return formOf({ ex, side, k: axes }, tile.depth, true);
   };
   const agreed = (found: readonly Form[]): Form =>
-    found.every((f) => f === found[0]) ? found[0]! : 'elements';
+    found.every((f) => f === found[0]) ? (found[0] ?? 'elements') : 'elements';
   const row = agreed(dots.map((d) => form(d.row, rows, d.dot, tile.perM)));
   const step = agreed(dots.map((d) => form(d.step, steps, d.dot, tile.perN)));
   for (const d of dots) {
@@ -156,10 +156,18 @@ export class DotTiles {
   readonly #dots: readonly TiledDot[];
   readonly #forms: Forms;
   readonly #tile: Tile;
-  readonly #arrays = new Map<string, string>();
+  readonly #arrays: Map<string, string>;
   readonly #threads: Threads;
 
-  constructor(emitter: Emitter, dots: readonly TiledDot[], forms: Forms, tile: Tile) {
+  /** `arrays`: workgroup arrays by what they hold, which tiles that come one after the other may share. */
+  constructor(
+    emitter: Emitter,
+    dots: readonly TiledDot[],
+    forms: Forms,
+    tile: Tile,
+    arrays = new Map<string, string>(),
+  ) {
+    this.#arrays = arrays;
     this.#dots = dots;
     this.#forms = forms;
     this.#tile = tile;
@@ -178,9 +186,16 @@ export class DotTiles {
     };
   }
 
-  /** Row and step of an invocation's first element. */
+  /** Where an invocation's elements are. */
   get threads(): Threads {
     return this.#threads;
+  }
+
+  /** Each of an invocation's rows, and its number among them. */
+  eachRow(scope: Emitter, visit: (row: Value, i: Value) => void): void {
+    count(scope, this.#tile.perM, 1, scope.constant('i32', 0), (i) =>
+      visit(this.#place(scope, this.#threads.m, i), i),
+    );
   }
 
   /**
@@ -198,8 +213,7 @@ export class DotTiles {
     const scope = emitter.fork();
     const [rowCount, stepCount] = [countOf(rows.axes), countOf(steps.axes)];
     const zero = scope.constant('i32', 0);
-    count(scope, tile.perM, 1, zero, (i) => {
-      const row = this.#place(scope, this.#threads.m, i);
+    this.eachRow(scope, (row, i) => {
       bindFlat(
         scope,
         rows.axes,

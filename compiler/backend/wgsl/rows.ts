@@ -120,7 +120,7 @@ function accumulators(reductions: readonly Reduction[], emitter: Emitter): strin
 }
 
 /** On bool, `max` starts from false and `min` from true. */
-const startOf = (r: Reduction): number =>
+export const startOf = (r: Reduction): number =>
   r.dtype === 'bool' ? Number(r.fn === 'min' || r.fn === 'prod') : identityOf(r.fn, r.dtype);
 
 function reduceSerially(axes: readonly Axis[], reductions: readonly Reduction[], emitter: Emitter): void {
