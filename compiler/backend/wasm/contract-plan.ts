@@ -33,7 +33,8 @@ export interface ContractPlan {
 const guess = 64;
 const sizeOf = (axes: readonly Axis[]): number =>
   axes.reduce((v, a) => v * (asConstant(a.extent) ?? guess), 1);
-const known = (axes: readonly Axis[]): number | undefined =>
+/** The product of the extents, where all are known. */
+export const known = (axes: readonly Axis[]): number | undefined =>
   axes.reduce<number | undefined>((v, a) => {
     const e = asConstant(a.extent);
     return v === undefined || e === undefined ? undefined : v * e;

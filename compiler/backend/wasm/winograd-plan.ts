@@ -2,11 +2,11 @@
  * Which contractions are 3 x 3 convolutions of stride 1, or the gradients of their weights, that run with fewer
  * multiplications in the transformed domain (Lavin & Gray 2016), and how they are cut.
  */
-import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
+import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
 import { swapRoles } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../shape/poly.ts';
-import { loadsOf, narrowTiles, wideTile } from './contract-plan.ts';
+import { known, loadsOf, narrowTiles, wideTile } from './contract-plan.ts';
 import { mentions, polysOf } from './transform.ts';
 import { roundUp } from './winograd-code.ts';
 
@@ -75,13 +75,6 @@ const leastExtent = 4;
 const leastDepth = 12;
 const fewTiles = 32;
 
-/** The product of extents, where all are known. */
-export const sizeOf = (axes: readonly Axis[]): number | undefined =>
-  axes.reduce<number | undefined>((v, a) => {
-    const e = asConstant(a.extent);
-    return v === undefined || e === undefined ? undefined : v * e;
-  }, 1);
-
 /** Whether all of `polys` know the two axes as `slide + sign * tap` only. */
 function slides(polys: readonly Poly[], slide: Axis, tap: Axis, sign: 1 | -1): boolean {
   const moved = subtract(symbol(slide.name), scale(symbol(tap.name), sign));
@@ -109,8 +102,14 @@ function slidings(k: ContractKernel, slide: readonly Axis[], tap: readonly Axis[
   return found;
 }
 
+/** Where data is an index, elements beyond a row, which are read and not used, could be anywhere. */
+const usesData = (ex: Ex): boolean =>
+  ((ex.kind === 'load' || ex.kind === 'index') && ex.data.length > 0) ||
+  (ex.kind === 'op' && ex.args.some(usesData));
+
 /** Whether every load of the image lies in memory along this axis. */
 const isInnermost = (k: ContractKernel, axis: Axis): boolean =>
+  !usesData(k.b) &&
   loadsOf(k.b).every((l) => {
     if (!mentions(l.offset, axis.name)) return true;
     const linear = linearIn(l.offset, axis.name);
@@ -150,11 +149,11 @@ function imagePlan(kernel: ContractKernel, strip: number): ImagePlan | undefined
   if (!window) return undefined;
   const { x, y } = window;
   const channels = without(kernel.k, x.tap, y.tap);
-  const [depth, height] = [sizeOf(channels), sizeOf(kernel.m)];
+  const [depth, height] = [known(channels), known(kernel.m)];
   if (depth === undefined || height === undefined || Math.min(depth, height) < leastDepth) return undefined;
   const [tilesX, tilesY] = [Math.ceil(x.extent / 2), Math.ceil(y.extent / 2)];
   const images = without(kernel.n, x.slide, y.slide);
-  if (tilesX * tilesY * (sizeOf(images) ?? Infinity) < fewTiles) return undefined;
+  if (tilesX * tilesY * (known(images) ?? Infinity) < fewTiles) return undefined;
   const most = Math.max(16, roundUp(weightBytes / (64 * depth) - 3, 4));
   const blockM = roundUp(Math.ceil(height / Math.ceil(height / most)), 4);
   return {
@@ -195,12 +194,12 @@ function weightPlan(kernel: ContractKernel, strip: number): WeightPlan | undefin
   if (!window) return undefined;
   const { x, y } = window;
   const channels = without(kernel.n, x.tap, y.tap);
-  const [depth, height] = [sizeOf(channels), sizeOf(kernel.m)];
+  const [depth, height] = [known(channels), known(kernel.m)];
   if (channels.length !== 1 || depth === undefined || height === undefined) return undefined;
   if (Math.min(depth, height) < leastDepth) return undefined;
   const [tilesX, tilesY] = [Math.ceil(x.extent / 2), Math.ceil(y.extent / 2)];
   const images = without(kernel.k, x.slide, y.slide);
-  if (tilesX * tilesY * (sizeOf(images) ?? Infinity) < fewTiles) return undefined;
+  if (tilesX * tilesY * (known(images) ?? Infinity) < fewTiles) return undefined;
   const rows = Math.max(1, Math.min(tilesY, Math.floor(mostTiles / tilesX)));
   const blocksY = Math.ceil(tilesY / rows);
   const blockRows = Math.ceil(tilesY / blocksY);
