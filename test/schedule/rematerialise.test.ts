@@ -13,7 +13,7 @@ import { randomLoop } from '../support/random-loop.ts';
 import { runSchedule } from '../support/run-schedule.ts';
 import { trainingStep } from '../support/training-step.ts';
 
-const runs = Number(process.env['NNET_RANDOM'] ?? 20);
+const runs = Number(process.env['NNET_RANDOM'] ?? 12);
 
 const scheduled = (c: Computation, target: Target): Scheduled =>
   schedule(simplify(removeStops(c).computation).computation, target);
