@@ -84,14 +84,26 @@ export class PlanCache {
 
   /** What was measured before under that name, else what `measure` finds. */
   async measured<T>(wanted: readonly unknown[], measure: () => Promise<T>): Promise<T> {
-    const name = `measured-${digestOf(JSON.stringify([this.build, ...wanted]))}.json`;
+    const known = this.known<T>(wanted);
+    if (known) return known.value;
+    const value = await measure();
+    this.write(this.measurement(wanted), JSON.stringify({ value }));
+    return value;
+  }
+
+  /** What was measured before under that name, if it was. */
+  known<T>(wanted: readonly unknown[]): { readonly value: T } | undefined {
     try {
-      return (JSON.parse(readFileSync(join(this.folder, name), 'utf8')) as { readonly value: T }).value;
+      return JSON.parse(readFileSync(join(this.folder, this.measurement(wanted)), 'utf8')) as {
+        readonly value: T;
+      };
     } catch {
-      const value = await measure();
-      this.write(name, JSON.stringify({ value }));
-      return value;
+      return undefined;
     }
+  }
+
+  private measurement(wanted: readonly unknown[]): string {
+    return `measured-${digestOf(JSON.stringify([this.build, ...wanted]))}.json`;
   }
 
   private find(key: string, host: Host): { readonly entry: Entry; readonly digest: string } | undefined {

@@ -30,7 +30,10 @@ export interface CompileSettings {
   readonly batch?: number;
 }
 
-export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide' | 'workgroups' | 'threads'>;
+export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide' | 'workgroups' | 'threads'> & {
+  /** WebGPU: kernels in several shapes. */
+  readonly variants?: boolean;
+};
 
 /** @throws UsageError where the memory of a device is limited that has none of its own */
 export function memoryOptions(
@@ -73,6 +76,7 @@ export const decisive = (target: CompileTarget, settings: CompileSettings): read
   target.relaxed,
   target.wide,
   target.workgroups ?? 1,
+  target.variants === true,
   settings.set ?? {},
   memoryOptions(target, settings),
 ];

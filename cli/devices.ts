@@ -1,8 +1,9 @@
 /** Chooses where to compute. The devices' code is imported when it is needed: WebGPU takes long to load. */
 import { existsSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import type { Program, Target } from '../compiler/plan.ts';
-import type { Session } from '../runtime/device.ts';
+import type { Plan, Program, Target } from '../compiler/plan.ts';
+import type { Dims, Session } from '../runtime/device.ts';
+import type { Shapes } from '../runtime/webgpu/tune.ts';
 import { problem } from '../runtime/problems.ts';
 import { PlanCache } from './cache.ts';
 import type { BackendChoice } from './options.ts';
@@ -17,6 +18,8 @@ export interface Chosen {
   /** WebGPU only: so many workgroups keep it busy. */
   readonly workgroups?: number;
   readonly threads: number;
+  /** WebGPU only: times the shapes of a plan's kernels; undefined where the device has no clock to time them with. */
+  readonly timeShapes?: ((plan: Plan, dims: Dims) => Promise<Shapes>) | undefined;
   /** One line about the choice; `auto` says why. */
   readonly about: string;
   readonly load: (program: Program) => Promise<Session>;
@@ -100,7 +103,7 @@ async function prefersWide(relaxed: boolean): Promise<boolean> {
 }
 
 async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reason: string }> {
-  const { openWebgpu } = await import('../runtime/webgpu.ts');
+  const { canTime, openWebgpu, timeShapes } = await import('../runtime/webgpu.ts');
   const device = await openWebgpu({ allowSoftware });
   if ('reason' in device) return device;
   return {
@@ -109,6 +112,7 @@ async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reaso
     wide: false,
     workgroups: device.workgroups,
     threads: 1,
+    timeShapes: canTime(device) ? (plan, dims) => timeShapes(device, plan, dims) : undefined,
     about: device.name,
     load: async (program) => await device.load(program),
     close: () => device.close(),

@@ -24,6 +24,7 @@ export interface Options {
   readonly workgroups?: number;
   /** Bytes. */
   readonly memory?: number;
+  readonly tune?: boolean;
   readonly strict?: boolean;
   readonly kernels?: boolean;
 }

@@ -113,6 +113,7 @@ const option = {
       '--memory <amount>',
       'most memory of tensors, as "512MB" or "1.5GiB"; values are computed again where it does not suffice',
     ).argParser(memory),
+  tune: () => new Option('--tune', 'webgpu: time the shapes of kernels on this GPU and keep the fastest'),
   kernels: () => new Option('--kernels', 'time every kernel, beside what the machine can do'),
   strict: () => new Option('--strict', 'exit 1 on warnings too'),
 } satisfies Record<string, () => Option>;
@@ -141,6 +142,7 @@ const commands: readonly CommandRow[] = [
     about: 'run a task: train, evaluate; or a model with --inputs',
     options: [
       ...device,
+      option.tune,
       option.seed,
       option.epochs,
       option.set,
@@ -188,7 +190,16 @@ const commands: readonly CommandRow[] = [
   {
     name: 'bench <file> [task]',
     about: 'time the training step of a task',
-    options: [...device, option.kernels, option.steps, option.batch, option.set, option.memory, option.json],
+    options: [
+      ...device,
+      option.tune,
+      option.kernels,
+      option.steps,
+      option.batch,
+      option.set,
+      option.memory,
+      option.json,
+    ],
     load: async () => (await import('./commands/bench.ts')).bench,
   },
   {

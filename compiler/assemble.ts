@@ -1,6 +1,6 @@
 /** Computations -> Program: schedules each, has its kernels printed for the target, and lists buffers and ports. */
 import { emitWasm } from './backend/wasm/index.ts';
-import { emitWgsl, type WgslKernel } from './backend/wgsl/index.ts';
+import { emitWgsl, variantsOf, type WgslKernel } from './backend/wgsl/index.ts';
 import type { Computation, Leaf, Node } from './ir/graph.ts';
 import { topological, withBodies } from './ir/graph.ts';
 import { sizeOf, toGraphData } from './ir/serialise.ts';
@@ -24,6 +24,8 @@ export interface TargetOptions {
   readonly wide?: boolean;
   /** WebGPU: so many workgroups keep the GPU busy; contractions of fewer are split. Default 1: any are enough. */
   readonly workgroups?: number;
+  /** WebGPU: kernels in several shapes, for the device to choose. */
+  readonly variants?: boolean;
 }
 
 /** What the schedule has to know of the target. */
@@ -151,7 +153,9 @@ function devicePlan(
   const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
   const all = [...dims, ...loops.map((l) => l.dim)];
   const { code, dispatches } =
-    options.target === 'wasm' ? wasmCode(scheduled, all, options) : wgslCode(scheduled, all);
+    options.target === 'wasm'
+      ? wasmCode(scheduled, all, options)
+      : wgslCode(scheduled, all, options.variants === true);
   const port = (portName: string, node: Node, buffer: number): Port => ({
     name: portName,
     dtype: node.dtype,
@@ -231,8 +235,8 @@ function wasmCode(
   };
 }
 
-function wgslCode(scheduled: Scheduled, dims: readonly string[]): Emitted {
-  const emitted = new Map<string, WgslKernel>();
+function wgslCode(scheduled: Scheduled, dims: readonly string[], inShapes: boolean): Emitted {
+  const emitted = new Map<string, readonly WgslKernel[]>();
   const clockOf = (buffer: number): string | undefined => {
     const leaf = scheduled.buffers[buffer]?.leaf;
     return leaf?.role === 'clock' ? leaf.name : undefined;
@@ -242,19 +246,25 @@ function wgslCode(scheduled: Scheduled, dims: readonly string[]): Emitted {
   const dispatches = scheduled.kernels.map(({ kernel: whole, flops }): Dispatch => {
     const kernel = withClocksAsDims(whole, clockOf);
     const key = kernelKey(kernel);
-    const made = emitted.get(key) ?? emitWgsl(kernel, uniform, {});
+    const made = emitted.get(key) ?? [
+      emitWgsl(kernel, uniform, {}),
+      ...(inShapes ? variantsOf(kernel, uniform) : []),
+    ];
     emitted.set(key, made);
-    const { entry, workgroups } = made;
-    const [x, y, z] = workgroups;
+    const [first, ...variants] = made.map(({ entry, workgroups: [x, y, z] }) => ({
+      entry,
+      workgroups: [sizeOf(x), sizeOf(y), sizeOf(z)] as const,
+    }));
+    if (!first) throw new Error(`kernel \`${kernel.name}\` has no code`);
     return {
       name: kernel.name,
-      entry,
+      ...first,
       buffers: kernel.buffers.map((b) => b.buffer),
       units: 1,
-      workgroups: [sizeOf(x), sizeOf(y), sizeOf(z)],
       flops: sizeOf(flops),
+      ...(variants.length > 0 && { variants }),
     };
   });
-  const shaders = Object.fromEntries([...emitted.values()].map((k) => [k.entry, k.code]));
+  const shaders = Object.fromEntries([...emitted.values()].flat().map((k) => [k.entry, k.code]));
   return { code: { kind: 'wgsl', shaders }, dispatches };
 }

@@ -88,6 +88,13 @@ export interface Dispatch {
   readonly flops: Size;
   /** Wasm: what runs instead where a dimension has a certain value (a matrix product at batch 1 packs nothing). */
   readonly special?: Special;
+  /** WebGPU: the same kernel in other shapes, of which a device may be faster with one. Same buffers, same results to rounding. */
+  readonly variants?: readonly Variant[];
+}
+
+export interface Variant {
+  readonly entry: string;
+  readonly workgroups: readonly [Size, Size, Size];
 }
 
 export interface Special {

@@ -5,6 +5,8 @@ import { GpuDevice } from './webgpu/device.ts';
 
 export { GpuDevice } from './webgpu/device.ts';
 export type { GpuStats } from './webgpu/gpu.ts';
+export type { Shapes } from './webgpu/tune.ts';
+export { canTime, timeShapes, withShapes } from './webgpu/tune.ts';
 export { WebgpuSession } from './webgpu/session.ts';
 
 export interface WebgpuOptions {
@@ -25,7 +27,9 @@ export async function openWebgpu(
     if (!adapter) return { reason: 'no WebGPU adapter was found' };
     const name = nameOf(adapter.info);
     if (!options.allowSoftware && isSoftware(adapter.info)) return { reason: `${name} computes on the CPU` };
-    const requiredFeatures = adapter.features.has('shader-f16') ? (['shader-f16'] as const) : [];
+    const requiredFeatures = (['shader-f16', 'timestamp-query'] as const).filter((f) =>
+      adapter.features.has(f),
+    );
     const device = await adapter.requestDevice({ requiredLimits: raised(adapter.limits), requiredFeatures });
     return new GpuDevice(gpu, adapter, device, `webgpu (${name})`);
   } catch (error) {

@@ -10,7 +10,6 @@ import { supportsRelaxedSimd } from '../../runtime/relaxed.ts';
 import { runsOf } from '../../runtime/loops.ts';
 import { evalSize } from '../../runtime/size.ts';
 import type { WasmSession } from '../../runtime/wasm/session.ts';
-import { compileTask } from '../compilation.ts';
 import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
@@ -18,6 +17,7 @@ import { printJson } from '../failure.ts';
 import { bytes, count, milliseconds } from '../numbers.ts';
 import type { Options } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
+import { compileTuned } from '../tuning.ts';
 import { loadData } from './run.ts';
 
 /** Steps are timed in blocks, so that a GPU is waited for once a block. */
@@ -54,7 +54,7 @@ export async function bench(
   const [file = '', task] = args;
   const chosen = await chooseDevice(options.backend, options.kernels === true ? 1 : options.threads);
   try {
-    const { info, program } = compileTask(terminal, file, task, chosen, options);
+    const { info, program } = await compileTuned(terminal, file, task, chosen, options);
     const step = info.steps.find((s) => s.kind === 'fit');
     if (!step) throw problem('E0907', { task: info.name });
     const session = await chosen.load(program);

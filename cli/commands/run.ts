@@ -11,7 +11,6 @@ import { latestRunFolder, RunFolder } from '../../runtime/run-folder.ts';
 import type { RunState } from '../../runtime/state.ts';
 import { runTask } from '../../runtime/train.ts';
 import { loadPart, loadTensors, weightRoles } from '../../runtime/weights.ts';
-import { compileTask } from '../compilation.ts';
 import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
@@ -20,6 +19,7 @@ import type { Options } from '../options.ts';
 import { ProgressRenderer } from '../progress.ts';
 import type { Terminal } from '../terminal.ts';
 import { shortPath } from '../terminal.ts';
+import { compileTuned } from '../tuning.ts';
 
 export async function run(terminal: Terminal, args: readonly string[], options: Options): Promise<ExitCode> {
   checkOptions(options);
@@ -47,7 +47,7 @@ async function runATask(terminal: Terminal, args: readonly string[], options: Op
   const [file = '', task] = args;
   const chosen = await chooseDevice(options.backend, options.threads);
   try {
-    const { info, program } = compileTask(terminal, file, task, chosen, options);
+    const { info, program } = await compileTuned(terminal, file, task, chosen, options);
     const data = loadData(terminal, info);
     const session = await chosen.load(program);
     try {

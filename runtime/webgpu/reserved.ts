@@ -93,10 +93,10 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Compiled> {
 }
 
 /** Size of the dimensions and clocks that a kernel sees. */
-const uniformBytes = ({ dims, loops, clocks }: Plan): number =>
+export const uniformBytes = ({ dims, loops, clocks }: Plan): number =>
   Math.ceil((dims.length + loops.length + clocks.length) / 4) * 16;
 
-function shadersOf(plan: Plan): Readonly<Record<string, string>> {
+export function shadersOf(plan: Plan): Readonly<Record<string, string>> {
   if (plan.code.kind === 'wgsl') return plan.code.shaders;
   throw new RuntimeError(
     'wrong-target',

@@ -20,9 +20,10 @@ import type { Tile } from './tile.ts';
 import { isFourfold, LANES } from './vector.ts';
 import { loadsIn } from './walk.ts';
 
-export function emitContract(given: ContractKernel, shader: Shader): Emitted {
+/** `chosen`: one of `tilesOf`. */
+export function emitContract(given: ContractKernel, shader: Shader, chosen?: Tile): Emitted {
   const nested = nestedContraction(given, shader);
-  const { kernel, tile } = nested ?? { kernel: given, tile: chooseTile(given, shader.limits) };
+  const { kernel, tile } = nested ?? { kernel: given, tile: chosen ?? chooseTile(given, shader.limits) };
   const access = accessOf(kernel, tile, shader);
   const emitter = new Emitter(
     shader,

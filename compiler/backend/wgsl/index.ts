@@ -1,4 +1,5 @@
 /** WGSL backend: one shader module per kernel. */
+import { hasDot } from '../../kernel/flops.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { emitContract } from './contract.ts';
@@ -8,6 +9,8 @@ import { emitRows } from './rows.ts';
 import { emitScatter } from './scatter.ts';
 import { Shader, defaultLimits } from './shader.ts';
 import type { Emitted, WgslLimits } from './shader.ts';
+import { tilesOf } from './tile.ts';
+import type { Tile } from './tile.ts';
 
 export type { WgslLimits } from './shader.ts';
 
@@ -28,7 +31,7 @@ export interface WgslKernel {
 export function emitWgsl(
   kernel: Kernel,
   dims: readonly string[],
-  options: { readonly limits?: Partial<WgslLimits> } = {},
+  options: { readonly limits?: Partial<WgslLimits>; readonly tile?: Tile } = {},
 ): WgslKernel {
   const shared = kernel.buffers.find(
     (use, i) => kernel.buffers.findIndex((u) => u.buffer === use.buffer) < i,
@@ -36,14 +39,25 @@ export function emitWgsl(
   if (shared)
     throw new Error(`kernel \`${kernel.name}\` binds buffer ${shared.buffer} twice, which WebGPU refuses`);
   const shader = new Shader(kernel, dims, { ...defaultLimits, ...options.limits });
-  const { workgroupSize, workgroups, large } = emitTemplate(kernel, shader);
+  const { workgroupSize, workgroups, large } = emitTemplate(kernel, shader, options.tile);
   return { code: shader.finish(workgroupSize, large), entry: kernel.name, workgroups };
 }
 
-function emitTemplate(kernel: Kernel, shader: Shader): Emitted {
+/**
+ * The same kernel in other shapes, at most three, the most promising first: for a device to find out which is fastest. Only
+ * contractions have any, and of these not those that compute others in their operands.
+ */
+export function variantsOf(kernel: Kernel, dims: readonly string[]): WgslKernel[] {
+  if (kernel.kind !== 'contract' || hasDot(kernel.a) || hasDot(kernel.b)) return [];
+  return tilesOf(kernel, defaultLimits)
+    .slice(1)
+    .map((tile, i) => ({ ...emitWgsl(kernel, dims, { tile }), entry: `${kernel.name}~${i + 1}` }));
+}
+
+function emitTemplate(kernel: Kernel, shader: Shader, tile: Tile | undefined): Emitted {
   switch (kernel.kind) {
     case 'contract':
-      return emitContract(kernel, shader);
+      return emitContract(kernel, shader, tile);
     case 'scatter':
       return emitScatter(kernel, shader);
     case 'rows': {
