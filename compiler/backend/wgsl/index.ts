@@ -1,5 +1,4 @@
 /** WGSL backend: one shader module per kernel. */
-import { hasDot } from '../../kernel/flops.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { emitContract } from './contract.ts';
@@ -11,6 +10,7 @@ import { Shader, defaultLimits } from './shader.ts';
 import type { Emitted, WgslLimits } from './shader.ts';
 import { tilesOf } from './tile.ts';
 import type { Tile } from './tile.ts';
+import { operationsIn } from './walk.ts';
 
 export type { WgslLimits } from './shader.ts';
 
@@ -48,7 +48,7 @@ export function emitWgsl(
  * contractions have any, and of these not those that compute others in their operands.
  */
 export function variantsOf(kernel: Kernel, dims: readonly string[]): WgslKernel[] {
-  if (kernel.kind !== 'contract' || hasDot(kernel.a) || hasDot(kernel.b)) return [];
+  if (kernel.kind !== 'contract' || operationsIn([kernel.a, kernel.b]) === Infinity) return [];
   return tilesOf(kernel, defaultLimits)
     .slice(1)
     .map((tile, i) => ({ ...emitWgsl(kernel, dims, { tile }), entry: `${kernel.name}~${i + 1}` }));
