@@ -8,6 +8,7 @@ import type { Node } from '../ir/graph.ts';
 import { isCostly } from '../ir/graph.ts';
 import { asConstant } from '../shape/poly.ts';
 import { Flow } from './flow.ts';
+import { baseOf } from './reads.ts';
 
 export interface Tails {
   /** Topological. */
@@ -78,13 +79,6 @@ function recomputing(node: Node, index: ReadonlyMap<Node, number>): number {
 
 const isLarge = (n: Node, size: number): boolean =>
   n.op !== 'const' && n.op !== 'index' && 2 * sizeOf(n) > size;
-
-/** What a chain of views reads. */
-function baseOf(node: Node): Node {
-  let n = node;
-  while (n.op === 'view' && n.inputs[0]) n = n.inputs[0];
-  return n;
-}
 
 /** Dimensions that are bound later count as this. */
 const guess = 64;

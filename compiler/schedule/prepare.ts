@@ -7,7 +7,7 @@ import { topological } from '../ir/graph.ts';
 import { isCostly } from '../ir/graph.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
 import { LoopOperands } from './loops.ts';
-import { compact, Dependence } from './reads.ts';
+import { baseOf, compact, Dependence } from './reads.ts';
 import type { Target } from './target.ts';
 
 export interface Prepared {
@@ -29,7 +29,7 @@ export function prepare(computation: Computation, target: Target): Prepared {
   const renew = (node: Node): Node => renewed.get(node) ?? node;
 
   const plain = (operand: Node, role: string): Node => {
-    const base = strip(operand);
+    const base = baseOf(operand);
     const half = fromHalf(graph, operand, base, dependence);
     if (half) {
       if (half.stored) forced.set(half.stored, `${role} of a contraction is read many times`);
@@ -105,7 +105,7 @@ function fromHalf(
 ): { readonly operand: Node; readonly stored: Node | undefined } | undefined {
   const [under] = base.inputs;
   if (base.op !== 'map' || base.fn !== 'cast' || under?.dtype !== 'f16') return undefined;
-  const narrow = strip(under);
+  const narrow = baseOf(under);
   if (narrow.op !== 'map') return { operand, stored: undefined };
   if (base !== operand || narrow !== under) return { operand, stored: narrow };
   const { small, full } = compact(graph, narrow, dependence.axesOf(narrow));
@@ -125,7 +125,7 @@ function isCheap(node: Node, most: number): boolean {
   const visit = (n: Node): void => {
     if (seen.has(n)) return;
     seen.add(n);
-    const base = strip(n);
+    const base = baseOf(n);
     if (base.op === 'map' && !isCostly(base)) {
       operations++;
       if (operations <= most) base.inputs.forEach(visit);
@@ -133,11 +133,4 @@ function isCheap(node: Node, most: number): boolean {
   };
   visit(node);
   return operations <= most && tensors.size === 1 && [...tensors].every((t) => t.op === 'leaf');
-}
-
-/** What a chain of views reads. */
-function strip(node: Node): Node {
-  let n = node;
-  while (n.op === 'view' && n.inputs[0]) n = n.inputs[0];
-  return n;
 }

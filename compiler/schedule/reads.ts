@@ -87,3 +87,10 @@ export function compact(
   const small = graph.view(node, shape, ownIndices(shape));
   return { small, full: small === node ? node : graph.view(small, node.shape, ownIndices(shape)) };
 }
+
+/** What a chain of views reads. */
+export function baseOf(node: Node): Node {
+  let n = node;
+  while (n.op === 'view' && n.inputs[0]) n = n.inputs[0];
+  return n;
+}

@@ -4,6 +4,7 @@
  */
 import type { Axis, Condition, ConstEx, Ex, OpEx, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
+import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import type { ScalarOp } from '../../ir/ops.ts';
 import { asConstant, constant, substitute } from '../../shape/poly.ts';
 import { exMapper, mapStore, mentions } from './transform.ts';
@@ -31,14 +32,8 @@ export function writeOutChoices(k: RowsKernel): RowsKernel {
 function isChoice(axis: Axis, stage: MapStage): boolean {
   const extent = asConstant(axis.extent);
   if (extent === undefined || extent > mostChoices) return false;
-  let found = false;
   const compares = (c: Condition): boolean => c.kind === 'eq' && mentions(c.value, axis.name);
-  const look = exRebuilder((ex) => {
-    if (ex.kind === 'load' && ex.guard.some(compares)) found = true;
-    return ex;
-  });
-  for (const s of stage.stores) look(s.value);
-  return found;
+  return rootsOf(stage).some((root) => loadsIn(root).some((l) => l.guard.some(compares)));
 }
 
 /** The stores at one index. */

@@ -180,7 +180,7 @@ const blockA = 1 << 16;
 const resultFloats = 1 << 16;
 const unitProducts = 1 << 19;
 
-const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
+export const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
 const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x));
 
 function blocks(

@@ -5,6 +5,7 @@
 import type { Axis, Ex, LoadEx, OpEx, RowsKernel, Stage } from '../../kernel/kernel.ts';
 import { exKey } from '../../kernel/key.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
+import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import { isCostlyOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { equal, substitute, symbol } from '../../shape/poly.ts';
@@ -57,7 +58,7 @@ function share(
   const early = loadsIn(shared).filter((l) => isThere(l.buffer));
   const isSafe =
     early.every((l) => l.guard.length === 0 && equal(l.offset, offset)) &&
-    ![...sums, ...stores.map((s) => s.value), ...others.flatMap(valuesOf)].some(readThere) &&
+    ![...sums, ...stores.map((s) => s.value), ...others.flatMap(rootsOf)].some(readThere) &&
     others.every((s) => s.kind === 'reduce' || !s.stores.some((x) => isThere(x.buffer)));
   if (!isSafe) return undefined;
   const back = exMapper(renaming(to, from));
@@ -72,9 +73,6 @@ function share(
   };
   return { ...k, stages: k.stages.flatMap(changed) };
 }
-
-const valuesOf = (s: Stage): Ex[] =>
-  s.kind === 'map' ? s.stores.map((x) => x.value) : s.reductions.map((x) => x.value);
 
 /** Operations that cost much, and what is computed from them; outermost first. */
 function costlyParts(ex: Ex): OpEx[] {
@@ -93,15 +91,6 @@ function costlyParts(ex: Ex): OpEx[] {
   };
   visit(ex);
   return found;
-}
-
-function loadsIn(ex: Ex, into: LoadEx[] = [], seen = new Set<Ex>()): LoadEx[] {
-  if (seen.has(ex)) return into;
-  seen.add(ex);
-  if (ex.kind === 'load') into.push(ex);
-  if (ex.kind === 'load' || ex.kind === 'index') for (const d of ex.data) loadsIn(d.value, into, seen);
-  if (ex.kind === 'op') for (const arg of ex.args) loadsIn(arg, into, seen);
-  return into;
 }
 
 const renaming =

@@ -16,7 +16,7 @@ import {
   substitute,
   symbol,
 } from '../../shape/poly.ts';
-import { cheaper } from './contract-plan.ts';
+import { cheaper, roundUp } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
 import type { Func, I32, Stmt, V128 } from './encoder.ts';
 import { forLoop, i32, minI32, v128, when } from './instr.ts';
@@ -34,7 +34,6 @@ import {
   partOf,
   positions,
   range,
-  roundUp,
   size,
   storeRun,
   sum,

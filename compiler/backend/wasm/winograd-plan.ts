@@ -6,9 +6,8 @@ import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
 import { swapRoles } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../shape/poly.ts';
-import { known, loadsOf, narrowTiles, wideTile } from './contract-plan.ts';
+import { known, loadsOf, narrowTiles, roundUp, wideTile } from './contract-plan.ts';
 import { mentions, polysOf } from './transform.ts';
-import { roundUp } from './winograd-code.ts';
 
 /** An axis along which the image is read at `slide + tap` (sign 1) or `slide - tap` (sign -1). */
 export interface Sliding {
@@ -25,8 +24,8 @@ export interface Window {
   readonly x: Sliding;
 }
 
-/** A convolution: n is (images, y, x), k is (channels, taps). */
-export interface ImagePlan {
+/** What both kinds have. */
+interface Tiling {
   readonly kernel: ContractKernel;
   readonly window: Window;
   /** Columns of a register tile, which has four rows. */
@@ -36,32 +35,23 @@ export interface ImagePlan {
   /** Number of channels, and of rows of m. */
   readonly depth: number;
   readonly height: number;
-  /** Tiles of 2 x 2 results: in a row, and rows of an image. */
+  /** Tiles of 2 x 2: in a row, and rows of an image. */
   readonly tilesX: number;
   readonly tilesY: number;
-  /** Rows of m in a unit, a multiple of 4; rows of tiles in a unit. */
+  /** Rows of m in a unit, a multiple of 4. */
   readonly blockM: number;
+  /** Rows of tiles that are taken together: in a unit of an image, or when weights' tiles are packed. */
   readonly blockRows: number;
 }
 
-/** The gradient of a convolution's weights: n is (channel, taps), k is (images, y, x). */
-export interface WeightPlan {
-  readonly kernel: ContractKernel;
-  readonly window: Window;
-  /** Columns of a register tile, which has four rows. */
-  readonly strip: number;
-  readonly images: readonly Axis[];
-  /** One axis. */
-  readonly channels: readonly Axis[];
-  readonly depth: number;
-  readonly height: number;
-  readonly tilesX: number;
-  readonly tilesY: number;
-  /** Of a unit: rows of m, a multiple of 4, and channels, a multiple of the strip. */
-  readonly blockM: number;
+/** A convolution: n is (images, y, x), k is (channels, taps). */
+export type ImagePlan = Tiling;
+
+/** The gradient of a convolution's weights: n is (channel, taps), k is (images, y, x); its channels are one axis. */
+export interface WeightPlan extends Tiling {
+  /** Channels of a unit, a multiple of the strip. */
   readonly blockC: number;
-  /** Rows of tiles that are packed together, and how many such blocks an image has. */
-  readonly blockRows: number;
+  /** Blocks of rows of tiles that an image has. */
   readonly blocksY: number;
   /** Such blocks that are multiplied together, and the most tiles they have. */
   readonly pieces: number;

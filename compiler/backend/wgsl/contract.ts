@@ -18,7 +18,7 @@ import type { Emitted, Shader } from './shader.ts';
 import { chooseTile, columnsOf, invocationsOf, range, rowsOf } from './tile.ts';
 import type { Tile } from './tile.ts';
 import { isFourfold, LANES } from './vector.ts';
-import { loadsIn } from './walk.ts';
+import { loadsIn } from '../../kernel/walk.ts';
 
 /** `chosen`: one of `tilesOf`. */
 export function emitContract(given: ContractKernel, shader: Shader, chosen?: Tile): Emitted {

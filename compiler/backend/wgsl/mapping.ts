@@ -4,7 +4,7 @@ import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn } from '../../shape/poly.ts';
 import { countOf } from './axes.ts';
 import type { WgslLimits } from './shader.ts';
-import { loadsIn, rootsOf } from './walk.ts';
+import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 
 /** A workgroup is `columns` grid points by `lanes` invocations for each; both powers of two. */
 export interface Mapping {

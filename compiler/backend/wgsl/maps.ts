@@ -18,7 +18,8 @@ import { writeStores } from './rows.ts';
 import { GROUP, LOCAL } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
 import { areVectorStores, LANES, vectorLoadsOf, writeVectorStores } from './vector.ts';
-import { conflict, loadsIn, operationsIn, rootsOf } from './walk.ts';
+import { loadsIn, rootsOf } from '../../kernel/walk.ts';
+import { conflict, operationsIn } from './walk.ts';
 
 const SIZE = 64;
 

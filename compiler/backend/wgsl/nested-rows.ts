@@ -18,7 +18,8 @@ import { GROUP, LOCAL } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
 import { columnsOf, invocationsOf, rowsOf } from './tile.ts';
 import type { Tile } from './tile.ts';
-import { conflict, rootsOf } from './walk.ts';
+import { rootsOf } from '../../kernel/walk.ts';
+import { conflict } from './walk.ts';
 
 const INVOCATIONS = 64;
 const DEPTH = 16;

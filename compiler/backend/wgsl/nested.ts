@@ -17,7 +17,7 @@ import type { Shader } from './shader.ts';
 import { columnsOf, range, rowsOf } from './tile.ts';
 import type { Tile } from './tile.ts';
 import { LANES } from './vector.ts';
-import { loadsIn } from './walk.ts';
+import { loadsIn } from '../../kernel/walk.ts';
 
 /** A dot whose one factor belongs to the rows of a tile, the other to its steps. */
 export interface TiledDot {

@@ -10,7 +10,8 @@ import { LOCAL } from './shader.ts';
 import { invocationsOf } from './tile.ts';
 import type { Tile } from './tile.ts';
 import { components, isVectorLoad, LANES, vectorValue } from './vector.ts';
-import { loadsIn, operationsIn } from './walk.ts';
+import { loadsIn } from '../../kernel/walk.ts';
+import { operationsIn } from './walk.ts';
 
 export interface OperandSource {
   readonly ex: Ex;

@@ -15,7 +15,8 @@ import type { Mapping } from './mapping.ts';
 import { printNative, valueType } from './print.ts';
 import { GROUP, LOCAL } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
-import { conflict, rootsOf } from './walk.ts';
+import { rootsOf } from '../../kernel/walk.ts';
+import { conflict } from './walk.ts';
 
 export function emitRows(kernel: RowsKernel, shader: Shader): Emitted {
   const mapping = chooseMapping(kernel, shader.limits);

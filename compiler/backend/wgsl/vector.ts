@@ -4,7 +4,8 @@ import type { Poly } from '../../shape/poly.ts';
 import { asConstant, linearIn, symbolsOf } from '../../shape/poly.ts';
 import type { Emitter } from './emitter.ts';
 import { storageType, vectorType } from './print.ts';
-import { loadsIn, operationsIn } from './walk.ts';
+import { loadsIn } from '../../kernel/walk.ts';
+import { operationsIn } from './walk.ts';
 
 export const LANES = 4;
 export const components = ['x', 'y', 'z', 'w'] as const;

@@ -1,21 +1,6 @@
 /** Questions about expressions. */
-import type { Ex, LoadEx, Stage } from '../../kernel/kernel.ts';
-
-/** Every load under `root`, outer ones first, each once. */
-export function loadsIn(root: Ex): LoadEx[] {
-  const loads: LoadEx[] = [];
-  const seen = new Set<Ex>();
-  const visit = (ex: Ex): void => {
-    if (seen.has(ex)) return;
-    seen.add(ex);
-    if (ex.kind === 'load') loads.push(ex);
-    if (ex.kind === 'op') ex.args.forEach(visit);
-    if (ex.kind === 'dot') [ex.a, ex.b].forEach(visit);
-    if (ex.kind === 'load' || ex.kind === 'index') for (const { value } of ex.data) visit(value);
-  };
-  visit(root);
-  return loads;
-}
+import type { Ex, Stage } from '../../kernel/kernel.ts';
+import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 
 /** Scalar operations of all the values, each object once; without end where one is a contraction. */
 export function operationsIn(values: readonly Ex[]): number {
@@ -34,10 +19,6 @@ export function operationsIn(values: readonly Ex[]): number {
   values.forEach(visit);
   return found;
 }
-
-/** What a stage computes. */
-export const rootsOf = (stage: Stage): readonly Ex[] =>
-  stage.kind === 'map' ? stage.stores.map((s) => s.value) : stage.reductions.map((r) => r.value);
 
 interface Touched {
   readonly reads: ReadonlySet<number>;
