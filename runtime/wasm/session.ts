@@ -19,7 +19,8 @@ import type { Layout, PlanLayout } from './layout.ts';
 import { layOut } from './layout.ts';
 import type { Entry, ThreadPlan } from './runner.ts';
 import { withSharedMemory } from './shared.ts';
-import { type StepShape, ThreadPool } from './threads.ts';
+import type { Shape } from './runner.ts';
+import { shapeOf, type StepShape, ThreadPool } from './threads.ts';
 
 const pageBytes = deviceMemory.wasm.page;
 
@@ -40,6 +41,8 @@ interface Loaded extends ThreadPlan {
 interface Bound extends StepShape {
   readonly key: string;
   readonly outputs: readonly number[];
+  /** What threads are told of it, where any dispatch is shared. */
+  readonly shape: Shape | undefined;
 }
 
 /** Names of the functions of a plan: of its dispatches, then those of special cases. */
@@ -58,6 +61,8 @@ export class WasmSession implements Session {
   private readonly modules = new Map<Plan, WebAssembly.Module>();
   private layout: Layout;
   private memory: WebAssembly.Memory | undefined;
+  /** How many shapes of runs threads have been told of. */
+  private shapes = 0;
   /** The threads are learning of a new layout. */
   private loading: Promise<void> | undefined;
 
@@ -230,16 +235,21 @@ export class WasmSession implements Session {
     const runs = runsOf(plan, dims);
     const total = flops.reduce((sum, f, i) => sum + f * runs[i]!, 0);
     const units = chosen.map((c) => evalSize(c.units, dims));
-    loaded.bound = {
-      key,
+    const step: StepShape = {
       dims: plan.dims.map((d) => dims[d]!),
       units,
       shared: flops.map(
         (f, i) => total >= this.shareFrom && units[i]! > 1 && f >= Math.min(this.shareFrom, shareDispatches),
       ),
       which: chosen.map((c) => c.entry),
-      outputs: plan.outputs.map((o) => elements(evalShape(o.shape, dims))),
       loops: plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) })),
+    };
+    const isShared = this.pool && step.shared.includes(true);
+    loaded.bound = {
+      ...step,
+      key,
+      outputs: plan.outputs.map((o) => elements(evalShape(o.shape, dims))),
+      shape: isShared ? shapeOf(step, this.pool.threads, ++this.shapes) : undefined,
     };
     return loaded.bound;
   }
@@ -285,7 +295,7 @@ export class WasmSession implements Session {
   }
 
   private dispatch(loaded: Loaded, bound: Bound): void {
-    if (this.pool && bound.shared.includes(true)) this.pool.run(loaded.index, loaded, bound);
+    if (this.pool && bound.shape) this.pool.run(loaded.index, loaded, bound.shape);
     else this.each(loaded, bound, (entry, units) => entry(0, units, 0));
   }
 

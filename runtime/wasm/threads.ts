@@ -2,17 +2,18 @@
 import type { Plan } from '../../compiler/plan.ts';
 import { RuntimeError } from '../errors.ts';
 import type { BoundLoop } from '../loops.ts';
-import type { LoadMessage, Runner, ThreadPlan } from './runner.ts';
+import type { LoadMessage, Runner, Shape, ThreadPlan } from './runner.ts';
 import { createRunner, workerMain } from './runner.ts';
 
-/** Control words before the dims. */
-const header = 16;
+/** A plan, of which only the numbers of its parts count. */
+type Counted = { readonly [K in keyof Pick<Plan, 'dims' | 'dispatches' | 'loops'>]: readonly unknown[] };
 
 /** Bytes of the control words that describe a run of any of these plans. */
-function controlBytes(plans: readonly Plan[]): number {
-  const most = (count: (p: Plan) => number): number => Math.max(0, ...plans.map(count));
+export function controlBytes(plans: readonly Counted[], threads: number): number {
+  const most = (count: (p: Counted) => number): number => Math.max(0, ...plans.map(count));
   const loops = most((p) => p.loops.length);
-  return 4 * (header + most((p) => p.dims.length) + 3 * most((p) => p.dispatches.length) + 3 * loops);
+  const words = most((p) => p.dims.length) + 3 * most((p) => p.dispatches.length) + 3 * loops;
+  return 4 * (48 + 16 * threads + words);
 }
 
 /** A plan for certain dims. */
@@ -27,6 +28,29 @@ export interface StepShape {
   readonly loops: readonly BoundLoop[];
 }
 
+/** The shape as the threads are told of it. */
+export function shapeOf(
+  { dims, units, shared, which, loops }: StepShape,
+  threads: number,
+  number: number,
+): Shape {
+  const perPiece = units.map((u, d) => (shared[d] ? Math.ceil(u / (piecesPerThread * threads)) : 0));
+  return {
+    number,
+    dims: dims.length,
+    dispatches: units.length,
+    loops: loops.length,
+    words: Int32Array.from([
+      ...dims,
+      ...units.flatMap((u, d) => [u, perPiece[d]!, which[d]!]),
+      ...loops.flatMap((l) => [l.begin, l.end, l.times]),
+    ]),
+  };
+}
+
+/** Pieces of a dispatch: fewer than 63 fit into the words of a thread's share. */
+const piecesPerThread = 32;
+
 /** A worker of Node or of a browser. */
 interface Thread {
   post(message: LoadMessage): void;
@@ -37,10 +61,8 @@ interface Thread {
 
 export class ThreadPool {
   private isWaiting = false;
+  /** With its control words made anew for every set of plans: while threads learn of new plans, none reads the old words. */
   private runner: Runner | undefined;
-  /** Made anew for every set of plans: while threads learn of new plans, none reads the old words. */
-  private control: Int32Array = new Int32Array(0);
-
   private constructor(private readonly workers: readonly Thread[]) {}
 
   get threads(): number {
@@ -65,11 +87,11 @@ export class ThreadPool {
     described: readonly Plan[],
     plans: LoadMessage['plans'],
   ): Promise<void> {
-    if (this.isWaiting) this.command(1);
-    const control = new SharedArrayBuffer(controlBytes(described));
-    this.control = new Int32Array(control);
+    if (this.isWaiting) this.runner!.command(1, 0);
+    const control = new SharedArrayBuffer(controlBytes(described, this.threads));
+    const words = new Int32Array(control);
     const { threads } = this;
-    this.runner = createRunner(this.control, 0, threads, mayBlock(this.control));
+    this.runner = createRunner(words, 0, threads, mayBlock(words));
     const answers = this.workers.map((worker, i) => {
       const answer = worker.answer();
       worker.post({ memory, control, thread: i + 1, threads, plans });
@@ -81,29 +103,19 @@ export class ThreadPool {
   }
 
   /** Runs a step on all threads; returns when it is done. */
-  run(index: number, plan: ThreadPlan, { dims, units, shared, which, loops }: StepShape): void {
-    const { control } = this;
-    const count = units.length;
-    control.set([0, index, dims.length, count], 2);
-    // What one thread does alone, the others need only wait for before they take part again.
-    const sharesNext = (d: number): boolean =>
-      shared[d + 1] === true || loops.some((l) => l.end === d + 1 && shared[l.begin] === true);
-    const flags = shared.map((s, d) => (s ? 1 : 0) + (s || sharesNext(d) || d === count - 1 ? 2 : 0));
-    const table = loops.flatMap((l) => [l.begin, l.end, l.times]);
-    control.set([...dims, ...units, ...flags, ...which, ...table], header);
-    control[8] = loops.length;
-    this.command(0);
-    this.runner!.step(plan);
-  }
-
-  private command(kind: number): void {
-    this.control[2] = kind;
-    Atomics.add(this.control, 0, 1);
-    Atomics.notify(this.control, 0);
+  run(index: number, plan: ThreadPlan, shape: Shape): void {
+    const runner = this.runner!;
+    runner.command(0, index, shape);
+    try {
+      runner.step(plan);
+    } catch (error) {
+      runner.fail();
+      throw error;
+    }
   }
 
   close(): void {
-    if (this.isWaiting) this.command(2);
+    if (this.isWaiting) this.runner!.command(2, 0);
     for (const worker of this.workers) worker.end();
   }
 }
@@ -111,7 +123,7 @@ export class ThreadPool {
 /** A browser's main thread may not block. */
 function mayBlock(control: Int32Array): boolean {
   try {
-    Atomics.wait(control, 7, 1, 0);
+    Atomics.wait(control, 15, 1, 0);
     return true;
   } catch {
     return false;
