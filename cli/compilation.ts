@@ -30,7 +30,10 @@ export interface CompileSettings {
   readonly batch?: number;
 }
 
-export type CompileTarget = Pick<Chosen, 'target' | 'relaxed' | 'wide' | 'workgroups' | 'threads'> & {
+export type CompileTarget = Pick<
+  Chosen,
+  'target' | 'relaxed' | 'wide' | 'workgroups' | 'isSoftware' | 'threads'
+> & {
   /** WebGPU: kernels in several shapes. */
   readonly variants?: boolean;
 };
@@ -76,6 +79,7 @@ export const decisive = (target: CompileTarget, settings: CompileSettings): read
   target.relaxed,
   target.wide,
   target.workgroups ?? 1,
+  target.isSoftware === true,
   target.variants === true,
   settings.set ?? {},
   memoryOptions(target, settings),

@@ -17,6 +17,8 @@ export interface Chosen {
   readonly wide: boolean;
   /** WebGPU only: so many workgroups keep it busy. */
   readonly workgroups?: number;
+  /** WebGPU only: a driver that computes on the CPU. */
+  readonly isSoftware?: boolean;
   readonly threads: number;
   /** WebGPU only: times the shapes of a plan's kernels; undefined where the device has no clock to time them with. */
   readonly timeShapes?: ((plan: Plan, dims: Dims) => Promise<Shapes>) | undefined;
@@ -111,6 +113,7 @@ async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reaso
     relaxed: false,
     wide: false,
     workgroups: device.workgroups,
+    isSoftware: device.isSoftware,
     threads: 1,
     timeShapes: canTime(device) ? (plan, dims) => timeShapes(device, plan, dims) : undefined,
     about: device.name,

@@ -24,13 +24,19 @@ export interface TargetOptions {
   readonly wide?: boolean;
   /** WebGPU: so many workgroups keep the GPU busy; contractions of fewer are split. Default 1: any are enough. */
   readonly workgroups?: number;
+  /** WebGPU: the device is a driver that computes on the CPU. */
+  readonly isSoftware?: boolean;
   /** WebGPU: kernels in several shapes, for the device to choose. */
   readonly variants?: boolean;
 }
 
 /** What the schedule has to know of the target. */
-export const targetOf = ({ target, workgroups = 1 }: Pick<TargetOptions, 'target' | 'workgroups'>): Target =>
-  target === 'wasm' ? wasmTarget : webgpuTargetFor(workgroups);
+export const targetOf = ({
+  target,
+  workgroups = 1,
+  isSoftware = false,
+}: Pick<TargetOptions, 'target' | 'workgroups' | 'isSoftware'>): Target =>
+  target === 'wasm' ? wasmTarget : webgpuTargetFor(workgroups, isSoftware);
 
 /** Plans by name, with what they were made of. */
 export interface Assembled {
@@ -153,9 +159,7 @@ function devicePlan(
   const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
   const all = [...dims, ...loops.map((l) => l.dim)];
   const { code, dispatches } =
-    options.target === 'wasm'
-      ? wasmCode(scheduled, all, options)
-      : wgslCode(scheduled, all, options.variants === true);
+    options.target === 'wasm' ? wasmCode(scheduled, all, options) : wgslCode(scheduled, all, options);
   const port = (portName: string, node: Node, buffer: number): Port => ({
     name: portName,
     dtype: node.dtype,
@@ -235,7 +239,11 @@ function wasmCode(
   };
 }
 
-function wgslCode(scheduled: Scheduled, dims: readonly string[], inShapes: boolean): Emitted {
+function wgslCode(
+  scheduled: Scheduled,
+  dims: readonly string[],
+  { isSoftware = false, variants: inShapes = false }: TargetOptions,
+): Emitted {
   const emitted = new Map<string, readonly WgslKernel[]>();
   const clockOf = (buffer: number): string | undefined => {
     const leaf = scheduled.buffers[buffer]?.leaf;
@@ -247,8 +255,8 @@ function wgslCode(scheduled: Scheduled, dims: readonly string[], inShapes: boole
     const kernel = withClocksAsDims(whole, clockOf);
     const key = kernelKey(kernel);
     const made = emitted.get(key) ?? [
-      emitWgsl(kernel, uniform, {}),
-      ...(inShapes ? variantsOf(kernel, uniform) : []),
+      emitWgsl(kernel, uniform, { isSoftware }),
+      ...(inShapes ? variantsOf(kernel, uniform, isSoftware) : []),
     ];
     emitted.set(key, made);
     const [first, ...variants] = made.map(({ entry, workgroups: [x, y, z] }) => ({

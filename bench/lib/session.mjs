@@ -36,18 +36,26 @@ export async function openDevice(target, { threads = 1, strict = false } = {}) {
   const { openWebgpu } = await built('runtime/webgpu.js');
   const device = await openWebgpu({ allowSoftware: true });
   if ('reason' in device) throw new Error(device.reason);
-  return { target, relaxed: false, open: (program) => device.load(program), close: () => device.close() };
+  const { workgroups, isSoftware } = device;
+  return {
+    target,
+    relaxed: false,
+    compileFor: { workgroups, isSoftware },
+    open: (program) => device.load(program),
+    close: () => device.close(),
+  };
 }
 
 /** The named task or model of a file as a program; `only` is the sole one where it has no name. */
 export async function compile(kind, file, name, source, device, sets = {}) {
   const compiler = await built('compiler/index.js');
   const { target, relaxed, wide } = device;
+  const options = { target, relaxed, wide, ...device.compileFor, sets };
   const model = compiler.load(file, hostOf(source));
   const made =
     kind === 'task'
-      ? compiler.compileTask(model, name, { target, relaxed, wide, sets, predict: false })
-      : compiler.compileModel(model, name, { target, relaxed, wide, sets });
+      ? compiler.compileTask(model, name, { ...options, predict: false })
+      : compiler.compileModel(model, name, options);
   if (!made.result)
     throw new Error(made.problems.map((p) => compiler.plain(compiler.messageOf(p))).join('\n'));
   return made.result;

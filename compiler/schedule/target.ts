@@ -71,11 +71,12 @@ export const webgpuTarget: Target = {
 const splitRule = { tile: 32, leastSteps: 2048, leastPart: 256, mostParts: 64, slice: 64 };
 
 /**
- * A GPU that is busy from so many workgroups on. 1 (every device is): nothing is split, as befits a driver that computes on
- * the CPU.
+ * A GPU that is busy from so many workgroups on; 1 (every device is): nothing is split. Or a driver that computes on the CPU,
+ * which has no fast memory of a workgroup's own in which to compute a nested contraction.
  */
-export const webgpuTargetFor = (workgroups: number): Target => ({
+export const webgpuTargetFor = (workgroups: number, isSoftware = false): Target => ({
   ...webgpuTarget,
+  ...(isSoftware && { nestedDepth: 0 }),
   split: workgroups > 1 ? { ...splitRule, workgroups } : undefined,
 });
 

@@ -1,6 +1,6 @@
 /** One WebGPU device: objects made on it and counted, pipelines, and what went wrong. */
 import { RuntimeError } from '../errors.ts';
-import { workgroupsOf } from './adapter.ts';
+import { isSoftware, workgroupsOf } from './adapter.ts';
 
 /** What was done since the device was opened; in steady state only `dispatches` and `submits` grow. */
 export interface GpuStats {
@@ -56,6 +56,11 @@ export class Gpu {
   /** So many workgroups keep it busy: what programs for it are compiled for. */
   get workgroups(): number {
     return workgroupsOf(this.adapter.info);
+  }
+
+  /** A driver that computes on the CPU: programs for it are compiled otherwise. */
+  get isSoftware(): boolean {
+    return isSoftware(this.adapter.info);
   }
 
   /** Throws what went wrong since the last look, if anything did. */

@@ -1,7 +1,7 @@
 /** Kernels on SwiftShader against the evaluator of kernels. */
 import { expect } from 'vitest';
 import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
-import type { Tile } from '../../compiler/backend/wgsl/tile.ts';
+import type { WgslOptions } from '../../compiler/backend/wgsl/index.ts';
 import { sizeOf } from '../../compiler/ir/serialise.ts';
 import type { DType } from '../../compiler/ir/ops.ts';
 import type { Kernel } from '../../compiler/kernel/kernel.ts';
@@ -69,8 +69,13 @@ function fill(data: Data, dtype: DType, next: () => number): Data {
   return data;
 }
 
-export const planFor = (kernel: Kernel, dims: readonly string[], sizes: Case['sizes'], tile?: Tile): Plan => {
-  const { code, entry, workgroups } = emitWgsl(kernel, dims, tile ? { tile } : {});
+export const planFor = (
+  kernel: Kernel,
+  dims: readonly string[],
+  sizes: Case['sizes'],
+  options: WgslOptions = {},
+): Plan => {
+  const { code, entry, workgroups } = emitWgsl(kernel, dims, options);
   const [x, y, z] = workgroups;
   return {
     name: kernel.name,
@@ -106,7 +111,7 @@ export async function runBoth(
   test: Case,
   dims: Readonly<Record<string, number>> = {},
   seed = 1,
-  tile?: Tile,
+  options: WgslOptions = {},
 ): Promise<{ readonly actual: readonly Data[]; readonly expected: readonly BufferData[] }> {
   const { kernel, sizes } = test;
   const next = random(seed);
@@ -131,7 +136,7 @@ export async function runBoth(
       store: i,
       offset: 0,
     })),
-    plans: { run: planFor(kernel, dimsOf([test]), sizes, tile) },
+    plans: { run: planFor(kernel, dimsOf([test]), sizes, options) },
   };
   const expected = kernel.buffers.map((use, i) =>
     use.dtype === 'f32' ? Float64Array.from(initial[i]!) : initial[i]!.slice(),
@@ -177,9 +182,9 @@ export async function expectSame(
   test: Case,
   dims: Readonly<Record<string, number>> = {},
   tolerance: Tolerance = f32Tolerance,
-  tile?: Tile,
+  options: WgslOptions = {},
 ): Promise<void> {
-  const { actual, expected } = await runBoth(device, test, dims, 1, tile);
+  const { actual, expected } = await runBoth(device, test, dims, 1, options);
   test.kernel.buffers.forEach((use, i) => {
     const what = `${test.kernel.name}, buffer ${i}, ${JSON.stringify(dims)}`;
     expectClose(

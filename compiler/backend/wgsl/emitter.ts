@@ -4,7 +4,7 @@
  */
 import type { Axis, Binding, Condition, DotEx, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
 import type { Atom, Poly, Term } from '../../shape/poly.ts';
-import { add, asConstant, constant, isNonNegative, multiply, symbolsOf } from '../../shape/poly.ts';
+import { add, asConstant, constant, isNonNegative, multiply, subtract, symbolsOf } from '../../shape/poly.ts';
 import { stripParentheses, unsigned } from './block.ts';
 import type { Block } from './block.ts';
 import type { HelperName } from './helpers.ts';
@@ -30,6 +30,12 @@ export type Uses = ReadonlyMap<Ex, number>;
 const isComputedConstant = (code: string): boolean =>
   !/^\d+i$/.test(code) && !/[A-Za-z_]\w*/.test(code.replace(/\b\d+i\b|\bmin\b|\bmax\b|\bselect\b/g, ''));
 
+interface EmitterOptions {
+  /** Whose names it starts with. */
+  readonly from?: Emitter;
+  readonly isUnrolled?: boolean;
+}
+
 export class Emitter {
   /** Where code is being written. */
   block: Block;
@@ -39,9 +45,15 @@ export class Emitter {
   /** Exclusive upper bounds of the axes in scope. */
   readonly #ranges: Map<string, Poly>;
   readonly #memo = new Map<Ex, Value>();
+  readonly #isUnrolled: boolean;
 
-  constructor(shader: Shader, uses: Uses, from?: Emitter) {
+  /**
+   * `isUnrolled`: the same text comes up again at other points. Then every value has a name, offsets that differ by a constant
+   * share the rest, and a guarded load is a choice, not a branch.
+   */
+  constructor(shader: Shader, uses: Uses, { from, isUnrolled = false }: EmitterOptions = {}) {
     this.shader = shader;
+    this.#isUnrolled = isUnrolled;
     this.block = from?.block ?? shader.main;
     this.#uses = uses;
     if (!from) for (const ex of uses.keys()) shader.usesHalf ||= ex.dtype === 'f16';
@@ -51,7 +63,7 @@ export class Emitter {
 
   /** An emitter that starts with this one's names and adds its own. */
   fork(): Emitter {
-    return new Emitter(this.shader, this.#uses, this);
+    return new Emitter(this.shader, this.#uses, { from: this, isUnrolled: this.#isUnrolled });
   }
 
   /** Binds an axis. An axis of extent 1 is always 0. */
@@ -139,7 +151,8 @@ export class Emitter {
     const known = this.#memo.get(ex);
     if (known && this.block.isWithin(known.home)) return known;
     let v = this.#compute(ex);
-    if (!v.simple && ((this.#uses.get(ex) ?? 0) > 1 || v.code.length > NAME_FROM_LENGTH)) v = this.named(v);
+    const isLong = v.code.length > NAME_FROM_LENGTH;
+    if (!v.simple && (this.#isUnrolled || isLong || (this.#uses.get(ex) ?? 0) > 1)) v = this.named(v);
     this.#memo.set(ex, v);
     return v;
   }
@@ -208,9 +221,10 @@ export class Emitter {
 
   /** The guard is tested before the load; what the kernel also writes is read where the value is used. */
   #load(ex: LoadEx, isVector = false): Value {
+    if (ex.guard.some(neverHolds)) return this.constant(ex.dtype, ex.fill);
     const scope = this.withData(ex.data);
     // WGSL refuses a negative constant index even where the guard keeps it from being read; a name is no constant.
-    const place = scope.poly(ex.offset);
+    const place = this.#isUnrolled ? scope.#neighbour(ex.offset) : scope.poly(ex.offset);
     const isTwice = this.shader.vectors.has(ex.buffer) && !isVector;
     const offset =
       isTwice || isComputedConstant(place.code) ? this.named({ ...place, simple: false }) : place;
@@ -228,6 +242,7 @@ export class Emitter {
     const known = home.find(key);
     if (known !== undefined) return { code: known, home, simple: true };
     const fill = this.constant(ex.dtype, ex.fill);
+    if (this.#isUnrolled) return { code: `select(${fill.code}, ${load}, ${test})`, home, simple: false };
     const name = home.names.fresh('v');
     home.add(
       `var ${name}: ${type} = ${isVector ? `${type}(${fill.code})` : fill.code};`,
@@ -237,6 +252,15 @@ export class Emitter {
     );
     home.remember(key, name);
     return { code: name, home, simple: true };
+  }
+
+  /** An offset as a constant behind what it shares with its neighbours. */
+  #neighbour(offset: Poly): Value {
+    const own = offset.terms.find((t) => t.factors.length === 0)?.coefficient ?? 0;
+    const base = this.poly(subtract(offset, own));
+    if (own === 0 || base.constant) return this.poly(offset);
+    const { code, home } = this.named(base);
+    return { code: signed(code, own), home, simple: false };
   }
 
   /** This scope and the values of `data`. */
@@ -368,6 +392,11 @@ export class Emitter {
     if (asConstant(b) === undefined) return undefined;
     return [1, 2, 4, 8, 16].find((t) => this.#isNonNegative(add(a, multiply(b, constant(t)))));
   }
+}
+
+function neverHolds({ kind, value }: Condition): boolean {
+  const n = asConstant(value);
+  return n !== undefined && (kind === 'ge' ? n < 0 : n !== 0);
 }
 
 interface SignedValue {
