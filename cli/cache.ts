@@ -42,6 +42,14 @@ interface Entry {
   readonly plans: readonly string[];
 }
 
+interface Found {
+  readonly entry: Entry;
+  readonly digest: string;
+}
+
+/** Compiles the task with the files of a host. */
+export type Compile = (host: Host) => { readonly result: CompiledTask; readonly isClean: boolean };
+
 /** Entries that nobody used for so long are removed. */
 const lifetime = 30 * 24 * 3600 * 1000;
 
@@ -67,16 +75,27 @@ export class PlanCache {
 
   /**
    * The compiled task that `wanted` names (file, task, options: all that decides besides files), from the cache or from
-   * `compile`. Only what compiled without any problem is kept, as problems have to be shown again.
+   * the compiler. `plansOf` says which plans may be asked for; the compiler is loaded only if one of them was not kept.
+   * Only what compiled without any problem is kept, as problems have to be shown again.
    */
-  task(
+  async task(
     wanted: readonly unknown[],
     host: Host,
-    compile: (host: Host) => { readonly result: CompiledTask; readonly isClean: boolean },
-  ): CompiledTask {
+    loadCompiler: () => Promise<Compile>,
+    plansOf?: (info: TaskInfo) => readonly string[],
+  ): Promise<CompiledTask> {
     const key = digestOf(JSON.stringify([this.build, ...wanted]));
     const found = this.find(key, host);
-    if (found) return this.restore(key, found, () => compile(host).result.program);
+    if (found) {
+      const { info, plans } = found.entry;
+      const needed = plansOf?.(info) ?? plans;
+      const known = plans.filter((name) => needed.includes(name));
+      return await this.restore(key, found, known, async () => {
+        const compile = await loadCompiler();
+        return () => compile(host).result.program;
+      });
+    }
+    const compile = await loadCompiler();
     const { watched, asked } = watch(host);
     const { result, isClean } = compile(watched);
     return isClean ? this.keep(key, asked, result) : result;
@@ -106,7 +125,7 @@ export class PlanCache {
     return `measured-${digestOf(JSON.stringify([this.build, ...wanted]))}.json`;
   }
 
-  private find(key: string, host: Host): { readonly entry: Entry; readonly digest: string } | undefined {
+  private find(key: string, host: Host): Found | undefined {
     try {
       const file = join(this.folder, `${key}.json`);
       const text = readFileSync(file, 'utf8');
@@ -120,17 +139,21 @@ export class PlanCache {
     }
   }
 
-  private restore(
+  private async restore(
     key: string,
-    { entry, digest }: { readonly entry: Entry; readonly digest: string },
-    compile: () => Program,
-  ): CompiledTask {
+    { entry, digest }: Found,
+    wanted: readonly string[],
+    loadCompiler: () => Promise<() => Program>,
+  ): Promise<CompiledTask> {
     const { info, program } = entry;
+    const kept = new Map(wanted.map((name) => [name, this.readPlan(key, digest, name)]));
+    const compile = wanted.every((name) => kept.get(name)) ? undefined : await loadCompiler();
     let fresh: Program | undefined;
     const plans = lazily(entry.plans, (name) => {
-      const kept = this.readPlan(key, digest, name);
-      if (kept) return kept;
-      fresh ??= compile();
+      const plan = kept.get(name);
+      if (plan) return plan;
+      fresh ??= compile?.();
+      if (!fresh) throw new Error(`the plan ${name} is asked for, but was not wanted`);
       return this.writePlan(key, digest, fresh.plans[name] as Plan);
     });
     return { info, program: { ...program, plans } };
@@ -158,7 +181,7 @@ export class PlanCache {
         readFileSync(join(this.folder, this.planFile(key, digest, name)), 'utf8'),
       ) as Plan;
       if (plan.code.kind !== 'wasm') return plan;
-      const bytes = Uint8Array.from(Buffer.from(plan.code.bytes as unknown as string, 'base64'));
+      const bytes = new Uint8Array(Buffer.from(plan.code.bytes as unknown as string, 'base64'));
       return { ...plan, code: { ...plan.code, bytes } };
     } catch {
       return undefined;

@@ -1,10 +1,12 @@
-/** Chooses where to compute. The devices' code is imported when it is needed: WebGPU takes long to load. */
+/** Chooses where to compute. WebGPU's code is imported when it is needed, as it takes long to load. */
 import { existsSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import type { Plan, Program, Target } from '../compiler/plan.ts';
 import type { Dims, Session } from '../runtime/device.ts';
 import type { Shapes } from '../runtime/webgpu/tune.ts';
 import { problem } from '../runtime/problems.ts';
+import { openReference } from '../runtime/reference.ts';
+import { openWasm, requestPairing, supportsRelaxedSimd } from '../runtime/wasm.ts';
 import { PlanCache } from './cache.ts';
 import type { BackendChoice } from './options.ts';
 
@@ -35,7 +37,7 @@ export interface Chosen {
 export async function chooseDevice(choice: BackendChoice, threads: number | undefined): Promise<Chosen> {
   switch (choice) {
     case 'reference':
-      return await reference();
+      return reference();
     case 'wasm':
       return await wasm(threads, 'wasm');
     case 'webgpu': {
@@ -62,15 +64,14 @@ function mayHaveGpu(): boolean {
   );
 }
 
-async function reference(): Promise<Chosen> {
-  const { openReference } = await import('../runtime/reference.ts');
+function reference(): Chosen {
   return {
     target: 'reference',
     relaxed: false,
     wide: false,
     threads: 1,
     about: 'reference (float64, slow)',
-    load: async (program) => openReference(program),
+    load: (program) => Promise.resolve(openReference(program)),
     close: () => undefined,
   };
 }
@@ -82,7 +83,6 @@ const mostThreads = 4;
 export const defaultThreads = (): number => Math.min(mostThreads, availableParallelism());
 
 async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
-  const { openWasm, requestPairing, supportsRelaxedSimd } = await import('../runtime/wasm.ts');
   const relaxed = supportsRelaxedSimd();
   const threads = wanted ?? defaultThreads();
   const about = threads > 1 ? `${name}, ${threads} threads` : name;

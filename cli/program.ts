@@ -1,8 +1,14 @@
-/** The command line: its commands and options. What a command needs is imported when it is called. */
+/** The command line: its commands and options. The compiler is imported when a command needs it. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { bytesForm, parseBytes } from '../compiler/check/bytes.ts';
+import { bench } from './commands/bench.ts';
+import { doctor } from './commands/doctor.ts';
+import { init } from './commands/init.ts';
+import { run } from './commands/run.ts';
+import { summary } from './commands/summary.ts';
 import type { ExitCode } from './exit.ts';
 import { exitCodes } from './exit.ts';
+import { reportFailure } from './failure.ts';
 import type { Options } from './options.ts';
 import { backendChoices, packageVersion, stages } from './options.ts';
 import type { Terminal } from './terminal.ts';
@@ -25,7 +31,6 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     return result.code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-    const { reportFailure } = await import('./failure.ts');
     return reportFailure(error, { terminal, json: argv.includes('--json'), version, argv });
   }
 }
@@ -125,8 +130,10 @@ interface CommandRow {
   readonly name: string;
   readonly about: string;
   readonly options: readonly (() => Option)[];
-  readonly load: () => Promise<CommandBody>;
+  readonly load: () => CommandBody | Promise<CommandBody>;
 }
+
+const withCompiler = () => import('./with-compiler.ts');
 
 const device = [option.backend, option.threads];
 
@@ -135,7 +142,7 @@ const commands: readonly CommandRow[] = [
     name: 'check <file>',
     about: 'report everything that is wrong with a file',
     options: [option.json, option.strict],
-    load: async () => (await import('./commands/check.ts')).check,
+    load: async () => (await withCompiler()).check,
   },
   {
     name: 'run <file> [task]',
@@ -155,37 +162,37 @@ const commands: readonly CommandRow[] = [
       option.inputs,
       option.outputs,
     ],
-    load: async () => (await import('./commands/run.ts')).run,
+    load: () => run,
   },
   {
     name: 'compile <file>',
     about: 'write a model as a typed ES module with its kernels inside',
     options: [option.output, option.model, option.task, option.set, option.memory],
-    load: async () => (await import('./commands/compile.ts')).compileModule,
+    load: async () => (await withCompiler()).compileModule,
   },
   {
     name: 'explain <file> [task]',
     about: 'show what the compiler makes of a file',
     options: [option.stage, option.backend, option.workgroups, option.set, option.memory],
-    load: async () => (await import('./commands/explain.ts')).explain,
+    load: async () => (await withCompiler()).explain,
   },
   {
     name: 'summary <file> [task]',
     about: "list a task's parameters and their sizes",
     options: [option.set, option.json],
-    load: async () => (await import('./commands/summary.ts')).summary,
+    load: () => summary,
   },
   {
     name: 'fmt <files...>',
     about: 'format files in place',
     options: [option.check],
-    load: async () => (await import('./commands/fmt.ts')).fmt,
+    load: async () => (await withCompiler()).fmt,
   },
   {
     name: 'doc [what]',
     about: 'show a declaration of the library, or what a file declares',
     options: [],
-    load: async () => (await import('./commands/doc.ts')).doc,
+    load: async () => (await withCompiler()).doc,
   },
   {
     name: 'bench <file> [task]',
@@ -200,18 +207,18 @@ const commands: readonly CommandRow[] = [
       option.memory,
       option.json,
     ],
-    load: async () => (await import('./commands/bench.ts')).bench,
+    load: () => bench,
   },
   {
     name: 'doctor',
     about: 'show what this machine can do',
     options: [option.json],
-    load: async () => (await import('./commands/doctor.ts')).doctor,
+    load: () => doctor,
   },
   {
     name: 'init [file]',
     about: 'write a first .nnet file to begin with',
     options: [],
-    load: async () => (await import('./commands/init.ts')).init,
+    load: () => init,
   },
 ];

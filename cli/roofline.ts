@@ -5,13 +5,13 @@ import type { TaskInfo } from '../compiler/plan.ts';
 import { trafficOf } from '../compiler/schedule/traffic.ts';
 import { evaluate, multiply, one } from '../compiler/shape/poly.ts';
 import type { Dims } from '../runtime/device.ts';
-import { memoryOptions } from './compilation.ts';
 import { fileHost } from './host.ts';
 import { milliseconds } from './numbers.ts';
 import { tableLines } from './table.ts';
 import type { Options } from './options.ts';
 import type { Peaks } from './peaks.ts';
 import { copyRate } from './peaks.ts';
+import { memoryOptions } from './settings.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface KernelTiming {

@@ -8,10 +8,10 @@ import type { FitStep, Plan } from '../compiler/plan.ts';
 import type { Dims } from '../runtime/device.ts';
 import type { Shapes } from '../runtime/webgpu/tune.ts';
 import { PlanCache } from './cache.ts';
-import { compileTask } from './compilation.ts';
 import type { Chosen } from './devices.ts';
 import { UsageError } from './exit.ts';
 import type { Options } from './options.ts';
+import { compileTask, type Wanted } from './task.ts';
 import type { Terminal } from './terminal.ts';
 
 type TuneOptions = Pick<Options, 'tune' | 'batch' | 'memory' | 'set' | 'json'>;
@@ -22,8 +22,7 @@ type TuneOptions = Pick<Options, 'tune' | 'batch' | 'memory' | 'set' | 'json'>;
  */
 export async function compileTuned(
   terminal: Terminal,
-  file: string,
-  task: string | undefined,
+  wanted: Wanted,
   chosen: Chosen,
   options: TuneOptions,
   cache = PlanCache.open(process.env),
@@ -36,18 +35,18 @@ export async function compileTuned(
     terminal.err.write(
       `${chosen.about} cannot time kernels (it lacks \`timestamp-query\`): they keep the shapes they have\n`,
     );
-  const marker = ['tuned', terminal.cwd, file, task, chosen.about];
+  const marker = ['tuned', terminal.cwd, wanted.file, wanted.task, chosen.about];
   if (!timeShapes || (!isAsked && !cache?.known(marker)))
-    return compileTask(terminal, file, task, chosen, options);
-  const compiled = compileTask(terminal, file, task, { ...chosen, variants: true }, options);
+    return await compileTask(terminal, wanted, chosen, options);
+  const compiled = await compileTask(terminal, wanted, { ...chosen, variants: true }, options);
   const { withShapes } = await import('../runtime/webgpu.ts');
   const found = new Map<string, Shapes>();
   for (const [plan, dims] of trained(compiled, options.batch)) {
-    const wanted = ['shapes', chosen.about, dims, plan.dispatches, plan.code];
+    const timed = ['shapes', chosen.about, dims, plan.dispatches, plan.code];
     const time = (): Promise<Shapes> => timeShapes(plan, dims);
     const shapes = isAsked
-      ? await (cache?.measured(wanted, time) ?? time())
-      : cache?.known<Shapes>(wanted)?.value;
+      ? await (cache?.measured(timed, time) ?? time())
+      : cache?.known<Shapes>(timed)?.value;
     if (shapes) found.set(plan.name, shapes);
   }
   if (isAsked) await cache?.measured(marker, () => Promise.resolve(true));

@@ -53,8 +53,10 @@ if (existsSync(dist('cli', 'main.js'))) {
     platform: 'node',
     external: ['webgpu', 'prettier'],
     define,
-    // commander is CommonJS and asks for Node's modules.
-    banner: { js: "import{createRequire as r_}from'node:module';const require=r_(import.meta.url);" },
+    // commander is CommonJS and asks for Node's modules. The minifier does not know this name, and makes only short ones.
+    banner: {
+      js: "import{createRequire as requireOfNode}from'node:module';const require=requireOfNode(import.meta.url);",
+    },
   });
   chmodSync(dist('bin', 'nnetc.js'), 0o755);
   await bundle('lib', {

@@ -9,7 +9,7 @@ import { range } from '../../runtime/random.ts';
 import { supportsRelaxedSimd } from '../../runtime/relaxed.ts';
 import { runsOf } from '../../runtime/loops.ts';
 import { evalSize } from '../../runtime/size.ts';
-import type { WasmSession } from '../../runtime/wasm/session.ts';
+import { WasmSession } from '../../runtime/wasm/session.ts';
 import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
@@ -54,8 +54,9 @@ export async function bench(
   const [file = '', task] = args;
   const chosen = await chooseDevice(options.backend, options.kernels === true ? 1 : options.threads);
   try {
-    const { info, program } = await compileTuned(terminal, file, task, chosen, options);
-    const step = info.steps.find((s) => s.kind === 'fit');
+    const plans = (i: TaskInfo): string[] => ['init', ...(fitOf(i) ? [fitOf(i)!.train] : [])];
+    const { info, program } = await compileTuned(terminal, { file, task, plans }, chosen, options);
+    const step = fitOf(info);
     if (!step) throw problem('E0907', { task: info.name });
     const session = await chosen.load(program);
     try {
@@ -71,6 +72,9 @@ export async function bench(
     chosen.close();
   }
 }
+
+/** What is timed. */
+const fitOf = (info: TaskInfo): FitStep | undefined => info.steps.find((s) => s.kind === 'fit');
 
 interface Job {
   readonly threads: number;
@@ -195,11 +199,9 @@ async function benchKernels(
   session: Session,
   steps: Steps,
 ): Promise<void> {
-  const { WasmSession } = await import('../../runtime/wasm/session.ts');
   if (!(session instanceof WasmSession))
     throw new UsageError('kernels are timed on wasm', 'add --backend wasm');
-  const { measurePeaks } = await import('../peaks.ts');
-  const { rooflineTable, timings, workOf } = await import('../roofline.ts');
+  const { measurePeaks, rooflineTable, timings, workOf } = await import('../with-compiler.ts');
   const work = workOf(terminal, file, info, steps.plan.name, { batch: steps.batch }, options);
   const peaks = measurePeaks(supportsRelaxedSimd());
   const ms = await timeKernels(session, steps, options);

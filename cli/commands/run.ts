@@ -24,7 +24,7 @@ import { compileTuned } from '../tuning.ts';
 export async function run(terminal: Terminal, args: readonly string[], options: Options): Promise<ExitCode> {
   checkOptions(options);
   if (options.inputs !== undefined || options.model !== undefined) {
-    const { runModel } = await import('../run-model.ts');
+    const { runModel } = await import('../with-compiler.ts');
     return await runModel(terminal, args, options);
   }
   return await runATask(terminal, args, options);
@@ -47,7 +47,7 @@ async function runATask(terminal: Terminal, args: readonly string[], options: Op
   const [file = '', task] = args;
   const chosen = await chooseDevice(options.backend, options.threads);
   try {
-    const { info, program } = await compileTuned(terminal, file, task, chosen, options);
+    const { info, program } = await compileTuned(terminal, { file, task }, chosen, options);
     const data = loadData(terminal, info);
     const session = await chosen.load(program);
     try {

@@ -1,13 +1,13 @@
 /** `nnetc summary FILE [TASK]`: the parameters of a task's models, with shapes and sizes. */
 import type { Tensor } from '../../compiler/plan.ts';
 import { elements } from '../../runtime/size.ts';
-import { compileTask } from '../compilation.ts';
 import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
 import { printJson } from '../failure.ts';
 import { bytes, count } from '../numbers.ts';
 import type { Options } from '../options.ts';
+import { compileTask } from '../task.ts';
 import type { Terminal } from '../terminal.ts';
 
 export async function summary(
@@ -17,7 +17,7 @@ export async function summary(
 ): Promise<ExitCode> {
   const [file = '', task] = args;
   const chosen = await chooseDevice('reference', undefined);
-  const { program } = compileTask(terminal, file, task, chosen, options);
+  const { program } = await compileTask(terminal, { file, task, plans: () => [] }, chosen, options);
   const tensors = program.tensors.filter((t) => t.role === 'param' || t.role === 'state');
   const total = (roles: readonly Tensor['role'][]): number =>
     program.tensors.filter((t) => roles.includes(t.role)).reduce((n, t) => n + elements(t.shape), 0);

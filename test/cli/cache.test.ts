@@ -32,9 +32,11 @@ layer Head() {
 
 let folder: string;
 let compilations: number;
+let loads: number;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'nnetc-cache-'));
   compilations = 0;
+  loads = 0;
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -43,56 +45,77 @@ interface Situation {
   readonly width?: number;
   readonly count?: number;
   readonly build?: string;
+  /** The plans that are wanted; all if not given. */
+  readonly plans?: readonly string[];
 }
 
-function compiled({ text: main = text, width = 2, count = 8, build = 'a' }: Situation = {}) {
+function compiled({ text: main = text, width = 2, count = 8, build = 'a', plans }: Situation = {}) {
   const host: Host = {
     ...testHost({ 'net.nnet': main, 'head.nnet': head(width) }),
     describeData: () => ({ fields: { x: { dtype: 'f32', shape: [3] } }, count }),
   };
   const cache = PlanCache.open({ NNET_CACHE: folder }, build)!;
-  return cache.task(['net.nnet', 'train'], host, (h) => {
+  const compile = (h: Host) => {
     compilations++;
     const found = compileTask(load('net.nnet', h), 'train', { target: 'wasm', relaxed: false });
     return { result: must(found), isClean: found.problems.length === 0 };
-  });
+  };
+  const loadCompiler = () => {
+    loads++;
+    return Promise.resolve(compile);
+  };
+  return cache.task(['net.nnet', 'train'], host, loadCompiler, plans && (() => plans));
 }
 
 describe('compiled tasks', () => {
-  it('are the same from the cache, plan by plan', () => {
-    const first = JSON.parse(JSON.stringify(compiled())) as unknown;
-    const second = compiled();
+  it('are the same from the cache, plan by plan', async () => {
+    const first = JSON.parse(JSON.stringify(await compiled())) as unknown;
+    const second = await compiled();
     expect(JSON.parse(JSON.stringify(second))).toEqual(first);
     expect(second.program.plans['train']!.code).toHaveProperty('bytes', expect.any(Uint8Array));
-    expect(compilations).toBe(1);
+    expect([compilations, loads]).toEqual([1, 1]);
   });
 
-  it('are compiled again when a file, an imported one, the data or the compiler changes', () => {
-    compiled();
+  it('need no compiler where the wanted plans were kept', async () => {
+    const first = await compiled({ plans: ['train'] });
+    const bytes = (c: typeof first): unknown => JSON.parse(JSON.stringify(c.program.plans['train']));
+    const train = bytes(first);
+    const second = await compiled({ plans: ['train'] });
+    expect(bytes(second)).toEqual(train);
+    expect(() => second.program.plans['init']).toThrow(/was not wanted/);
+    expect(loads).toBe(1);
+    const third = await compiled({ plans: ['train', 'init'] });
+    expect([compilations, loads]).toEqual([1, 2]);
+    expect(third.program.plans['init']!.dispatches.length).toBeGreaterThan(0);
+    expect([compilations, loads]).toEqual([2, 2]);
+  });
+
+  it('are compiled again when a file, an imported one, the data or the compiler changes', async () => {
+    await compiled();
     const changes: Situation[] = [{ text: `${text}\n` }, { width: 5 }, { count: 9 }, { build: 'b' }];
     for (const [i, change] of changes.entries()) {
-      compiled(change);
+      await compiled(change);
       expect(compilations).toBe(i + 2);
     }
-    expect(compiled({ width: 5 }).info.models[0]!.outputs[0]!.shape).toEqual(['batch', 5]);
+    expect((await compiled({ width: 5 })).info.models[0]!.outputs[0]!.shape).toEqual(['batch', 5]);
   });
 
-  it('are compiled again as far as the cache is damaged', () => {
-    const whole = JSON.stringify(compiled().program);
+  it('are compiled again as far as the cache is damaged', async () => {
+    const whole = JSON.stringify((await compiled()).program);
     for (const name of readdirSync(folder))
       if (name.includes('-')) writeFileSync(join(folder, name), '{"cut');
-    expect(JSON.stringify(compiled().program)).toBe(whole);
+    expect(JSON.stringify((await compiled()).program)).toBe(whole);
     expect(compilations).toBe(2);
     for (const name of readdirSync(folder)) writeFileSync(join(folder, name), '');
-    expect(JSON.stringify(compiled().program)).toBe(whole);
+    expect(JSON.stringify((await compiled()).program)).toBe(whole);
     expect(compilations).toBe(3);
   });
 
-  it('are not kept where nothing can be written, and not with NNET_CACHE=off', () => {
+  it('are not kept where nothing can be written, and not with NNET_CACHE=off', async () => {
     rmSync(folder, { recursive: true });
     writeFileSync(folder, '');
-    compiled();
-    compiled();
+    await compiled();
+    await compiled();
     expect(compilations).toBe(2);
     expect(PlanCache.open({ NNET_CACHE: 'off' }, 'a')).toBeUndefined();
     expect(PlanCache.open({})).toBeUndefined();

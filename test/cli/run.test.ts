@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { decisive } from '../../cli/compilation.ts';
+import { decisive } from '../../cli/settings.ts';
 import { openTensors } from '../../runtime/checkpoint.ts';
 import { encodeSafetensors } from '../../runtime/safetensors.ts';
 import { cli, cliWith } from './run-cli.ts';
