@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract-plan.ts';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { Axis, BufferUse, ContractKernel, Ex, Store } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
@@ -144,6 +145,44 @@ describe('matrix products', () => {
     const { entries } = emitWasm([c], ['size'], 3, { relaxed: false });
     expect(entries[0]?.special).toMatchObject({ dim: 'size', value: 1 });
     check(c, [floats(m * k), floats(k * n, 2), floats(m * n, 3)], { size }, tolerance);
+  });
+
+  /** A momentum and a parameter change where the sum is stored, as in the gradient of a weight. */
+  const update = (m: number, n: number, extent: number | string): ContractKernel => {
+    const offset = at(['m', m], ['n', n]);
+    const moved = op('add', 'f32', op('mul', 'f32', load(2, offset), float(0.9)), acc);
+    return {
+      ...contract(
+        [use(0), use(1), use(2, 'update'), use(3, 'update')],
+        { m: [axis('m', m)], n: [axis('n', n)], k: [axis('l', extent)] },
+        load(0, at(['l', extent], ['m', m])),
+        load(1, at(['l', extent], ['n', n])),
+        { buffer: 2, offset, value: moved },
+        { buffer: 3, offset, value: op('sub', 'f32', load(3, offset), op('mul', 'f32', moved, float(0.1))) },
+      ),
+    };
+  };
+
+  it.each([
+    [784, 50, 64],
+    [37, 131, 20],
+    [21, 300, 300],
+    [21, 300, 900],
+    [12, 1500, 65],
+    [130, 40, 0],
+    [40, 60, 3],
+  ])('row by row: %d x %d over %d', (m, n, k) => {
+    // Known sums that are long go strip by strip.
+    for (const extent of k === 0 || k > 512 ? ['k'] : [k, 'k']) {
+      const c = update(m, n, extent);
+      for (const wide of [false, true]) expect(planContract(mergeRoles(c), wide)?.plan.order).toBe('rows');
+      check(
+        c,
+        [floats(m * k), floats(k * n, 2), floats(m * n, 3), floats(m * n, 4)],
+        { k },
+        { relative: 1e-4, absolute: 1e-4 },
+      );
+    }
   });
 
   it('blocks of m and n', () => {

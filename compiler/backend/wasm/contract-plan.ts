@@ -13,8 +13,12 @@ export interface Tile {
 /** What a packing loop runs along in vectors: the lanes of the panel, or k (and then transposes 4 x 4). */
 export type PackAlong = 'lanes' | 'k';
 
+/** Which of a unit's strips are run one after the other: those of B, down all rows, or those of A, along all columns. */
+export type Order = 'strips' | 'rows';
+
 export interface ContractPlan {
   readonly tile: Tile;
+  readonly order: Order;
   readonly packA: PackAlong;
   readonly packB: PackAlong;
   /** m and n indices of a unit: multiples of the tile, or less if there are less. */
@@ -166,7 +170,7 @@ export function planContract(
       tile: best.tile,
       packA: best.a.along,
       packB: best.b,
-      ...blocks(best.kernel, best.tile, best.a.cost),
+      ...(rowBlocks(best.kernel, best.tile) ?? stripBlocks(best.kernel, best.tile, best.a.cost)),
     },
   };
 }
@@ -183,19 +187,15 @@ const unitProducts = 1 << 19;
 export const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
 const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x));
 
-function blocks(
-  k: ContractKernel,
-  tile: Tile,
-  packA: number,
-): Pick<ContractPlan, 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'> {
+type Blocks = Pick<ContractPlan, 'order' | 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'>;
+
+/** Strip by strip. */
+function stripBlocks(k: ContractKernel, tile: Tile, packA: number): Blocks {
   const total = known(k.k);
   const lanes = 4 * tile.vectors;
   const [m, n] = [known(k.m), known(k.n)];
   const single = total !== undefined && total <= wholeK;
-  const { cut, chunk, inner } = single
-    ? { cut: 0, chunk: asConstant(k.k[0]!.extent)!, inner: total / Math.max(1, asConstant(k.k[0]!.extent)!) }
-    : cutOf(k.k);
-  const blockK = Math.max(1, chunk * inner);
+  const { cut, chunk, blockK } = single ? uncut(k.k, total) : cutOf(k.k, blockedK);
   const most = Math.min(252, rowsInCache(k, tile));
   const fits = roundUp(clamp(Math.floor(blockA / blockK), 4 * tile.rows, most), tile.rows);
   const blockM = m === undefined ? fits : roundUp(Math.ceil(m / Math.ceil(m / fits)), tile.rows);
@@ -203,28 +203,59 @@ function blocks(
     ? roundUp(Math.max(1, Math.floor(unitProducts / (blockM * blockK))), lanes)
     : Math.floor(resultFloats / blockM / lanes) * lanes;
   const blockN = Math.max(lanes, Math.min(mostN, 1024 * lanes, roundUp(n ?? Infinity, lanes)));
-  if (single || m === undefined || n === undefined) return { blockM, blockN, cut, chunk, blockK, single };
+  const order = 'strips';
+  if (single || m === undefined || n === undefined)
+    return { order, blockM, blockN, cut, chunk, blockK, single };
   const parts = partsOf(k, tile, packA) / Math.ceil(m / blockM);
   const share = Math.max(lanes, roundUp(Math.ceil(n / Math.max(1, parts)), lanes));
-  return { blockM, blockN: Math.min(blockN, share), cut, chunk, blockK, single };
+  return { order, blockM, blockN: Math.min(blockN, share), cut, chunk, blockK, single };
+}
+
+/** Floats of a packed block of B that stays while the strips of A pass by. */
+const keptB = 1 << 17;
+/** Shorter rows are stored strip by strip. */
+const longRow = 128;
+
+/**
+ * Row by row, where the block of B is small enough to be packed whole: sums of few terms, whose stores are much of the work and
+ * then run along whole rows.
+ */
+function rowBlocks(k: ContractKernel, tile: Tile): Blocks | undefined {
+  const [n, total] = [known(k.n), known(k.k)];
+  if (n === undefined || k.n.length !== 1 || sizeOf(k.k) > blockedK) return undefined;
+  if (n < longRow && touchedBy(k) < 2) return undefined;
+  const single = total !== undefined;
+  const blockN = roundUp(n, 4 * tile.vectors);
+  const { cut, chunk, blockK } = single ? uncut(k.k, total) : cutOf(k.k, Math.floor(keptB / blockN));
+  if (blockN * blockK > keptB) return undefined;
+  // B is packed once for all blocks of m if k is one block, else for each.
+  const most = single ? 64 : Math.floor(resultFloats / blockN);
+  const units = Math.max(1, Math.ceil(16 / sizeOf(k.batch)));
+  const rows = clamp(Math.ceil(sizeOf(k.m) / units), 16, Math.max(16, most));
+  return { order: 'rows', blockM: roundUp(rows, tile.rows), blockN, cut, chunk, blockK, single };
 }
 
 /** Bytes of the tensors that a strip's stores touch: the next strip finds the other halves of their cache lines. */
 const storedBytes = 1 << 14;
 const lineBytes = 64;
 
-/** Rows of a block of which all that the stores touch (a parameter and the states of its optimizer) stays in the first cache. */
-function rowsInCache(k: ContractKernel, tile: Tile): number {
+/** How many tensors the stores touch at other elements for other m. */
+function touchedBy(k: ContractKernel): number {
   const axis = k.m.at(-1);
   const moves = (p: Poly): boolean => axis !== undefined && mentions(p, axis.name);
-  const touched = new Set(
+  return new Set(
     k.stores.flatMap((s) => [
       ...(moves(s.offset) ? [s.buffer] : []),
       ...loadsOf(s.value).flatMap((l) => (moves(l.offset) ? [l.buffer] : [])),
     ]),
-  );
-  if (touched.size < 2) return Infinity;
-  return Math.max(4, Math.floor(storedBytes / (lineBytes * touched.size) / tile.rows)) * tile.rows;
+  ).size;
+}
+
+/** Rows of a block of which all that the stores touch (a parameter and the states of its optimizer) stays in the first cache. */
+function rowsInCache(k: ContractKernel, tile: Tile): number {
+  const touched = touchedBy(k);
+  if (touched < 2) return Infinity;
+  return Math.max(4, Math.floor(storedBytes / (lineBytes * touched) / tile.rows)) * tile.rows;
 }
 
 /** Packing A again for every unit may take this part of the time. */
@@ -244,15 +275,25 @@ function partsOf(k: ContractKernel, tile: Tile, packA: number): number {
   return [8, 4, 2].find(fits) ?? 1;
 }
 
-/** Cuts the k axes so that a block has about `blockedK` of them and its size is known. */
-function cutOf(axes: readonly Axis[]): { cut: number; chunk: number; inner: number } {
+type Cut = Pick<ContractPlan, 'cut' | 'chunk' | 'blockK'>;
+
+/** All of k, of which there are `total`, as one block. */
+const uncut = (axes: readonly Axis[], total: number): Cut => ({
+  cut: 0,
+  chunk: asConstant(axes[0]!.extent)!,
+  blockK: total,
+});
+
+/** Cuts the k axes so that a block has about `most` of them and its size is known. */
+function cutOf(axes: readonly Axis[], most: number): Cut {
   let inner = 1;
   let cut = axes.length - 1;
   for (; cut > 0; cut--) {
     const extent = asConstant(axes[cut]!.extent);
-    if (extent === undefined || inner * extent > 2 * blockedK) break;
+    if (extent === undefined || inner * extent > 2 * most) break;
     inner *= extent;
   }
   const extent = asConstant(axes[cut]!.extent) ?? Infinity;
-  return { cut, chunk: Math.min(extent, Math.max(1, Math.floor(blockedK / Math.max(1, inner)))), inner };
+  const chunk = Math.min(extent, Math.max(1, Math.floor(most / Math.max(1, inner))));
+  return { cut, chunk, blockK: chunk * inner };
 }

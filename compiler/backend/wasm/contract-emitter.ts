@@ -1,0 +1,154 @@
+/** What both orders of a contraction share: packing, the register kernel, the blocks that units are. */
+import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import { add, asConstant, floorDivide, multiply } from '../../shape/poly.ts';
+import type { ContractPlan } from './contract-plan.ts';
+import type { EmitContext } from './context.ts';
+import type { Func, I32, Local, Stmt } from './encoder.ts';
+import { forLoop, i32, minI32, when } from './instr.ts';
+import { Lowering } from './lower.ts';
+import { buildPack, count, decode } from './pack.ts';
+
+/** A unit's indices of one role. */
+export interface Block {
+  readonly first: I32;
+  readonly size: I32;
+}
+
+/** Bounds of the k axis that is cut into blocks. */
+export interface Depth {
+  readonly from: I32;
+  readonly to: I32;
+}
+
+export abstract class ContractEmitter {
+  protected readonly lower: Lowering;
+  protected readonly lanes: number;
+  /** Which block of the role whose panels stay packed while units share it is packed now. */
+  protected readonly packed: Local<'i32'>;
+  private readonly packA: Func;
+  private readonly packB: Func;
+
+  constructor(
+    protected readonly k: ContractKernel,
+    protected readonly plan: ContractPlan,
+    protected readonly context: EmitContext,
+  ) {
+    const shared = { kernel: k, batch: k.batch, k: k.k, plan };
+    this.lanes = 4 * plan.tile.vectors;
+    this.packA = buildPack(
+      { ...shared, name: 'packA', operand: k.a, lanes: k.m, along: plan.packA, width: plan.tile.rows },
+      context,
+    );
+    this.packB = buildPack(
+      { ...shared, name: 'packB', operand: k.b, lanes: k.n, along: plan.packB, width: this.lanes },
+      context,
+    );
+    const ranges = new Map([...k.batch, ...k.k].map((a) => [a.name, a.extent]));
+    this.lower = new Lowering(context.environment(k, ranges));
+    this.packed = this.local('packed');
+  }
+
+  /** The units of one block of the outer role follow each other: its panels stay packed. `shared` numbers those blocks. */
+  protected abstract unit(m: Block, n: Block, shared: I32): void;
+  /** Bytes of the parts of the scratch area: panels of A, of B, results. */
+  protected abstract sizes(): readonly [number, number, number];
+  private areas: readonly I32[] = [];
+
+  protected area(part: 'a' | 'b' | 'result'): I32 {
+    return this.areas[['a', 'b', 'result'].indexOf(part)]!;
+  }
+
+  protected local(name: string): Local<'i32'> {
+    return this.context.f.local('i32', name);
+  }
+
+  emit(): { readonly units: Poly } {
+    const { k, plan, lower, context } = this;
+    const { f } = context;
+    const perM = blocksOf(k.m, plan.blockM);
+    const perN = blocksOf(k.n, plan.blockN);
+    this.areas = this.makeAreas();
+    lower.push(this.packed.set(i32.const(-1)));
+    const unit = this.local('unit');
+    lower.open('unit', unit.get);
+    const [outer, inner] = plan.order === 'rows' ? [perN, perM] : [perM, perN];
+    const { integers } = lower.env;
+    const innerIndex = lower.keep(integers.floorMod(unit.get, lower.poly(inner), true));
+    const shared = lower.keep(integers.floorDiv(unit.get, lower.poly(inner), true));
+    const outerIndex = lower.keep(integers.floorMod(shared, lower.poly(outer), true));
+    decode(lower, k.batch, lower.keep(integers.floorDiv(shared, lower.poly(outer), true)));
+    const [m, n] = plan.order === 'rows' ? [innerIndex, outerIndex] : [outerIndex, innerIndex];
+    this.unit(this.blockOf(m, plan.blockM, k.m), this.blockOf(n, plan.blockN, k.n), shared);
+    lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
+    f.body.push(...lower.finish());
+    return { units: multiply(...[count(k.batch), perM, perN]) };
+  }
+
+  private blockOf(index: I32, size: number, axes: readonly Axis[]): Block {
+    const { lower } = this;
+    const first = lower.keep(i32.mul(index, i32.const(size)));
+    const left = lower.keep(i32.sub(lower.poly(count(axes)), first));
+    return { first, size: lower.keep(minI32(left, i32.const(size))) };
+  }
+
+  private makeAreas(): I32[] {
+    const { lower, context } = this;
+    const [a, b, result] = this.sizes().map((bytes) => Math.ceil(bytes / 64) * 64 + 64) as [
+      number,
+      number,
+      number,
+    ];
+    const start = lower.keep(context.scratch(context.f.param(2).get, a + b + result));
+    return [start, lower.keep(i32.add(start, i32.const(a))), lower.keep(i32.add(start, i32.const(a + b)))];
+  }
+
+  protected strips(columns: I32, body: (strip: I32) => Stmt[]): Stmt[] {
+    const strip = this.local('strip');
+    return forLoop(strip, i32.const(0), columns, this.lanes, body(strip.get));
+  }
+
+  private outer(): I32[] {
+    return [...this.k.batch, ...this.k.k.slice(0, this.plan.cut)].map((a) => this.lower.index(a.name));
+  }
+
+  /** All of k. */
+  protected whole(): Depth {
+    return { from: i32.const(0), to: this.lower.poly(this.k.k[0]!.extent) };
+  }
+
+  /** Number of k in a block. */
+  protected depth(bounds: Depth): I32 {
+    const inner = this.plan.blockK / this.plan.chunk;
+    return i32.mul(i32.sub(bounds.to, bounds.from), i32.const(inner));
+  }
+
+  protected packPanelA(first: I32, bounds: Depth, to: I32): Stmt {
+    return this.packA.call('void', first, ...this.outer(), bounds.from, bounds.to, to);
+  }
+
+  protected packPanelB(first: I32, bounds: Depth, to: I32): Stmt {
+    return this.packB.call('void', first, ...this.outer(), bounds.from, bounds.to, to);
+  }
+
+  /** The register kernel for as many vectors as the `left` columns need. */
+  protected multiplyTile(left: I32, args: readonly I32[]): Stmt[] {
+    const { rows, vectors } = this.plan.tile;
+    const total = asConstant(count(this.k.n));
+    const call = (used: number): Stmt => this.context.micro(rows, vectors, used).call('void', ...args);
+    const rest = total === undefined ? undefined : Math.ceil((total % this.lanes) / 4);
+    let code: Stmt[] = [call(vectors)];
+    for (let used = vectors - 1; used >= 1; used--)
+      if (rest === undefined || rest === used)
+        code = when(i32.leS(left, i32.const(4 * used)), [call(used)], code);
+    return code;
+  }
+
+  protected batch(): I32[] {
+    return this.k.batch.map((a) => this.lower.index(a.name));
+  }
+}
+
+/** One block is the only one of its role when it holds all indices of a known number. */
+const blocksOf = (axes: readonly Axis[], block: number): Poly =>
+  floorDivide(add(count(axes), block - 1), block);

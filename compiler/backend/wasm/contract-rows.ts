@@ -1,0 +1,155 @@
+/**
+ * A unit row by row: the block of B is packed whole, and stays while units share it if it holds all of k; for each strip of A:
+ * pack it, run the register kernel along the strips of B. A group of strips ends with the stores along its rows. What the
+ * stores touch is walked in the order of memory, whole cache lines at a time: for sums of few terms, where that is most of
+ * the work.
+ */
+import type { ContractKernel } from '../../kernel/kernel.ts';
+import type { Block, Depth } from './contract-emitter.ts';
+import { ContractEmitter } from './contract-emitter.ts';
+import type { ContractPlan } from './contract-plan.ts';
+import type { EmitContext } from './context.ts';
+import { buildRowEpilogue } from './epilogue.ts';
+import type { Func, I32, Local, Stmt } from './encoder.ts';
+import { f32x4, forLoop, i32, minI32, select, v128, when } from './instr.ts';
+import { Loops } from './loops.ts';
+
+/** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */
+const groupFloats = 2048;
+
+export class RowEmitter extends ContractEmitter {
+  private readonly epilogue: Func;
+  private readonly groupRows: number;
+  /** Whether the block of k holds all of it: its results are stored at once. */
+  private readonly isWhole: Local<'i32'>;
+  private readonly started: Local<'i32'>;
+
+  constructor(k: ContractKernel, plan: ContractPlan, context: EmitContext) {
+    super(k, plan, context);
+    const strips = Math.floor(groupFloats / (plan.blockN * plan.tile.rows));
+    this.groupRows = plan.tile.rows * Math.max(1, strips);
+    this.epilogue = buildRowEpilogue(k, plan, context);
+    this.isWhole = this.local('isWhole');
+    this.started = this.local('started');
+  }
+
+  protected sizes(): readonly [number, number, number] {
+    const { blockM, blockN, blockK, single, tile } = this.plan;
+    const rows = single ? this.groupRows : Math.ceil(blockM / this.groupRows) * this.groupRows;
+    return [4 * tile.rows * blockK, 4 * blockN * blockK, 4 * rows * blockN];
+  }
+
+  protected unit(m: Block, n: Block, shared: I32): void {
+    const { lower, plan, k, context } = this;
+    if (plan.single) {
+      lower.push(this.isWhole.set(i32.const(1)), this.started.set(i32.const(0)));
+      lower.push(...this.block(m, n, this.whole(), shared));
+      return;
+    }
+    lower.push(this.isWhole.set(i32.const(0)), this.started.set(i32.const(0)));
+    const cutAxis = k.k[plan.cut]!;
+    const isFirst = plan.cut === 0;
+    new Loops(lower, context.f).nest(k.k.slice(0, plan.cut), () => {
+      const from = this.local('from');
+      const to = lower.keep(lower.poly(cutAxis.extent));
+      if (isFirst) lower.push(this.isWhole.set(i32.leS(to, i32.const(plan.chunk))));
+      lower.open('block', from.get);
+      const end = lower.keep(minI32(lower.keep(i32.add(from.get, i32.const(plan.chunk))), to));
+      lower.push(...this.block(m, n, { from: from.get, to: end }, shared), this.started.set(i32.const(1)));
+      lower.push(...forLoop(from, i32.const(0), to, plan.chunk, lower.close()));
+    });
+    const isLeft = i32.or(i32.eqz(this.isWhole.get), i32.eqz(this.started.get));
+    lower.push(
+      ...when(isLeft, [
+        ...when(i32.eqz(this.started.get), this.clear()),
+        ...this.groups(m, (group) => this.finish(m, n, group)),
+      ]),
+    );
+  }
+
+  /** An empty sum is 0. */
+  private clear(): Stmt[] {
+    const i = this.local('i');
+    const at = this.area('result');
+    const end = i32.add(at, i32.const(this.sizes()[2]));
+    return forLoop(i, at, end, 16, [v128.store(i.get, f32x4.splatConst(0))]);
+  }
+
+  private groups(m: Block, body: (group: I32) => Stmt[]): Stmt[] {
+    const group = this.local('group');
+    return forLoop(group, i32.const(0), m.size, this.groupRows, body(group.get));
+  }
+
+  private block(m: Block, n: Block, bounds: Depth, shared: I32): Stmt[] {
+    const { tile } = this.plan;
+    const deep = this.local('deep');
+    const row = this.local('row');
+    const end = this.local('end');
+    const to = this.local('to');
+    const isFresh = i32.or(i32.eqz(this.isWhole.get), i32.ne(this.packed.get, shared));
+    const keep = this.packed.set(select(this.isWhole.get, shared, i32.const(-1)));
+    return [
+      deep.set(this.depth(bounds)),
+      ...when(isFresh, [...this.packColumns(n, bounds, deep.get), keep]),
+      ...this.groups(m, (group) => [
+        to.set(this.results(group)),
+        end.set(i32.add(group, i32.const(this.groupRows))),
+        end.set(minI32(end.get, m.size)),
+        ...forLoop(row, group, end.get, tile.rows, [
+          this.packPanelA(i32.add(m.first, row.get), bounds, this.area('a')),
+          ...this.multiplyRow(n, deep.get, to.get),
+          to.set(i32.add(to.get, i32.const(4 * tile.rows * this.plan.blockN))),
+        ]),
+        ...when(this.isWhole.get, this.finish(m, n, group)),
+      ]),
+    ];
+  }
+
+  /** Where the results of a group lie: all groups at one place if they are stored at once. */
+  private results(group: I32): I32 {
+    const own = i32.add(this.area('result'), i32.mul(group, i32.const(4 * this.plan.blockN)));
+    return this.plan.single ? this.area('result') : select(this.isWhole.get, this.area('result'), own);
+  }
+
+  private packColumns(n: Block, bounds: Depth, deep: I32): Stmt[] {
+    const to = this.local('to');
+    return [
+      to.set(this.area('b')),
+      ...this.strips(n.size, (strip) => [
+        this.packPanelB(i32.add(n.first, strip), bounds, to.get),
+        to.set(i32.add(to.get, i32.mul(deep, i32.const(4 * this.lanes)))),
+      ]),
+    ];
+  }
+
+  private multiplyRow(n: Block, deep: I32, results: I32): Stmt[] {
+    const { rows } = this.plan.tile;
+    const panel = this.local('panel');
+    const to = this.local('to');
+    return [
+      panel.set(this.area('b')),
+      to.set(results),
+      ...this.strips(n.size, (strip) => [
+        ...this.multiplyTile(i32.sub(n.size, strip), [
+          deep,
+          this.area('a'),
+          panel.get,
+          to.get,
+          this.started.get,
+        ]),
+        panel.set(i32.add(panel.get, i32.mul(deep, i32.const(4 * this.lanes)))),
+        to.set(i32.add(to.get, i32.const(4 * rows * this.lanes))),
+      ]),
+    ];
+  }
+
+  private finish(m: Block, n: Block, group: I32): Stmt[] {
+    const rows = this.local('rows');
+    const first = i32.add(m.first, group);
+    return [
+      rows.set(i32.sub(m.size, group)),
+      rows.set(minI32(rows.get, i32.const(this.groupRows))),
+      this.epilogue.call('void', first, n.first, ...this.batch(), rows.get, n.size, this.results(group)),
+    ];
+  }
+}

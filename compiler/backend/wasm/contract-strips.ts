@@ -1,0 +1,127 @@
+/**
+ * A unit strip by strip of B: for each block of k, pack the block of A; for each strip of B: pack it, run the register kernel
+ * down the strips of A. After the last k the stores run down the strip.
+ */
+import type { ContractKernel } from '../../kernel/kernel.ts';
+import type { Block, Depth } from './contract-emitter.ts';
+import { ContractEmitter } from './contract-emitter.ts';
+import type { ContractPlan } from './contract-plan.ts';
+import type { EmitContext } from './context.ts';
+import { buildEpilogue } from './epilogue.ts';
+import type { Func, I32, Stmt } from './encoder.ts';
+import { f32x4, forLoop, i32, minI32, v128, when } from './instr.ts';
+import { Loops } from './loops.ts';
+
+export class StripEmitter extends ContractEmitter {
+  private readonly epilogue: Func;
+
+  constructor(k: ContractKernel, plan: ContractPlan, context: EmitContext) {
+    super(k, plan, context);
+    this.epilogue = buildEpilogue(k, plan.tile.vectors, context);
+  }
+
+  protected sizes(): readonly [number, number, number] {
+    const { plan } = this;
+    return [
+      4 * plan.blockM * plan.blockK,
+      4 * this.lanes * plan.blockK,
+      4 * plan.blockM * (plan.single ? this.lanes : plan.blockN),
+    ];
+  }
+
+  protected unit(m: Block, n: Block, shared: I32): void {
+    const { lower, plan } = this;
+    if (!plan.single) return this.blocked(m, n);
+    const fresh = i32.ne(this.packed.get, shared);
+    lower.push(...when(fresh, [...this.packRows(m, this.whole()), this.packed.set(shared)]));
+    const result = this.area('result');
+    lower.push(
+      ...this.strips(n.size, (strip) => [
+        ...this.multiplyStrip(m, n, strip, result, this.whole(), i32.const(0)),
+        this.finish(m, n, strip, result),
+      ]),
+    );
+  }
+
+  /** Several blocks of k: the results of all strips are kept until the last. */
+  private blocked(m: Block, n: Block): void {
+    const { lower, plan, k, context } = this;
+    const stripBytes = 4 * plan.blockM * this.lanes;
+    const resultOf = (strip: I32): I32 =>
+      i32.add(
+        this.area('result'),
+        i32.mul(lower.env.integers.floorDiv(strip, i32.const(this.lanes), true), i32.const(stripBytes)),
+      );
+    const started = this.local('started');
+    lower.push(started.set(i32.const(0)));
+    const loops = new Loops(lower, context.f);
+    const cutAxis = k.k[plan.cut]!;
+    loops.nest(k.k.slice(0, plan.cut), () => {
+      const from = this.local('from');
+      const to = lower.keep(lower.poly(cutAxis.extent));
+      lower.open('block', from.get);
+      const bounds = {
+        from: from.get,
+        to: lower.keep(minI32(lower.keep(i32.add(from.get, i32.const(plan.chunk))), to)),
+      };
+      lower.push(...this.packRows(m, bounds));
+      lower.push(
+        ...this.strips(n.size, (strip) =>
+          this.multiplyStrip(m, n, strip, resultOf(strip), bounds, started.get),
+        ),
+        started.set(i32.const(1)),
+      );
+      lower.push(...forLoop(from, i32.const(0), to, plan.chunk, lower.close()));
+    });
+    lower.push(
+      ...this.strips(n.size, (strip) => [
+        ...when(i32.eqz(started.get), this.clear(resultOf(strip), stripBytes)),
+        this.finish(m, n, strip, resultOf(strip)),
+      ]),
+    );
+  }
+
+  /** An empty sum is 0. */
+  private clear(at: I32, bytes: number): Stmt[] {
+    const i = this.local('i');
+    return forLoop(i, at, i32.add(at, i32.const(bytes)), 16, [v128.store(i.get, f32x4.splatConst(0))]);
+  }
+
+  private packRows(m: Block, bounds: Depth): Stmt[] {
+    const row = this.local('row');
+    const to = this.local('to');
+    const bytes = i32.mul(this.depth(bounds), i32.const(4 * this.plan.tile.rows));
+    return [
+      to.set(this.area('a')),
+      ...forLoop(row, i32.const(0), m.size, this.plan.tile.rows, [
+        this.packPanelA(i32.add(m.first, row.get), bounds, to.get),
+        to.set(i32.add(to.get, bytes)),
+      ]),
+    ];
+  }
+
+  private multiplyStrip(m: Block, n: Block, strip: I32, result: I32, bounds: Depth, isAdding: I32): Stmt[] {
+    const { tile } = this.plan;
+    const row = this.local('row');
+    const panel = this.local('panel');
+    const to = this.local('to');
+    const deep = this.local('deep');
+    const bytes = i32.mul(deep.get, i32.const(4 * tile.rows));
+    const b = this.area('b');
+    return [
+      deep.set(this.depth(bounds)),
+      this.packPanelB(i32.add(n.first, strip), bounds, b),
+      panel.set(this.area('a')),
+      to.set(result),
+      ...forLoop(row, i32.const(0), m.size, tile.rows, [
+        ...this.multiplyTile(i32.sub(n.size, strip), [deep.get, panel.get, b, to.get, isAdding]),
+        panel.set(i32.add(panel.get, bytes)),
+        to.set(i32.add(to.get, i32.const(4 * tile.rows * this.lanes))),
+      ]),
+    ];
+  }
+
+  private finish(m: Block, n: Block, strip: I32, result: I32): Stmt {
+    return this.epilogue.call('void', m.first, i32.add(n.first, strip), ...this.batch(), m.size, result);
+  }
+}
