@@ -159,7 +159,9 @@ function devicePlan(
   const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
   const all = [...dims, ...loops.map((l) => l.dim)];
   const { code, dispatches } =
-    options.target === 'wasm' ? wasmCode(scheduled, all, options) : wgslCode(scheduled, all, options);
+    options.target === 'wasm'
+      ? wasmCode(scheduled, all, c.updates.length === 0, options)
+      : wgslCode(scheduled, all, options);
   const port = (portName: string, node: Node, buffer: number): Port => ({
     name: portName,
     dtype: node.dtype,
@@ -215,13 +217,24 @@ interface Emitted {
   readonly dispatches: readonly Dispatch[];
 }
 
+/** `isPure`: changes nothing that is kept, so that what depends on nothing else can be prepared. */
 function wasmCode(
   scheduled: Scheduled,
   dims: readonly string[],
+  isPure: boolean,
   { relaxed, wide = false }: TargetOptions,
 ): Emitted {
   const kernels = scheduled.kernels.map((k) => k.kernel);
-  const emitted = emitWasm(kernels, dims, scheduled.buffers.length, { relaxed, wide });
+  const constant = (buffer: number): boolean => {
+    const leaf = scheduled.buffers[buffer]?.leaf;
+    return leaf !== undefined && isKept(leaf);
+  };
+  const emitted = emitWasm(kernels, dims, scheduled.buffers.length, {
+    relaxed,
+    wide,
+    ...(isPure && { constant }),
+  });
+  const prepared = { bytes: emitted.preparedBytes, entries: emitted.prepare };
   const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {
     const { entry, units, special } = emitted.entries[i] ?? { entry: kernel.name, units: one };
     return {
@@ -234,7 +247,13 @@ function wasmCode(
     };
   });
   return {
-    code: { kind: 'wasm', bytes: emitted.bytes, scratchBytes: sizeOf(emitted.scratchBytes), relaxed },
+    code: {
+      kind: 'wasm',
+      bytes: emitted.bytes,
+      scratchBytes: sizeOf(emitted.scratchBytes),
+      relaxed,
+      ...(prepared.entries.length > 0 && { prepared }),
+    },
     dispatches,
   };
 }

@@ -173,7 +173,7 @@ export interface Footprint {
   /** The arena of the plan that takes most, with the scratch area of that plan. */
   readonly transient: number;
   readonly scratch: number;
-  /** Outputs of all plans; on a GPU what tells kernels their dimensions, too. */
+  /** Outputs of all plans; what they prepare from parameters; on a GPU what tells kernels their dimensions, too. */
   readonly outputs: number;
   /** All of it, with what gets lost between; and that in whole pages, which is what is allocated. */
   readonly bytes: number;
@@ -219,9 +219,13 @@ function partsOf(
   return {
     transient: planArena(transients(plan), sizes, alignment).total,
     scratch: scratch > 0 ? threads * roomOf(scratch, alignment) : 0,
-    outputs: outputs + (target === 'webgpu' ? uniformRoom(plan, valueOf) : 0),
+    outputs: outputs + preparedRoom(plan) + (target === 'webgpu' ? uniformRoom(plan, valueOf) : 0),
   };
 }
+
+/** Bytes of what a plan prepares from parameters. */
+export const preparedRoom = ({ code }: Pick<Plan, 'code'>): number =>
+  code.kind === 'wasm' && code.prepared ? roomOf(code.prepared.bytes, deviceMemory.wasm.alignment) : 0;
 
 /** A GPU's kernels read dimensions and clocks from a uniform buffer, once for each state of the loops. */
 function uniformRoom({ dims, loops, clocks }: Plan, valueOf: (size: Size) => number): number {

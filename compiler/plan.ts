@@ -108,16 +108,23 @@ export type Code =
   /**
    * A module importing `env.memory`, `env.b0 …` (i32 globals: byte offset of each buffer), `env.scratch` (byte offset of
    * the scratch area of `scratchBytes` per thread), and `env.d0 …` (mutable i32 globals: the dimensions), exporting one
-   * function `(begin, end, thread)` per entry.
+   * function `(begin, end, thread)` per entry. `prepared`: of `env.prepared` so many bytes are the plan's own; its entries fill
+   * them from parameters and states, before the first run and whenever these may have changed.
    */
   | {
       readonly kind: 'wasm';
       readonly bytes: Uint8Array;
       readonly scratchBytes: Size;
       readonly relaxed: boolean;
+      readonly prepared?: PreparedCode;
     }
   | { readonly kind: 'wgsl'; readonly shaders: Readonly<Record<string, string>> }
   | { readonly kind: 'reference'; readonly graph: GraphData };
+
+export interface PreparedCode {
+  readonly bytes: number;
+  readonly entries: readonly { readonly entry: string; readonly units: number }[];
+}
 
 export interface Plan {
   readonly name: string;

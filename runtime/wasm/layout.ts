@@ -1,5 +1,12 @@
 /** Where everything lies in the one memory of a wasm session. All offsets are bytes. */
-import { deviceMemory, outputBuffers, planArena, roomOf, transients } from '../../compiler/memory.ts';
+import {
+  deviceMemory,
+  outputBuffers,
+  planArena,
+  preparedRoom,
+  roomOf,
+  transients,
+} from '../../compiler/memory.ts';
 import type { Plan, Program } from '../../compiler/plan.ts';
 import type { Dims } from '../device.ts';
 import { evalSize } from '../size.ts';
@@ -11,6 +18,8 @@ export interface PlanLayout {
   readonly buffers: readonly number[];
   /** Offset of the scratch area of the threads. */
   readonly scratch: number;
+  /** Offset of what the plan prepares from parameters; its own, too. */
+  readonly prepared: number;
 }
 
 export interface Layout {
@@ -36,17 +45,19 @@ export function layOut(program: Program, reserved: ReadonlyMap<string, Dims>, th
     const plan = program.plans[name]!;
     const sizes = plan.buffers.map((b) => bytesOf(b.dtype, evalSize(b.size, dims)));
     const apart = new Map([...outputBuffers(plan)].map((b) => [b, take(sizes[b]!)]));
-    return { name, plan, dims, apart, arena: planArena(transients(plan), sizes, alignment) };
+    const prepared = next;
+    next += preparedRoom(plan);
+    return { name, plan, dims, apart, prepared, arena: planArena(transients(plan), sizes, alignment) };
   });
   const shared = next;
   const plans = new Map<string, PlanLayout>();
-  for (const { name, plan, dims, apart, arena } of planned) {
+  for (const { name, plan, dims, apart, prepared, arena } of planned) {
     const scratch = shared + arena.total;
     const buffers = plan.buffers.map(
       ({ place }, i) =>
         apart.get(i) ?? (place.kind === 'store' ? stores[place.store]! : shared + arena.offsets[i]!),
     );
-    plans.set(name, { buffers, scratch });
+    plans.set(name, { buffers, scratch, prepared });
     next = Math.max(next, scratch + threads * scratchOf(plan, dims));
   }
   return { stores, plans, total: next + margin / 2 };

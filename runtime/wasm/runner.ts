@@ -222,6 +222,7 @@ export interface LoadMessage {
     readonly module: WebAssembly.Module;
     readonly buffers: readonly number[];
     readonly scratch: number;
+    readonly prepared: number;
     readonly dims: number;
     readonly entries: readonly string[];
   }[];
@@ -240,7 +241,11 @@ export function workerMain(port: Port, make: typeof createRunner): void {
       new WebAssembly.Global({ value: 'i32', mutable }, value);
     const loaded = plans.map((plan): ThreadPlan => {
       const dims = Array.from({ length: plan.dims }, () => fixed(0, true));
-      const env: Record<string, WebAssembly.ImportValue> = { memory, scratch: fixed(plan.scratch) };
+      const env: Record<string, WebAssembly.ImportValue> = {
+        memory,
+        scratch: fixed(plan.scratch),
+        prepared: fixed(plan.prepared),
+      };
       plan.buffers.forEach((offset, i) => (env[`b${i}`] = fixed(offset)));
       dims.forEach((global, i) => (env[`d${i}`] = global));
       const { exports } = new WebAssembly.Instance(plan.module, { env });

@@ -1,5 +1,5 @@
 import { deviceMemory } from '../../compiler/memory.ts';
-import type { Plan, Program } from '../../compiler/plan.ts';
+import type { Plan, PreparedCode, Program } from '../../compiler/plan.ts';
 import type { Data, Dims, Session } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
 import {
@@ -34,6 +34,10 @@ interface Loaded extends ThreadPlan {
   readonly index: number;
   readonly plan: Plan;
   readonly layout: PlanLayout;
+  /** Fill what it has made of parameters. */
+  readonly prepare: readonly (() => void)[];
+  /** Of which change of what is stored that was made; -1: not yet. */
+  preparedAt: number;
   /** What the dims of the last run came to. */
   bound?: Bound;
 }
@@ -51,6 +55,9 @@ const entriesOf = ({ dispatches }: Plan): string[] => [
   ...dispatches.flatMap((d) => (d.special ? [d.special.entry] : [])),
 ];
 
+const preparedOf = ({ code }: Plan): PreparedCode['entries'] =>
+  (code.kind === 'wasm' && code.prepared?.entries) || [];
+
 const outputAt = ({ plan, layout }: Loaded, i: number): number => layout.buffers[plan.outputs[i]!.buffer]!;
 
 export class WasmSession implements Session {
@@ -61,6 +68,8 @@ export class WasmSession implements Session {
   private readonly modules = new Map<Plan, WebAssembly.Module>();
   private layout: Layout;
   private memory: WebAssembly.Memory | undefined;
+  /** How often what is stored may have changed. */
+  private changes = 0;
   /** How many shapes of runs threads have been told of. */
   private shapes = 0;
   /** The threads are learning of a new layout. */
@@ -179,12 +188,13 @@ export class WasmSession implements Session {
   }
 
   private tellThreads(pool: ThreadPool): Promise<void> {
-    const plans = [...this.layout.plans].map(([name, { buffers, scratch }]) => {
+    const plans = [...this.layout.plans].map(([name, { buffers, scratch, prepared }]) => {
       const plan = planOf(this.program, name);
       return {
         module: this.module(plan),
         buffers,
         scratch,
+        prepared,
         dims: plan.dims.length + plan.loops.length,
         entries: entriesOf(plan),
       };
@@ -213,11 +223,18 @@ export class WasmSession implements Session {
     const env: Record<string, WebAssembly.ImportValue> = {
       memory: this.open,
       scratch: fixed(layout.scratch),
+      prepared: fixed(layout.prepared),
     };
     layout.buffers.forEach((at, i) => (env[`b${i}`] = fixed(at)));
     dims.forEach((global, i) => (env[`d${i}`] = global));
     const { exports } = new WebAssembly.Instance(this.module(plan), { env });
-    return { index, plan, layout, dims, entries: entriesOf(plan).map((entry) => exports[entry] as Entry) };
+    const entries = entriesOf(plan).map((entry) => exports[entry] as Entry);
+    const prepare = preparedOf(plan).map(
+      ({ entry, units }) =>
+        () =>
+          (exports[entry] as Entry)(0, units, 0),
+    );
+    return { index, plan, layout, dims, entries, prepare, preparedAt: -1 };
   }
 
   private bind(loaded: Loaded, dims: Dims): Bound {
@@ -280,6 +297,7 @@ export class WasmSession implements Session {
     const loaded = this.fit(plan, name, dims);
     const bound = this.bind(loaded, dims);
     this.give(loaded, inputs, clocks);
+    this.prepare(loaded);
     this.dispatch(loaded, bound);
     this.ran.add(name);
   }
@@ -292,6 +310,15 @@ export class WasmSession implements Session {
     for (const port of plan.inputs) this.put(layout.buffers[port.buffer]!, inputs[port.name]!);
     for (const clock of plan.clocks)
       this.put(layout.buffers[clock.buffer]!, arrayOf(clock.dtype).of(clocks[clock.name] ?? 0));
+  }
+
+  /** Plans that prepare anything change nothing that is stored; any other may. */
+  private prepare(loaded: Loaded): void {
+    if (loaded.prepare.length === 0) this.changes++;
+    else if (loaded.preparedAt !== this.changes) {
+      for (const fill of loaded.prepare) fill();
+      loaded.preparedAt = this.changes;
+    }
   }
 
   private dispatch(loaded: Loaded, bound: Bound): void {
@@ -331,6 +358,7 @@ export class WasmSession implements Session {
     const loaded = this.fit(plan, name, dims);
     const bound = this.bind(loaded, dims);
     this.give(loaded, inputs, clocks);
+    this.prepare(loaded);
     const times = new Float64Array(bound.units.length);
     this.each(loaded, bound, (entry, units, d) => {
       const began = performance.now();
@@ -363,6 +391,7 @@ export class WasmSession implements Session {
   write(path: string, data: Data): Promise<void> {
     checkTensor(tensorOf(this.program, path), data);
     this.put(this.at(path), data);
+    this.changes++;
     return Promise.resolve();
   }
 

@@ -1,4 +1,4 @@
-import type { Kernel } from '../../kernel/kernel.ts';
+import type { Ex, Kernel } from '../../kernel/kernel.ts';
 import type { Ranges } from '../../shape/poly.ts';
 import type { Func, I32, Module } from './encoder.ts';
 import type { Environment } from './levels.ts';
@@ -18,6 +18,11 @@ export interface EmitContext {
    * one k of B to the next, where it is not a panel.
    */
   micro(rows: number, vectors: number, used: number, pitch?: number): Func;
+  /**
+   * Room of `bytes` for what a function (begin, end, thread) of so many units makes of an operand before the first run, if that
+   * depends on nothing but constant buffers. At most once for a kernel.
+   */
+  prepare(operand: Ex, bytes: number, units: number): { readonly base: I32; readonly fill: Func } | undefined;
   /** Byte offset of a thread's scratch area, of which `bytes` are used. */
   scratch(thread: I32, bytes: number): I32;
 }

@@ -4,10 +4,11 @@ import type { Poly } from '../../shape/poly.ts';
 import { add, asConstant, floorDivide, multiply } from '../../shape/poly.ts';
 import type { ContractPlan } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
-import type { Func, I32, Local, Stmt } from './encoder.ts';
+import type { I32, Local, Stmt } from './encoder.ts';
 import { forLoop, i32, minI32, when } from './instr.ts';
 import { Lowering } from './lower.ts';
-import { buildPack, count, decode } from './pack.ts';
+import { count, decode } from './pack.ts';
+import { type Depth, Panels } from './panels.ts';
 
 /** A unit's indices of one role. */
 export interface Block {
@@ -15,33 +16,29 @@ export interface Block {
   readonly size: I32;
 }
 
-/** Bounds of the k axis that is cut into blocks. */
-export interface Depth {
-  readonly from: I32;
-  readonly to: I32;
-}
-
 export abstract class ContractEmitter {
   protected readonly lower: Lowering;
   protected readonly lanes: number;
   /** Which block of the role whose panels stay packed while units share it is packed now. */
   protected readonly packed: Local<'i32'>;
-  private readonly packA: Func;
-  private readonly packB: Func;
+  protected readonly a: Panels;
+  protected readonly b: Panels;
 
   constructor(
     protected readonly k: ContractKernel,
     protected readonly plan: ContractPlan,
     protected readonly context: EmitContext,
   ) {
-    const shared = { kernel: k, batch: k.batch, k: k.k, plan };
+    const shared = { kernel: k, batch: k.batch, k: k.k };
     this.lanes = 4 * plan.tile.vectors;
-    this.packA = buildPack(
+    this.a = new Panels(
       { ...shared, name: 'packA', operand: k.a, lanes: k.m, along: plan.packA, width: plan.tile.rows },
+      plan,
       context,
     );
-    this.packB = buildPack(
+    this.b = new Panels(
       { ...shared, name: 'packB', operand: k.b, lanes: k.n, along: plan.packB, width: this.lanes },
+      plan,
       context,
     );
     const ranges = new Map([...k.batch, ...k.k].map((a) => [a.name, a.extent]));
@@ -108,7 +105,8 @@ export abstract class ContractEmitter {
     return forLoop(strip, i32.const(0), columns, this.lanes, body(strip.get));
   }
 
-  private outer(): I32[] {
+  /** Indices of batch and of k before the cut. */
+  protected outer(): I32[] {
     return [...this.k.batch, ...this.k.k.slice(0, this.plan.cut)].map((a) => this.lower.index(a.name));
   }
 
@@ -121,14 +119,6 @@ export abstract class ContractEmitter {
   protected depth(bounds: Depth): I32 {
     const inner = this.plan.blockK / this.plan.chunk;
     return i32.mul(i32.sub(bounds.to, bounds.from), i32.const(inner));
-  }
-
-  protected packPanelA(first: I32, bounds: Depth, to: I32): Stmt {
-    return this.packA.call('void', first, ...this.outer(), bounds.from, bounds.to, to);
-  }
-
-  protected packPanelB(first: I32, bounds: Depth, to: I32): Stmt {
-    return this.packB.call('void', first, ...this.outer(), bounds.from, bounds.to, to);
   }
 
   /** The register kernel for as many vectors as the `left` columns need. */

@@ -5,7 +5,7 @@
  * the work.
  */
 import type { ContractKernel } from '../../kernel/kernel.ts';
-import type { Block, Depth } from './contract-emitter.ts';
+import type { Block } from './contract-emitter.ts';
 import { ContractEmitter } from './contract-emitter.ts';
 import type { ContractPlan } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
@@ -13,6 +13,7 @@ import { buildRowEpilogue } from './epilogue.ts';
 import type { Func, I32, Local, Stmt } from './encoder.ts';
 import { f32x4, forLoop, i32, minI32, select, v128, when } from './instr.ts';
 import { Loops } from './loops.ts';
+import type { Depth } from './panels.ts';
 
 /** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */
 const groupFloats = 2048;
@@ -96,8 +97,8 @@ export class RowEmitter extends ContractEmitter {
         end.set(i32.add(group, i32.const(this.groupRows))),
         end.set(minI32(end.get, m.size)),
         ...forLoop(row, group, end.get, tile.rows, [
-          this.packPanelA(i32.add(m.first, row.get), bounds, this.area('a')),
-          ...this.multiplyRow(n, deep.get, to.get),
+          ...this.a.fill(i32.add(m.first, row.get), this.outer(), bounds, this.area('a')),
+          ...this.multiplyRow(i32.add(m.first, row.get), n, bounds, deep.get, to.get),
           to.set(i32.add(to.get, i32.const(4 * tile.rows * this.plan.blockN))),
         ]),
         ...when(this.isWhole.get, this.finish(m, n, group)),
@@ -113,31 +114,30 @@ export class RowEmitter extends ContractEmitter {
 
   private packColumns(n: Block, bounds: Depth, deep: I32): Stmt[] {
     const to = this.local('to');
+    const strip = this.local('strip');
+    const fill = this.b.fill(i32.add(n.first, strip.get), this.outer(), bounds, to.get);
+    if (fill.length === 0) return [];
     return [
       to.set(this.area('b')),
-      ...this.strips(n.size, (strip) => [
-        this.packPanelB(i32.add(n.first, strip), bounds, to.get),
-        to.set(i32.add(to.get, i32.mul(deep, i32.const(4 * this.lanes)))),
+      ...forLoop(strip, i32.const(0), n.size, this.lanes, [
+        ...fill,
+        to.set(i32.add(to.get, this.b.pitch(deep))),
       ]),
     ];
   }
 
-  private multiplyRow(n: Block, deep: I32, results: I32): Stmt[] {
+  private multiplyRow(first: I32, n: Block, bounds: Depth, deep: I32, results: I32): Stmt[] {
     const { rows } = this.plan.tile;
     const panel = this.local('panel');
+    const a = this.local('a');
     const to = this.local('to');
     return [
-      panel.set(this.area('b')),
+      a.set(this.a.at(first, this.outer(), bounds, this.area('a'))),
+      panel.set(this.b.at(n.first, this.outer(), bounds, this.area('b'))),
       to.set(results),
       ...this.strips(n.size, (strip) => [
-        ...this.multiplyTile(i32.sub(n.size, strip), [
-          deep,
-          this.area('a'),
-          panel.get,
-          to.get,
-          this.started.get,
-        ]),
-        panel.set(i32.add(panel.get, i32.mul(deep, i32.const(4 * this.lanes)))),
+        ...this.multiplyTile(i32.sub(n.size, strip), [deep, a.get, panel.get, to.get, this.started.get]),
+        panel.set(i32.add(panel.get, this.b.pitch(deep))),
         to.set(i32.add(to.get, i32.const(4 * rows * this.lanes))),
       ]),
     ];

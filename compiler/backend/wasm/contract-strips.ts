@@ -3,7 +3,7 @@
  * down the strips of A. After the last k the stores run down the strip.
  */
 import type { ContractKernel } from '../../kernel/kernel.ts';
-import type { Block, Depth } from './contract-emitter.ts';
+import type { Block } from './contract-emitter.ts';
 import { ContractEmitter } from './contract-emitter.ts';
 import type { ContractPlan } from './contract-plan.ts';
 import type { EmitContext } from './context.ts';
@@ -11,6 +11,7 @@ import { buildEpilogue } from './epilogue.ts';
 import type { Func, I32, Stmt } from './encoder.ts';
 import { f32x4, forLoop, i32, minI32, v128, when } from './instr.ts';
 import { Loops } from './loops.ts';
+import type { Depth } from './panels.ts';
 
 export class StripEmitter extends ContractEmitter {
   private readonly epilogue: Func;
@@ -90,12 +91,13 @@ export class StripEmitter extends ContractEmitter {
   private packRows(m: Block, bounds: Depth): Stmt[] {
     const row = this.local('row');
     const to = this.local('to');
-    const bytes = i32.mul(this.depth(bounds), i32.const(4 * this.plan.tile.rows));
+    const fill = this.a.fill(i32.add(m.first, row.get), this.outer(), bounds, to.get);
+    if (fill.length === 0) return [];
     return [
       to.set(this.area('a')),
       ...forLoop(row, i32.const(0), m.size, this.plan.tile.rows, [
-        this.packPanelA(i32.add(m.first, row.get), bounds, to.get),
-        to.set(i32.add(to.get, bytes)),
+        ...fill,
+        to.set(i32.add(to.get, this.a.pitch(this.depth(bounds)))),
       ]),
     ];
   }
@@ -106,16 +108,18 @@ export class StripEmitter extends ContractEmitter {
     const panel = this.local('panel');
     const to = this.local('to');
     const deep = this.local('deep');
-    const bytes = i32.mul(deep.get, i32.const(4 * tile.rows));
-    const b = this.area('b');
+    const b = this.local('b');
+    const first = i32.add(n.first, strip);
+    const outer = this.outer();
     return [
       deep.set(this.depth(bounds)),
-      this.packPanelB(i32.add(n.first, strip), bounds, b),
-      panel.set(this.area('a')),
+      ...this.b.fill(first, outer, bounds, this.area('b')),
+      b.set(this.b.at(first, outer, bounds, this.area('b'))),
+      panel.set(this.a.at(m.first, outer, bounds, this.area('a'))),
       to.set(result),
       ...forLoop(row, i32.const(0), m.size, tile.rows, [
-        ...this.multiplyTile(i32.sub(n.size, strip), [deep.get, panel.get, b, to.get, isAdding]),
-        panel.set(i32.add(panel.get, bytes)),
+        ...this.multiplyTile(i32.sub(n.size, strip), [deep.get, panel.get, b.get, to.get, isAdding]),
+        panel.set(i32.add(panel.get, this.a.pitch(deep.get))),
         to.set(i32.add(to.get, i32.const(4 * tile.rows * this.lanes))),
       ]),
     ];

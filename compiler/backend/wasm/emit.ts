@@ -1,8 +1,9 @@
 /** Kernels to one WebAssembly module. */
 import { kernelKey } from '../../kernel/key.ts';
-import type { Kernel } from '../../kernel/kernel.ts';
+import type { BufferUse, Ex, Kernel } from '../../kernel/kernel.ts';
+import { loadsIn } from '../../kernel/walk.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
-import { constant } from '../../shape/poly.ts';
+import { constant, symbolsOf } from '../../shape/poly.ts';
 import type { Func, I32, OwnGlobal } from './encoder.ts';
 import { Module } from './encoder.ts';
 import { Interner } from './intern.ts';
@@ -15,6 +16,7 @@ import { i32 } from './instr.ts';
 import { buildMicro } from './micro.ts';
 import { emitRows, emitScatter } from './rows.ts';
 import { IntegerLibrary } from './scalar-ops.ts';
+import { polysOf } from './transform.ts';
 
 export interface EmitOptions {
   /** Relaxed SIMD: multiply and add may fuse. Without it results are the same on every machine. */
@@ -23,6 +25,11 @@ export interface EmitOptions {
   readonly wide?: boolean;
   /** Import a shared memory, for threads. */
   readonly shared?: boolean;
+  /**
+   * Buffers that stay as they are from run to run (parameters, in a plan that only computes): what depends on nothing else is
+   * made once, before the first run. None if not given.
+   */
+  readonly constant?: (buffer: number) => boolean;
 }
 
 export interface EmittedKernel {
@@ -43,6 +50,9 @@ export interface Emitted {
   readonly entries: readonly EmittedKernel[];
   /** For each thread. */
   readonly scratchBytes: Poly;
+  /** Bytes that the module imports the offset of as `env.prepared`, and what fills them from constant buffers. */
+  readonly preparedBytes: number;
+  readonly prepare: readonly { readonly entry: string; readonly units: number }[];
 }
 
 /**
@@ -58,7 +68,9 @@ export function emitWasm(
 ): Emitted {
   const emitter = new Emitter(dims, bufferCount, options);
   const entries = kernels.map((k) => emitter.kernel(k));
-  return { bytes: emitter.module.encode(), entries, scratchBytes: constant(emitter.scratchBytes) };
+  const { preparedBytes, prepare } = emitter;
+  const scratchBytes = constant(emitter.scratchBytes);
+  return { bytes: emitter.module.encode(), entries, scratchBytes, preparedBytes, prepare };
 }
 
 /** The text of the code that `emitWasm` makes for these kernels; only of the named one if `name` is given. */
@@ -78,6 +90,14 @@ export function printWasm(
 interface Body {
   readonly f: Func;
   readonly units: Poly;
+  readonly prepared?: Prepared;
+}
+
+/** Room that a kernel has for what it makes of constant buffers, and the function that does so. */
+interface Prepared {
+  readonly bytes: number;
+  readonly units: number;
+  readonly f: Func;
 }
 
 const unitParams = [
@@ -89,9 +109,14 @@ const unitParams = [
 class Emitter {
   readonly module: Module;
   scratchBytes = 0;
+  preparedBytes = 0;
+  readonly prepare: Emitted['prepare'][number][] = [];
   private readonly bases: readonly I32[];
   private readonly dims: ReadonlyMap<string, I32>;
   private readonly scratchBase: I32;
+  private readonly preparedBase: I32 | undefined;
+  /** Byte offset of what was prepared for the running kernel. */
+  private preparedSlot: OwnGlobal | undefined;
   /** Byte offsets of the buffers of the running kernel. */
   private readonly slots: OwnGlobal[] = [];
   private readonly bodies = new Map<string, Body>();
@@ -107,6 +132,7 @@ class Emitter {
     this.module = new Module({ shared: options.shared ?? false });
     this.bases = Array.from({ length: bufferCount }, (_, i) => this.module.importGlobal(`b${i}`, false).get);
     this.scratchBase = this.module.importGlobal('scratch', false).get;
+    this.preparedBase = options.constant && this.module.importGlobal('prepared', false).get;
     this.dims = new Map(dims.map((d, i) => [d, this.module.importGlobal(`d${i}`, true).get]));
     this.math = new MathLibrary(this.module, options.relaxed);
     this.integers = new IntegerLibrary(this.module);
@@ -120,13 +146,30 @@ class Emitter {
   }
 
   private entry(k: Kernel): { readonly entry: string; readonly units: Poly } {
-    const key = kernelKey(k);
+    const key = `${kernelKey(k)} ${k.buffers.map((use) => (this.isConstant(use) ? 1 : 0)).join('')}`;
     const body = this.bodies.get(key) ?? this.body(k);
     this.bodies.set(key, body);
-    const f = this.module.func(k.name, unitParams, 'void', true);
-    k.buffers.forEach((use, i) => f.body.push(this.slot(i).set(this.bases[use.buffer]!)));
-    f.body.push(body.f.call('void', ...f.params.map((p) => p.get)));
+    const { prepared } = body;
+    this.exported(k.name, k, body, body.f);
+    if (prepared) {
+      const entry = `${k.name}.prepare`;
+      this.exported(entry, k, body, prepared.f);
+      this.prepare.push({ entry, units: prepared.units });
+      this.preparedBytes += prepared.bytes;
+    }
     return { entry: k.name, units: body.units };
+  }
+
+  private exported(name: string, k: Kernel, { prepared }: Body, body: Func): void {
+    const f = this.module.func(name, unitParams, 'void', true);
+    k.buffers.forEach((use, i) => f.body.push(this.slot(i).set(this.bases[use.buffer]!)));
+    if (prepared)
+      f.body.push(this.preparedSlot!.set(i32.add(this.preparedBase!, i32.const(this.preparedBytes))));
+    f.body.push(body.call('void', ...f.params.map((p) => p.get)));
+  }
+
+  private isConstant({ buffer, mode }: BufferUse): boolean {
+    return mode === 'read' && this.options.constant?.(buffer) === true;
   }
 
   private slot(i: number): OwnGlobal {
@@ -135,6 +178,7 @@ class Emitter {
 
   private body(k: Kernel): Body {
     const f = this.module.func(`${k.name}.body`, unitParams, 'void');
+    let prepared: Prepared | undefined;
     const context: EmitContext = {
       f,
       module: this.module,
@@ -149,8 +193,22 @@ class Emitter {
         ),
       micro: (rows, vectors, used, pitch) => this.micro(rows, vectors, used, pitch),
       scratch: (thread, bytes) => this.scratch(thread, bytes),
+      prepare: (operand, bytes, units) => {
+        if (prepared || !this.preparedBase || !this.dependsOnConstants(k, operand)) return undefined;
+        const fill = this.module.func(`${k.name}.fill`, unitParams, 'void');
+        prepared = { f: fill, units, bytes: Math.ceil(bytes / 64) * 64 };
+        this.preparedSlot ??= this.module.ownGlobal('prepared.base');
+        return { base: this.preparedSlot.get, fill };
+      },
     };
-    return { f, units: this.units(k, context) };
+    const units = this.units(k, context);
+    return { f, units, ...(prepared && { prepared }) };
+  }
+
+  private dependsOnConstants(k: Kernel, ex: Ex): boolean {
+    const loads = loadsIn(ex);
+    const isFixed = polysOf(ex).every((p) => [...symbolsOf(p)].every((s) => !this.dims.has(s)));
+    return isFixed && loads.length > 0 && loads.every((l) => this.isConstant(k.buffers[l.buffer]!));
   }
 
   private micro(rows: number, vectors: number, used: number, pitch = 16 * vectors): Func {

@@ -106,6 +106,7 @@ class ImageEmitter {
     const { plan, k, context, sizes } = this;
     const { f } = context;
     const transformWeights = this.weights();
+    const ready = this.prepareWeights(transformWeights);
     const transformPatches = this.patches();
     const product = this.product();
     const stores = this.stores();
@@ -134,18 +135,40 @@ class ImageEmitter {
     const tiles = lower.keep(i32.mul(rows.count, i32.const(plan.tilesX)));
     // The units of one block of m follow each other: its weights stay as they are.
     const isNew = i32.ne(transformed.get, rest);
+    const weights = ready ? lower.keep(i32.add(ready, i32.mul(blockM, i32.const(4 * sizes.weights)))) : u;
+    const transform = [
+      transformWeights.call('void', m.first, m.count, raw, u, ...batch),
+      transformed.set(rest),
+    ];
     lower.push(
-      ...when(isNew, [
-        transformWeights.call('void', m.first, m.count, raw, u, ...batch),
-        transformed.set(rest),
-      ]),
+      ...(ready ? [] : when(isNew, transform)),
       transformPatches.call('void', rows.first, rows.count, v, ...batch),
-      product.call('void', m.count, tiles, u, v, tile, y),
+      product.call('void', m.count, tiles, weights, v, tile, y),
       stores.call('void', m.first, m.count, rows.first, rows.count, y, ...batch),
     );
     lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
     f.body.push(...lower.finish());
     return { units: multiply(count(k.batch), constant(perM), perRows) };
+  }
+
+  /** Where the transformed weights of all blocks of m lie that were made before the first run, if they could be. */
+  private prepareWeights(transformWeights: Func): I32 | undefined {
+    const { plan, k, context, sizes } = this;
+    if (k.batch.length > 0) return undefined;
+    const perM = Math.ceil(plan.height / plan.blockM);
+    const prepared = context.prepare(k.a, 4 * sizes.weights * perM, perM);
+    if (!prepared) return undefined;
+    const { fill, base } = prepared;
+    const lower = this.lowering(fill, []);
+    const { unit } = locals(fill, 'unit');
+    const raw = lower.keep(context.scratch(fill.param(2).get, 4 * 4 * taps * plan.depth));
+    lower.open('unit', unit.get);
+    const m = partOf(lower, unit.get, plan.blockM, i32.const(plan.height));
+    const to = i32.add(base, i32.mul(unit.get, i32.const(4 * sizes.weights)));
+    lower.push(transformWeights.call('void', m.first, m.count, raw, to));
+    lower.push(...forLoop(unit, fill.param(0).get, fill.param(1).get, 1, lower.close()));
+    fill.body.push(...lower.finish());
+    return base;
   }
 
   // ---------------------------------------------------------------- weights: [position][m / 4][channel][4]

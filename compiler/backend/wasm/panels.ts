@@ -1,0 +1,87 @@
+/**
+ * The panels of one operand of a contraction, [k][width] for every strip of lanes: packed where they are used, or, where the
+ * operand is made of parameters alone, packed for all strips before the first run.
+ */
+import type { ContractKernel } from '../../kernel/kernel.ts';
+import { known, type ContractPlan } from './contract-plan.ts';
+import type { EmitContext } from './context.ts';
+import type { Func, I32, Stmt } from './encoder.ts';
+import { forLoop, i32 } from './instr.ts';
+import { Loops } from './loops.ts';
+import { Lowering } from './lower.ts';
+import { buildPack, type PackSpec } from './pack.ts';
+
+/** Bounds of the k axis that is cut into blocks. */
+export interface Depth {
+  readonly from: I32;
+  readonly to: I32;
+}
+
+export class Panels {
+  private readonly pack: Func;
+  /** Where the panels of all strips begin, if they are there before the run. */
+  private readonly prepared: I32 | undefined;
+
+  constructor(
+    private readonly spec: Omit<PackSpec, 'plan' | 'kernel'> & { readonly kernel: ContractKernel },
+    private readonly plan: Pick<ContractPlan, 'cut' | 'chunk' | 'blockK'>,
+    private readonly context: EmitContext,
+  ) {
+    this.pack = buildPack({ ...spec, plan }, context);
+    this.prepared = this.prepare();
+  }
+
+  /** Fills a panel with the lanes from `first` on; `outer` are the indices of batch and of k before the cut. Nothing to do if prepared. */
+  fill(first: I32, outer: readonly I32[], { from, to }: Depth, panel: I32): Stmt[] {
+    return this.prepared ? [] : [this.pack.call('void', first, ...outer, from, to, panel)];
+  }
+
+  /** Where the panel lies of the lanes from `first` (a multiple of the width) on; `packed` if it was packed just now. */
+  at(first: I32, outer: readonly I32[], { from }: Depth, packed: I32): I32 {
+    return this.prepared ? this.address(this.prepared, first, [...outer, from]) : packed;
+  }
+
+  /** `indices`: of the k axes up to the one that is cut. */
+  private address(base: I32, first: I32, indices: readonly I32[]): I32 {
+    const { k, width } = this.spec;
+    const inner = this.plan.blockK / this.plan.chunk;
+    const block = indices.reduce((flat, index, i) =>
+      i32.add(i32.mul(flat, i32.const(known([k[i]!])!)), index),
+    );
+    const before = i32.mul(first, i32.const(known(k)!));
+    const floats = i32.add(before, i32.mul(block, i32.const(inner * width)));
+    return i32.add(base, i32.mul(floats, i32.const(4)));
+  }
+
+  /** Bytes from one strip to the next; `depth` is the number of k in a block. */
+  pitch(depth: I32): I32 {
+    const { k, width } = this.spec;
+    return this.prepared ? i32.const(4 * width * known(k)!) : i32.mul(depth, i32.const(4 * width));
+  }
+
+  private prepare(): I32 | undefined {
+    const { operand, lanes, batch, k, width, kernel } = this.spec;
+    const [count, depth] = [known(lanes), known(k)];
+    if (batch.length > 0 || count === undefined || depth === undefined) return undefined;
+    const strips = Math.ceil(count / width);
+    const prepared = this.context.prepare(operand, 4 * width * depth * strips, strips);
+    if (!prepared) return undefined;
+    const { fill, base } = prepared;
+    const lower = new Lowering(
+      this.context.environment(kernel, new Map(k.map((a) => [a.name, a.extent])), fill),
+    );
+    const strip = fill.local('i32', 'strip');
+    lower.open('strip', strip.get);
+    const first = i32.mul(strip.get, i32.const(width));
+    const before = k.slice(0, this.plan.cut);
+    new Loops(lower, fill).nest(before, () => {
+      const outer = before.map((a) => lower.index(a.name));
+      const all = { from: i32.const(0), to: lower.poly(k[this.plan.cut]!.extent) };
+      const to = this.address(base, first, [...outer, all.from]);
+      lower.push(this.pack.call('void', first, ...outer, all.from, all.to, to));
+    });
+    lower.push(...forLoop(strip, fill.param(0).get, fill.param(1).get, 1, lower.close()));
+    fill.body.push(...lower.finish());
+    return base;
+  }
+}

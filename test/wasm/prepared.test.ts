@@ -1,0 +1,97 @@
+/** What a plan makes of parameters once, before its first run, and again when they have changed. */
+import { describe, expect, it } from 'vitest';
+import { compileTask, load } from '../../compiler/index.ts';
+import { footprint } from '../../compiler/memory.ts';
+import type { Target } from '../../compiler/plan.ts';
+import { openReference } from '../../runtime/reference.ts';
+import { openWasm, supportsRelaxedSimd } from '../../runtime/wasm.ts';
+import { must, testHost } from '../support/backends.ts';
+import { expectClose } from '../support/tolerance.ts';
+import { uniform } from '../support/weights.ts';
+
+const text = `
+layer Twice() {
+  input x: f32[batch, n]
+  output y: f32[batch, n]
+  param w: f32[n, n] = glorot_uniform
+  y[b, j] = sum(i) relu(x[b, i]) * (2 * w[i, j])
+}
+model Net() {
+  input  image:  f32[batch, 12, 12]
+  output logits: f32[batch, 7]
+  h = reshape(image, (-1, 1, 12, 12)) |> Conv2d(13, 3, padding: 1) |> tanh |> Conv2d(14, 3) |> tanh |> MaxPool2d(2)
+  rows = reshape(h, (-1, 14, 25)) |> Gru(19)
+  wide = h |> Flatten() |> Dense(40) |> tanh |> Twice() |> Twice()
+  logits = concat((wide, reshape(rows, (-1, 266))), axis: 1) |> Dense(7)
+}
+task train() {
+  net  = Net()
+  data = idx(image: "image", label: "label")
+  fit(batch: 10) on data { minimize cross_entropy(net(image), label) with Sgd(lr: 0.5) }
+}
+`;
+const fields = { image: { dtype: 'f32', shape: [12, 12] }, label: { dtype: 'i32', shape: [] } } as const;
+const host = { ...testHost({ 'net.nnet': text }), describeData: () => ({ fields, count: 10 }) };
+const batches = [10, 1, 37];
+
+/** Outputs before and after every way in which parameters change. */
+async function outputs(target: Target, threads: number, relaxed: boolean) {
+  const { program, info } = must(compileTask(load('net.nnet', host), 'train', { target, relaxed }));
+  const session =
+    target === 'wasm' ? await openWasm(program, { threads, shareFrom: 0 }) : openReference(program);
+  const { predict } = info.models[0]!;
+  const found: number[][] = [];
+  const look = async (): Promise<void> => {
+    for (const batch of batches) {
+      await session.run(predict, { batch }, { image: uniform(batch, 144 * batch) });
+      found.push(Array.from(await session.output(predict, 'logits')));
+    }
+  };
+  try {
+    await session.run('init', {}, {}, { seed: 3 });
+    await look();
+    const data = { image: uniform(1, 1440), label: Int32Array.from({ length: 10 }, (_, i) => i % 7) };
+    await session.run('train', { batch: 10 }, data, {
+      seed: 3,
+      step: 1,
+      epoch: 1,
+      epochs: 1,
+      steps_per_epoch: 1,
+    });
+    await look();
+    for (const t of program.tensors.filter((p) => p.role === 'param')) {
+      const size = t.shape.reduce((a, b) => a * b, 1);
+      await session.write(
+        t.path,
+        uniform(size, size).map((x) => x / 4),
+      );
+    }
+    await look();
+    const dims = { batch: Math.max(...batches) };
+    const uses = [
+      { plan: program.plans['init']!, dims: {} },
+      { plan: program.plans[predict]!, dims },
+      { plan: program.plans['train']!, dims: { batch: 10 } },
+    ];
+    if (target === 'wasm') {
+      expect(session.allocated()).toBe(footprint(program, uses, 'wasm', threads).total);
+      expect(program.plans[predict]!.code).toHaveProperty('prepared');
+      expect(program.plans['train']!.code).not.toHaveProperty('prepared');
+    }
+    return found;
+  } finally {
+    session.close();
+  }
+}
+
+describe.each([
+  ['strict', false],
+  ['relaxed', supportsRelaxedSimd()],
+] as const)('%s', (_, relaxed) => {
+  it('follows the parameters, on one thread and on two', async () => {
+    const expected = await outputs('reference', 1, false);
+    const alone = await outputs('wasm', 1, relaxed);
+    alone.forEach((values, i) => expectClose(values, expected[i]!, 1e-4, `run ${i}`));
+    expect(await outputs('wasm', 2, relaxed)).toEqual(alone);
+  });
+});
