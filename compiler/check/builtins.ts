@@ -194,6 +194,7 @@ const random: Run = (ctx, call) => {
   const args = new Args(ctx, call, ['shape']);
   const shape = args.good ? args.sizes('shape') : undefined;
   if (!shape) return poison;
+  ctx.session.asked.random = true;
   const name = ctx.initial ?? ctx.owner.path;
   const count = ctx.draws.get(name) ?? 0;
   ctx.draws.set(name, count + 1);
@@ -335,7 +336,10 @@ const constants: Readonly<Record<string, Run>> = {
   pi: number(Math.PI),
   inf: number(Infinity),
   nan: number(NaN),
-  training: (ctx) => bool(ctx.training),
+  training: (ctx) => {
+    ctx.session.asked.training = true;
+    return bool(ctx.training);
+  },
   step: clock('step'),
   epoch: clock('epoch'),
   epochs: clock('epochs'),

@@ -27,6 +27,7 @@ export function createSession(options: SessionOptions): Session {
     iters: new Map(),
     loops: new Map(),
     fuel: { left: expansions },
+    asked: { training: false, random: false },
     data: options.data,
     abstract: options.abstract ?? false,
     used: options.used ?? new Set(),

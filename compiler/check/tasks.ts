@@ -161,8 +161,11 @@ export class TaskRun {
     const mixed = mixedAt(options);
     const memory = options.bytes('memory');
     if (!source) return;
+    const { asked } = ctx.session;
+    asked.training = false;
     const train = fitBody({ ...ctx, mixed, training: true }, source.info, s.body);
-    const measure = fitBody({ ...ctx, mixed, training: false }, source.info, s.body);
+    // What never asks whether it trains is the same in both.
+    const measure = asked.training ? fitBody({ ...ctx, mixed, training: false }, source.info, s.body) : train;
     const watches = { early_stopping: train.earlyStopping, plateau: train.plateau };
     for (const [name, watch] of Object.entries(watches)) {
       if (!watch?.monitor.startsWith('valid.') || settings.valid > 0) continue;

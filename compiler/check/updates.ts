@@ -11,7 +11,7 @@ import { constant } from '../shape/poly.ts';
 import { binary } from './arithmetic.ts';
 import type { Update } from './optimizers.ts';
 import { type LossScale, lossScale } from './loss-scale.ts';
-import { asFloat, optimize } from './optimizers.ts';
+import { asFloat, optimizeAll } from './optimizers.ts';
 import { expectMatch } from './patterns.ts';
 import { also, at, fail } from './report.ts';
 import { makeEntry } from './storage.ts';
@@ -129,7 +129,8 @@ function trainer(ctx: Context, loss: Loss, trained: Map<string, Span>, index: nu
     const gradients = clipped(ctx, means, options.clipValue, options.clipNorm);
     const count = updateCount(ctx, every * accumulate, loss.statement.span, scale);
     const { span } = loss.statement.with;
-    const results = entries.map((e, i) => optimize(ctx, loss.optimizer, e, gradients[i]!, count, span));
+    const trained = entries.map((parameter, i) => ({ parameter, gradient: gradients[i]! }));
+    const results = optimizeAll({ ctx, optimizer: loss.optimizer, count, span }, trained);
     const averages = options.ema === undefined ? [] : entries.map((e) => average(ctx, e));
     return {
       every,

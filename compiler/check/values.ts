@@ -300,6 +300,8 @@ export interface Session {
   readonly loops: Map<string, { readonly extent: Poly; readonly open: boolean }>;
   /** Guards against text that would expand without end. */
   readonly fuel: { left: number };
+  /** What evaluation has asked about where it happens; set back by whoever wants to know. */
+  readonly asked: { training: boolean; random: boolean };
   /** Answers for `idx(…)` and the like, in a task. */
   readonly data: ((ctx: Context, call: BuiltinCall) => Value) | undefined;
   /** A declaration is checked for open sizes that no use has given: parameters need not have a size in numbers. */
