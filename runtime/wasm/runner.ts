@@ -120,6 +120,7 @@ export function createRunner(
         const [first, end] = [start + (taken >> 6), start + (taken & 63)];
         entry(first * perPiece, Math.min(units, end * perPiece), thread);
         addDone(end - first);
+        if (owner === thread && end === start + size) break;
       }
     }
   };

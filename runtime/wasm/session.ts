@@ -25,8 +25,10 @@ import { shapeOf, type StepShape, ThreadPool } from './threads.ts';
 const pageBytes = deviceMemory.wasm.page;
 
 /** Operations from which threads share a run, and of it the dispatches of so many: fewer are faster on one. */
-const shareRuns = 2_000_000;
+const shareRuns = 600_000;
 const shareDispatches = 100_000;
+/** Operations of a piece, of which a thread takes some at a time: a few microseconds. */
+const pieceOperations = 100_000;
 
 /** A plan with its buffers at fixed addresses. */
 interface Loaded extends ThreadPlan {
@@ -258,6 +260,7 @@ export class WasmSession implements Session {
       shared: flops.map(
         (f, i) => total >= this.shareFrom && units[i]! > 1 && f >= Math.min(this.shareFrom, shareDispatches),
       ),
+      pieces: flops.map((f) => Math.ceil(f / pieceOperations)),
       which: chosen.map((c) => c.entry),
       loops: plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) })),
     };

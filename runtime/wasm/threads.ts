@@ -23,6 +23,8 @@ export interface StepShape {
   readonly units: readonly number[];
   /** Which dispatches have their units shared out among the threads. */
   readonly shared: readonly boolean[];
+  /** Into how many pieces that is worth while. */
+  readonly pieces: readonly number[];
   /** The entry that each dispatch runs. */
   readonly which: readonly number[];
   readonly loops: readonly BoundLoop[];
@@ -30,11 +32,12 @@ export interface StepShape {
 
 /** The shape as the threads are told of it. */
 export function shapeOf(
-  { dims, units, shared, which, loops }: StepShape,
+  { dims, units, shared, pieces, which, loops }: StepShape,
   threads: number,
   number: number,
 ): Shape {
-  const perPiece = units.map((u, d) => (shared[d] ? Math.ceil(u / (piecesPerThread * threads)) : 0));
+  const count = (d: number): number => Math.max(threads, Math.min(piecesPerThread * threads, pieces[d]!));
+  const perPiece = units.map((u, d) => (shared[d] ? Math.ceil(u / count(d)) : 0));
   return {
     number,
     dims: dims.length,
@@ -48,7 +51,7 @@ export function shapeOf(
   };
 }
 
-/** Pieces of a dispatch: fewer than 63 fit into the words of a thread's share. */
+/** The most pieces of a dispatch: fewer than 63 fit into the words of a thread's share. */
 const piecesPerThread = 32;
 
 /** A worker of Node or of a browser. */

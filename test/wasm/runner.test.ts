@@ -9,6 +9,7 @@ const step: StepShape = {
   dims: [],
   units: [1000, 1, 7],
   shared: [true, false, true],
+  pieces: [100, 1, 1],
   which: [0, 1, 2],
   loops: [{ begin: 1, end: 3, times: 2 }],
 };
