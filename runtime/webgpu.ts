@@ -55,12 +55,20 @@ async function findGpu(): Promise<GPU | { readonly reason: string }> {
   }
 }
 
+/**
+ * Workgroup memory is not cleared before a kernel: none reads what it did not write, and SwiftShader makes an instruction for
+ * every element of it, which takes many times as long to compile as the kernel itself.
+ */
+const uninitialised = 'enable-dawn-features=disable_workgroup_init';
+
 // Dawn crashes when its instance is collected: one is kept for the life of the process.
 let instance: Promise<GPU> | undefined;
 
 function dawn(): Promise<GPU> {
   // Not a literal, so that bundlers for browsers do not look for it.
   const name = 'webgpu';
-  instance ??= (import(/* @vite-ignore */ name) as Promise<typeof Webgpu>).then(({ create }) => create([]));
+  instance ??= (import(/* @vite-ignore */ name) as Promise<typeof Webgpu>).then(({ create }) =>
+    create([uninitialised]),
+  );
   return instance;
 }

@@ -21,6 +21,21 @@ const check = (name: string, test: Case, ...dims: readonly Dims[]): void =>
       await expectSame(device, test, d, f32Tolerance, { isSoftware: true });
   });
 
+describeGpu('rows of one invocation', () => {
+  check('softmax of short rows', kernels.softmax('batch', 10), { batch: 1 }, { batch: 67 }, { batch: 0 });
+  check('softmax of long rows', kernels.softmax('batch', 300), { batch: 5 });
+  check('softmax of symbolic rows', kernels.softmax(70, 'n'), { n: 1 }, { n: 130 });
+  check('column sums', kernels.columnSums('batch', 50), { batch: 64 }, { batch: 0 });
+  check('few column sums', kernels.columnSums('batch', 3), { batch: 200 });
+  check('totals', kernels.total('n'), { n: 1 }, { n: 2000 }, { n: 0 });
+  check('max pooling with padding', kernels.maxPool(3, 8), { batch: 4 });
+  check('maps side by side', kernels.optimizer([1, 64, 200]));
+  check('axes that are one', kernels.scaled('batch', 5, 6), { batch: 3 }, { batch: 0 });
+  check('argmax', kernels.argmax(64, 10));
+  check('gather', kernels.gather('n', 7, 5), { n: 30 });
+  check('scatter', kernels.embeddingGradient('n', 7, 5), { n: 30 }, { n: 0 });
+});
+
 describeGpu('contractions of patches', () => {
   check('1 x 1 over 1', kernels.dense(1, 1, 1));
   check('33 x 10 over 17', kernels.dense(33, 10, 17, { a: false, b: true }));

@@ -32,7 +32,7 @@ import {
 } from '../support/kernel-build.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import * as kernels from './kernels.ts';
-import { expectSame, shaderErrors, softwareGpuDevice } from './run.ts';
+import { f32Tolerance, expectSame, shaderErrors, softwareGpuDevice } from './run.ts';
 
 const DIMS = { n: 3, m: 70 };
 const valueOf = (p: Poly): number => evaluate(p, (name) => DIMS[name as keyof typeof DIMS]);
@@ -241,9 +241,21 @@ describeGpu('random kernels', () => {
     );
   }, 240_000);
 
+  it('as a driver that computes on the CPU gets them', async () => {
+    const options = { isSoftware: true };
+    await fc.assert(
+      fc.asyncProperty(rowsCase, (test) => expectSame(device, withDims(test), DIMS, sums, options)),
+      { numRuns: 40 },
+    );
+    await fc.assert(
+      fc.asyncProperty(contractCase, (test) => expectSame(device, test, used(test), f32Tolerance, options)),
+      { numRuns: 8 },
+    );
+  }, 240_000);
+
   it('compile on the null backend', async () => {
     const all = [...fc.sample(rowsCase, 150), ...fc.sample(contractCase, 100)];
-    const codes = all.map((test) => emitWgsl(test.kernel, ['m', 'n']).code);
+    const codes = all.map((test, i) => emitWgsl(test.kernel, ['m', 'n'], { isSoftware: i % 3 === 0 }).code);
     expect(await shaderErrors(codes)).toEqual([]);
   }, 240_000);
 });

@@ -4,7 +4,6 @@
  * of the loop is written out point by point, and equal texts are one value. For processors that pretend to be a GPU, where
  * barriers and workgroup memory are dear.
  */
-import { exRebuilder } from '../../kernel/rebuild.ts';
 import type { Axis, Condition, ContractKernel, Ex, Store } from '../../kernel/kernel.ts';
 import {
   add,
@@ -13,7 +12,6 @@ import {
   floorDivide,
   minimum,
   scale,
-  substitute,
   subtract,
   symbol,
 } from '../../shape/poly.ts';
@@ -28,9 +26,8 @@ import { GROUP, LOCAL } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
 import { range } from './tile.ts';
 import { operationsIn } from './walk.ts';
-
-/** What becomes of an axis at one point of a patch; undefined: it stays. */
-type Place = (name: string) => Poly | undefined;
+import { coordinates, exAt, placesOf, storesAt } from './written-out.ts';
+import type { Point } from './written-out.ts';
 
 /** One side of the patches. */
 interface Side {
@@ -77,10 +74,8 @@ const sideOf = (axes: readonly Axis[], points: readonly number[]): Side => ({
 
 const pointsIn = (points: readonly number[]): number => points.reduce((a, b) => a * b, 1);
 
-/** The coordinates of every point of a patch, the last axis fastest. */
-function pointsOf({ points }: Pick<Side, 'points'>): number[][] {
-  return points.reduce<number[][]>((all, p) => all.flatMap((c) => range(p).map((i) => [...c, i])), [[]]);
-}
+/** The coordinates of every point of a patch. */
+const pointsOf = ({ points }: Pick<Side, 'points'>): number[][] => coordinates(points);
 
 /** The place of a point along an axis; where its patch may reach past the end: `isClamped`, the last one. */
 function along(axis: Axis, points: number, at: Poly, isClamped: boolean): Poly {
@@ -91,7 +86,7 @@ function along(axis: Axis, points: number, at: Poly, isClamped: boolean): Poly {
     : place;
 }
 
-function placeOf({ axes, points }: Side, at: readonly number[], isClamped: boolean): Place {
+function placeOf({ axes, points }: Side, at: readonly number[], isClamped: boolean): Point {
   const places = new Map(
     axes.flatMap((a, i): [string, Poly][] =>
       points[i] === 1 ? [] : [[a.name, along(a, points[i]!, constant(at[i]!), isClamped)]],
@@ -107,23 +102,6 @@ const existsAt = ({ axes, points }: Side, at: readonly Poly[]): Condition[] =>
     const last = subtract(a.extent, 1);
     return isSure ? [] : [{ kind: 'ge', value: subtract(last, along(a, points[i]!, at[i]!, false)) }];
   });
-
-/** An expression at one point. */
-function placed(ex: Ex, place: Place, ranges: Ranges): Ex {
-  const at = (p: Poly): Poly => substitute(p, place, ranges);
-  const guards = (list: readonly Condition[]): Condition[] => list.map((c) => ({ ...c, value: at(c.value) }));
-  return exRebuilder((e) => {
-    if (e.kind === 'load') return { ...e, offset: at(e.offset), guard: guards(e.guard) };
-    return e.kind === 'index' ? { ...e, value: at(e.value) } : e;
-  })(ex);
-}
-
-const placedStores = (stores: readonly Store[], place: Place, ranges: Ranges): Store[] =>
-  stores.map((s) => ({
-    ...s,
-    offset: substitute(s.offset, place, ranges),
-    value: placed(s.value, place, ranges),
-  }));
 
 /** Finds the invocation's patch: those of n vary fastest, then those of m, then batch. */
 function bindPatch(
@@ -152,9 +130,12 @@ function addProducts(
   sides: readonly [Side, Side],
   sums: Sums,
 ): void {
-  const at = steps.findIndex((p) => p > 1);
+  const at = steps.findLastIndex((p) => p > 1);
   const axis = kernel.k[at];
-  const outer = kernel.k.filter((a) => a !== axis && asConstant(a.extent) !== 1);
+  // Those whose steps are all in every round.
+  const whole = kernel.k.filter((_, i) => i !== at && steps[i]! > 1);
+  const outer = kernel.k.filter((a) => a !== axis && !whole.includes(a) && asConstant(a.extent) !== 1);
+  const besides = placesOf(whole);
   for (const a of kernel.k)
     if (asConstant(a.extent) === 1) emitter.bindAxis(a.name, a.extent, emitter.constant('i32', 0));
   const loop = (scope: Emitter, axes: readonly Axis[], isShared: boolean, body: () => void): void => {
@@ -162,20 +143,22 @@ function addProducts(
     else scope.serially(axes, body);
   };
   const rounds = (isShared: boolean): void => {
-    const round = (place: readonly Place[], ranges: readonly Axis[]): void =>
+    const round = (place: readonly Point[], ranges: readonly Axis[]): void =>
       multiplyPoints(kernel, emitter.fork(), sides, sums, place, ranges);
     if (!axis) return round([() => undefined], []);
     const p = steps[at]!;
     const axes = [{ ...axis, extent: floorDivide(axis.extent, constant(p)) }];
-    const places = range(p).map(
-      (i): Place =>
-        (name) =>
-          name === axis.name ? along(axis, p, constant(i), false) : undefined,
+    const places = besides.flatMap((beside) =>
+      range(p).map(
+        (i): Point =>
+          (name) =>
+            name === axis.name ? along(axis, p, constant(i), false) : beside(name),
+      ),
     );
     if (asConstant(axis.extent) === p) return round(places, []);
     loop(emitter, axes, isShared, () => round(places, axes));
     if (isMultiple(axis.extent, p)) return;
-    leftOver(emitter, axis, p, isShared ? threadsK : 1, () => round([() => undefined], [axis]));
+    leftOver(emitter, axis, p, isShared ? threadsK : 1, () => round(besides, [axis]));
   };
   const isShared = threadsK > 1;
   if (outer.length === 0) emitter.within('', () => rounds(isShared));
@@ -200,16 +183,16 @@ function multiplyPoints(
   emitter: Emitter,
   [m, n]: readonly [Side, Side],
   { acc, folded }: Sums,
-  steps: readonly Place[],
+  steps: readonly Point[],
   stepAxes: readonly Axis[],
 ): void {
   const ranges = new Map(
     [...kernel.batch, ...m.patches, ...n.patches, ...kernel.k, ...stepAxes].map((a) => [a.name, a.extent]),
   );
-  const operand = (ex: Ex, side: Side, step: Place): string[] => {
+  const operand = (ex: Ex, side: Side, step: Point): string[] => {
     const values = pointsOf(side).map((c) => {
       const place = placeOf(side, c, true);
-      return emitter.value(placed(ex, (name) => place(name) ?? step(name), ranges));
+      return emitter.value(exAt(ex, (name) => place(name) ?? step(name), ranges));
     });
     return values.map((v) => emitter.named(v).code);
   };
@@ -249,10 +232,10 @@ function storeWrittenOut(
   const places = (side: Side) =>
     pointsOf(side).map((c) => ({ place: placeOf(side, c, false), exists: existsAt(side, c.map(constant)) }));
   const [rows, columns] = [places(m), places(n)];
-  const store = (stores: readonly Store[], place: Place, local: string, code: string): void => {
+  const store = (stores: readonly Store[], place: Point, local: string, code: string): void => {
     const scope = emitter.fork();
     scope.bindLocal(local, code);
-    writeStores(placedStores(stores, place, ranges), scope);
+    writeStores(storesAt(stores, place, ranges), scope);
   };
   rows.forEach((row, i) =>
     emitter.within(headOf(emitter, row.exists, ''), () =>
@@ -345,7 +328,7 @@ function eachResult(
         scope.within(headOf(scope, exists, ''), () => {
           scope.bindLocal(local, total);
           writeStores(
-            placedStores(stores, (name) => places.get(name), ranges),
+            storesAt(stores, (name) => places.get(name), ranges),
             scope,
           );
         });

@@ -46,7 +46,7 @@ export function emitWgsl(kernel: Kernel, dims: readonly string[], options: WgslO
   );
   if (shared)
     throw new Error(`kernel \`${kernel.name}\` binds buffer ${shared.buffer} twice, which WebGPU refuses`);
-  const shader = new Shader(kernel, dims, { ...defaultLimits, ...options.limits });
+  const shader = new Shader(kernel, dims, { ...defaultLimits, ...options.limits }, options.isSoftware);
   const { workgroupSize, workgroups, large } = emitTemplate(kernel, shader, options);
   return { code: shader.finish(workgroupSize, large), entry: kernel.name, workgroups };
 }

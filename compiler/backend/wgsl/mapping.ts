@@ -19,7 +19,11 @@ const MANY = 65536;
 
 const size = (p: Poly): number => asConstant(p) ?? Infinity;
 
-export function chooseMapping(kernel: RowsKernel, limits: WgslLimits): Mapping {
+/** Invocations of a workgroup where each has a grid point of its own and few keep the device busy. */
+const FEW = 16;
+
+export function chooseMapping(kernel: RowsKernel, limits: WgslLimits, isSoftware = false): Mapping {
+  if (isSoftware && (asConstant(countOf(kernel.grid)) ?? FEW) >= FEW) return { columns: FEW, lanes: 1 };
   const longest = Math.max(1, ...kernel.stages.map((s) => size(countOf(s.axes))));
   if (longest < LONG) return { columns: 64, lanes: 1 };
   const points = asConstant(countOf(kernel.grid));

@@ -20,6 +20,7 @@ import type { Emitted, Shader } from './shader.ts';
 import { areVectorStores, LANES, vectorLoadsOf, writeVectorStores } from './vector.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import { conflict, operationsIn } from './walk.ts';
+import { grouped, neighboursOf, storesAt } from './written-out.ts';
 
 const SIZE = 64;
 
@@ -91,8 +92,25 @@ const FEW_POINTS = 4096;
 /** Text of four times so many operations takes long to compile. */
 const MOST_OPERATIONS = 80;
 
+/** Several points along the last axis as one, one after the other. */
+function inLine(points: Points): Points {
+  const last = lastOf(points.axes);
+  const values = points.stores.map((s) => s.value);
+  const neighbours = last ? neighboursOf(last.extent, values) : 1;
+  if (!last || neighbours === 1) return points;
+  const { axis, places } = grouped(last, neighbours);
+  const axes = points.axes.map((a) => (a === last ? axis : a));
+  const ranges = new Map(axes.map((a) => [a.name, a.extent]));
+  return { axes, stores: places.flatMap((place) => storesAt(points.stores, place, ranges)) };
+}
+
 /** Where four points are taken at once. A buffer that some stage stores by single elements is not seen as vectors. */
-function segmentsOf(kernel: RowsKernel, stages: readonly MapStage[]): Segment[] {
+function segmentsOf(kernel: RowsKernel, stages: readonly MapStage[], isSoftware: boolean): Segment[] {
+  if (isSoftware)
+    return stages.map(({ axes, stores }) => ({
+      ...inLine(collapse({ axes: [...kernel.grid, ...axes], stores })),
+      fours: false,
+    }));
   const segments = stages.map(({ axes, stores }): Segment => {
     const points = collapse({ axes: [...kernel.grid, ...axes], stores });
     const last = lastOf(points.axes);
@@ -120,9 +138,11 @@ function settleVectors(segments: readonly Segment[], shader: Shader): void {
 }
 
 export function emitMaps(kernel: RowsKernel, stages: readonly MapStage[], shader: Shader): Emitted {
-  const segments = segmentsOf(kernel, stages);
+  const segments = segmentsOf(kernel, stages, shader.isSoftware);
   settleVectors(segments, shader);
-  const emitter = new Emitter(shader, countUses(segments.flatMap((s) => s.stores.map((t) => t.value))));
+  const emitter = new Emitter(shader, countUses(segments.flatMap((s) => s.stores.map((t) => t.value))), {
+    isUnrolled: shader.isSoftware,
+  });
   const counts = segments.map(({ axes, fours }) => ceilDivide(countOf(axes), fours ? SIZE * LANES : SIZE));
   const groups = workgroupsOf(add(...counts));
   let start: Poly = constant(0);

@@ -4,7 +4,7 @@
  */
 import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
 import { loadsIn } from '../../kernel/walk.ts';
-import { asConstant, evaluate, linearIn, symbolsOf } from '../../shape/poly.ts';
+import { asConstant, evaluate, linearIn } from '../../shape/poly.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { countOf } from './axes.ts';
 import type { WgslLimits } from './shader.ts';
@@ -27,15 +27,22 @@ export interface Patch {
  * What a processor that pretends to be a GPU spends, in multiplications, as measured on SwiftShader: a load is one of a
  * scalar for each lane, tested against the buffer's end; an accumulator is copied in every round of a loop.
  */
-const LOAD = 30;
+const LOAD = 50;
 const SELECT = 5;
-const CARRIED = 3;
-const ROUND = 20;
-const STORE = 60;
-/** Invocations among which work should be divisible: some threads, four lanes each. */
-const AT_ONCE = 16;
+const CARRIED = 14;
+const ROUND = 40;
+const STORE = 150;
+/**
+ * What compiling an access to memory takes, spread over the runs that a kernel may be expected to have; it grows with the values
+ * that are alive meanwhile.
+ */
+const TEXT = 3000;
+const WORKGROUP = 1000;
+/** Threads among which workgroups should be divisible, and invocations that a thread runs at once. */
+const THREADS = 2;
+const LANES = 4;
 /** Text of more multiplications takes long to compile. */
-const MOST_PRODUCTS = 640;
+const MOST_PRODUCTS = 1200;
 const MOST_ACCUMULATORS = 128;
 const MOST_THREADS_K = 32;
 /** A dimension that is not known is taken to be so large. */
@@ -71,9 +78,11 @@ export function choosePatch(
         const products = accumulators * product(k);
         const isSmall = products <= MOST_PRODUCTS && accumulators <= mostAccumulators;
         if (!isSmall && accumulators > 1) return;
-        const round = as[i]! + bs[j]! + products + CARRIED * accumulators + ROUND;
+        const [x, y] = [as[i]!, bs[j]!];
+        const round = x.time + y.time + products + CARRIED * accumulators + ROUND;
+        const text = (x.loads + y.loads + accumulators) * (1 + accumulators / 32) * TEXT;
         for (const patch of sharings(kernel, { m, n, k }, accumulators, limits)) {
-          const time = timeOf(kernel, patch, round, accumulators);
+          const time = timeOf(kernel, patch, round, accumulators) + text;
           if (!best || time < best.time) best = { patch, time };
         }
       }),
@@ -90,28 +99,23 @@ function sharings(
   accumulators: number,
   limits: WgslLimits,
 ): Patch[] {
-  const alone = { ...points, threadsK: 1, invocations: AT_ONCE };
+  const alone = [LANES, 4 * LANES].map((invocations) => ({ ...points, threadsK: 1, invocations }));
   let threadsK = MOST_THREADS_K;
   while (4 * accumulators * threadsK > limits.workgroupMemory) threadsK /= 2;
   const isShort = extent(countOf(kernel.k)) < 4 * threadsK * product(points.k);
-  return isShort || threadsK < 4 ? [alone] : [alone, { ...points, threadsK, invocations: threadsK }];
+  return isShort || threadsK < LANES ? alone : [...alone, { ...points, threadsK, invocations: threadsK }];
 }
 
-/** Time of one of `AT_ONCE` invocations that do all the work. */
+/** Time of the thread that has most to do. */
 function timeOf(kernel: ContractKernel, patch: Patch, round: number, accumulators: number): number {
   const rounds = ([axes, points]: readonly [readonly Axis[], readonly number[]]): number =>
     product(axes.map((x, i) => Math.ceil(extent(x.extent) / points[i]!)));
   const patches = rounds([kernel.m, patch.m]) * rounds([kernel.n, patch.n]) * extent(countOf(kernel.batch));
   const shared = patch.threadsK > 1;
   const workgroups = Math.ceil((patches * patch.threadsK) / patch.invocations);
-  // One workgroup alone has one thread.
-  const turns = Math.max(
-    Math.ceil((patches * patch.threadsK) / AT_ONCE),
-    Math.ceil((workgroups * patch.invocations) / 2 / 4) / (AT_ONCE / 8),
-    workgroups === 1 ? patch.threadsK / 4 / (AT_ONCE / 8) : 0,
-  );
+  const turns = Math.ceil(workgroups / THREADS) * Math.ceil(patch.invocations / LANES);
   const steps = Math.ceil(rounds([kernel.k, patch.k]) / patch.threadsK);
-  return turns * (steps * round + accumulators * (STORE + (shared ? 2 * STORE : 0)));
+  return turns * (steps * round + accumulators * (STORE + (shared ? 2 * STORE : 0))) + workgroups * WORKGROUP;
 }
 
 /** Points along one axis: parts of it, or up to 8 of which the last patch may have fewer. */
@@ -147,29 +151,35 @@ function sidePatches(axes: readonly Axis[]): number[][] {
 function stepPatches(axes: readonly Axis[]): number[][] {
   const last = axes.findLastIndex((a) => !isOne(a));
   if (last < 0) return [axes.map(() => 1)];
-  return along(axes[last]!, 8)
+  const before = axes.findLastIndex((a, i) => i < last && !isOne(a));
+  const whole = (at: number): number | undefined => {
+    const n = at < 0 ? undefined : asConstant(axes[at]!.extent);
+    return n !== undefined && n <= 8 ? n : undefined;
+  };
+  const of = (pairs: Readonly<Record<number, number>>): number[] => axes.map((_, i) => pairs[i] ?? 1);
+  const single = along(axes[last]!, 8)
     .filter((p) => {
       const n = asConstant(axes[last]!.extent);
       return n === undefined || n % p === 0;
     })
-    .map((p) => axes.map((_, i) => (i === last ? p : 1)));
+    .map((p) => of({ [last]: p }));
+  const [one, two] = [whole(last), whole(before)];
+  return one !== undefined && two !== undefined ? [...single, of({ [last]: one, [before]: two })] : single;
 }
 
 /** What an operand costs in one round: its distinct loads, and what is computed of them. */
 function operandCost(ex: Ex, k: readonly Axis[]) {
   const operations = operationsIn([ex]);
   const loads = loadsIn(ex);
-  return (side: readonly Axis[], points: readonly number[], steps: readonly number[]): number => {
+  return (side: readonly Axis[], points: readonly number[], steps: readonly number[]) => {
     const box = [
       ...side.map((axis, i) => ({ axis, points: points[i]! })),
       ...k.map((axis, i) => ({ axis, points: steps[i]! })),
     ].filter((b) => b.points > 1);
     const all = product(box.map((b) => b.points));
-    return loads.reduce((sum, load) => {
-      const names = new Set([...load.guard.flatMap((c) => [...symbolsOf(c.value)])]);
-      const selected = names.size > 0 ? SELECT * all : 0;
-      return sum + LOAD * distinct(load.offset, box) + selected;
-    }, operations * all);
+    const read = loads.reduce((sum, load) => sum + distinct(load.offset, box), 0);
+    const selected = loads.filter((load) => load.guard.length > 0).length * all;
+    return { loads: read, time: LOAD * read + SELECT * selected + operations * all };
   };
 }
 

@@ -17,10 +17,16 @@ import { GROUP, LOCAL } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
 import { rootsOf } from '../../kernel/walk.ts';
 import { conflict } from './walk.ts';
+import { exAt, fewPlaces, inGroups, storesAt } from './written-out.ts';
+import type { Point } from './written-out.ts';
 
-export function emitRows(kernel: RowsKernel, shader: Shader): Emitted {
-  const mapping = chooseMapping(kernel, shader.limits);
-  const emitter = new Emitter(shader, countUses(kernel.stages.flatMap(rootsOf)));
+export function emitRows(given: RowsKernel, shader: Shader): Emitted {
+  const mapping = chooseMapping(given, shader.limits, shader.isSoftware);
+  const isWrittenOut = shader.isSoftware && mapping.lanes === 1;
+  const kernel = isWrittenOut ? inGroups(given) : given;
+  const emitter = new Emitter(shader, countUses(kernel.stages.flatMap(rootsOf)), {
+    isUnrolled: isWrittenOut,
+  });
   const place = bindGrid(kernel, emitter, mapping);
   const arrays = new SharedArrays(shader, mapping.columns * mapping.lanes);
   let since: Stage[] = [];
@@ -30,7 +36,9 @@ export function emitRows(kernel: RowsKernel, shader: Shader): Emitted {
       since = [];
     }
     since.push(stage);
-    if (stage.kind === 'map') mapStage(stage.axes, stage.stores, emitter, place);
+    const places = isWrittenOut ? fewPlaces(stage) : undefined;
+    if (places) writeOut(stage, places, emitter, kernel.grid);
+    else if (stage.kind === 'map') mapStage(stage.axes, stage.stores, emitter, place);
     else if (mapping.lanes === 1) reduceSerially(stage.axes, stage.reductions, emitter);
     else reduceTogether(stage.axes, stage.reductions, emitter, place, arrays);
   }
@@ -85,6 +93,24 @@ function mapStage(axes: readonly Axis[], stores: readonly Store[], emitter: Emit
     else emitter.within(`if (${place.lane} == 0i)`, body);
   };
   emitter.within(place.exists === undefined ? '' : `if (${place.exists})`, loops);
+}
+
+/** A stage of few points, one after the other. */
+function writeOut(stage: Stage, places: readonly Point[], emitter: Emitter, grid: readonly Axis[]): void {
+  const ranges = new Map(grid.map((a) => [a.name, a.extent]));
+  if (stage.kind === 'map') {
+    for (const place of places)
+      emitter.within('', () => writeStores(storesAt(stage.stores, place, ranges), emitter));
+    return;
+  }
+  const names = accumulators(stage.reductions, emitter);
+  emitter.within('', () => {
+    for (const place of places) {
+      const here = stage.reductions.map((r) => ({ ...r, value: exAt(r.value, place, ranges) }));
+      accumulate(here, emitter, names);
+    }
+  });
+  stage.reductions.forEach((r, i) => emitter.bindLocal(r.name, names[i]!));
 }
 
 /** All values of one point are computed before the first is stored. */

@@ -34,6 +34,8 @@ export class Shader {
   readonly kernel: Kernel;
   readonly dims: readonly string[];
   readonly limits: WgslLimits;
+  /** For a processor that pretends to be a GPU. */
+  readonly isSoftware: boolean;
   /** Dimensions in use, and what must be ready before everything else. */
   readonly prologue: Block;
   readonly main: Block;
@@ -46,10 +48,11 @@ export class Shader {
   readonly #names = new Names();
   readonly #dimNames = new Map<string, string>();
 
-  constructor(kernel: Kernel, dims: readonly string[], limits: WgslLimits) {
+  constructor(kernel: Kernel, dims: readonly string[], limits: WgslLimits, isSoftware = false) {
     this.kernel = kernel;
     this.dims = dims;
     this.limits = limits;
+    this.isSoftware = isSoftware;
     this.usesHalf = kernel.buffers.some((b) => b.dtype === 'f16');
     this.prologue = new Block(this.#names);
     this.main = this.prologue.open();
