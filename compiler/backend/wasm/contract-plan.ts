@@ -2,7 +2,7 @@
 import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
 import { swapRoles } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { asConstant, linearIn } from '../../shape/poly.ts';
+import { asConstant, evaluate, linearIn } from '../../shape/poly.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
 
 export interface Tile {
@@ -36,7 +36,15 @@ export interface ContractPlan {
 /** Dimensions that are bound later count as this when sizes are compared. */
 const guess = 64;
 const sizeOf = (axes: readonly Axis[]): number =>
-  axes.reduce((v, a) => v * (asConstant(a.extent) ?? guess), 1);
+  axes.reduce(
+    (v, a) =>
+      v *
+      Math.max(
+        0,
+        evaluate(a.extent, () => guess),
+      ),
+    1,
+  );
 /** The product of the extents, where all are known. */
 export const known = (axes: readonly Axis[]): number | undefined =>
   axes.reduce<number | undefined>((v, a) => {
@@ -104,11 +112,7 @@ function packCost(ex: Ex, axis: Axis | undefined, along: PackAlong): number {
 }
 
 /** What to pack along, and the cost of an element. */
-export function cheaper(
-  ex: Ex,
-  lanes: Axis | undefined,
-  k: Axis | undefined,
-): { along: PackAlong; cost: number } {
+export function cheaper(ex: Ex, lanes: Axis | undefined, k: Axis | undefined): Packing {
   const [x, y] = [packCost(ex, lanes, 'lanes'), packCost(ex, k, 'k')];
   return x <= y ? { along: 'lanes', cost: x } : { along: 'k', cost: y };
 }
@@ -119,11 +123,17 @@ function storeCost(k: ContractKernel): number {
   return offsets.reduce((sum, p) => sum + (Math.abs(stepOf(p, lanes)) <= 1 ? 0.4 : 1.6), 0.5);
 }
 
+interface Packing {
+  readonly along: PackAlong;
+  /** Of an element. */
+  readonly cost: number;
+}
+
 interface Candidate {
   readonly kernel: ContractKernel;
   readonly tile: Tile;
-  readonly a: { readonly along: PackAlong; readonly cost: number };
-  readonly b: PackAlong;
+  readonly a: Packing;
+  readonly b: Packing;
   readonly cost: number;
 }
 
@@ -149,7 +159,7 @@ function candidate(kernel: ContractKernel, tile: Tile): Candidate {
     (n % lanes > 0 ? strip(Math.ceil((n % lanes) / 4)) + 0.3 : 0);
   const multiply = Math.ceil(m / tile.rows) * k * strips;
   const cost = multiply + n * k * b.cost + m * k * a.cost + m * n * storeCost(kernel);
-  return { kernel, tile, a, b: b.along, cost };
+  return { kernel, tile, a, b, cost };
 }
 
 /** The kernel with its roles settled, and how to run it; undefined when plain loops are better. */
@@ -169,8 +179,8 @@ export function planContract(
     plan: {
       tile: best.tile,
       packA: best.a.along,
-      packB: best.b,
-      ...(rowBlocks(best.kernel, best.tile) ?? stripBlocks(best.kernel, best.tile, best.a.cost)),
+      packB: best.b.along,
+      ...(rowBlocks(best) ?? stripBlocks(best)),
     },
   };
 }
@@ -190,7 +200,7 @@ const clamp = (x: number, low: number, high: number): number => Math.max(low, Ma
 type Blocks = Pick<ContractPlan, 'order' | 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'>;
 
 /** Strip by strip. */
-function stripBlocks(k: ContractKernel, tile: Tile, packA: number): Blocks {
+function stripBlocks({ kernel: k, tile, a }: Candidate): Blocks {
   const total = known(k.k);
   const lanes = 4 * tile.vectors;
   const [m, n] = [known(k.m), known(k.n)];
@@ -206,7 +216,7 @@ function stripBlocks(k: ContractKernel, tile: Tile, packA: number): Blocks {
   const order = 'strips';
   if (single || m === undefined || n === undefined)
     return { order, blockM, blockN, cut, chunk, blockK, single };
-  const parts = partsOf(k, tile, packA) / Math.ceil(m / blockM);
+  const parts = partsOf(k, tile, a.cost) / Math.ceil(m / blockM);
   const share = Math.max(lanes, roundUp(Math.ceil(n / Math.max(1, parts)), lanes));
   return { order, blockM, blockN: Math.min(blockN, share), cut, chunk, blockK, single };
 }
@@ -220,7 +230,7 @@ const longRow = 128;
  * Row by row, where the block of B is small enough to be packed whole: sums of few terms, whose stores are much of the work and
  * then run along whole rows.
  */
-function rowBlocks(k: ContractKernel, tile: Tile): Blocks | undefined {
+function rowBlocks({ kernel: k, tile }: Candidate): Blocks | undefined {
   const [n, total] = [known(k.n), known(k.k)];
   if (n === undefined || k.n.length !== 1 || sizeOf(k.k) > blockedK) return undefined;
   if (n < longRow && touchedBy(k) < 2) return undefined;
