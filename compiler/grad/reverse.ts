@@ -2,6 +2,7 @@
 import type { Graph, Node, Part, Scan } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { contextOf } from './context.ts';
+import { FactoredGradients } from './factored.ts';
 import type { GradientRules } from './rules.ts';
 import { gradientRules, rowOf } from './rules.ts';
 import { scanGradient } from './scan.ts';
@@ -72,6 +73,7 @@ function walk(
   rules: GradientRules,
 ): Map<Node, Node> {
   const contributions = new Map<Node, Node[]>([...seeds].map(([n, parts]) => [n, [...parts]]));
+  const factored = new FactoredGradients(graph);
   const adjoints = new Map<Node, Node>();
   const loops = new Map<Scan, Map<Part, Node>>();
   const contribute = (x: Node, part: Node): void => {
@@ -93,9 +95,9 @@ function walk(
         found.forEach((part, k) => part && contribute(node.inputs[k] as Node, part));
         return;
       }
-      const parts = contributions.get(node);
-      if (!parts) return;
-      const g = parts.reduce((a, b) => graph.map('add', [a, b]));
+      const [part, ...others] = contributions.get(node) ?? [];
+      if (!part) return;
+      const g = factored.sum([part, ...others]);
       adjoints.set(node, g);
       if (node.op === 'part') {
         const [scan] = node.inputs;
@@ -104,7 +106,7 @@ function walk(
       }
       node.inputs.forEach((x, k) => {
         const partial = active.has(x) && flows(rules, node, k) ? rowOf(rules, node)[k] : undefined;
-        if (partial) contribute(x, partial(contextOf(graph, node, g)));
+        if (partial) contribute(x, factored.contribution(partial(contextOf(graph, node, g)), g));
       });
     });
   }

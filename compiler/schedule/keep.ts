@@ -1,8 +1,7 @@
 /**
  * What the tail of a reduction keeps for its readers: of the values that are read outside of it, those to store, from which the
  * others are computed again where they are read. A minimum cut between what cannot be computed again (the reduction, costly
- * functions) and what is read outside; what is on the readers' side of it leaves the tail. The gradient of a gelu then keeps
- * its operand and a tanh rather than the five factors of its derivative.
+ * functions) and what is read outside; what is on the readers' side of it leaves the tail.
  */
 import type { Node } from '../ir/graph.ts';
 import { isCostly } from '../ir/graph.ts';
