@@ -21,6 +21,8 @@ export interface Chosen {
   readonly workgroups?: number;
   /** WebGPU only: a driver that computes on the CPU. */
   readonly isSoftware?: boolean;
+  /** WebGPU only: the device has the feature `subgroups`. */
+  readonly subgroups?: boolean;
   readonly threads: number;
   /** WebGPU only: times the shapes of a plan's kernels; undefined where the device has no clock to time them with. */
   readonly timeShapes?: ((plan: Plan, dims: Dims) => Promise<Shapes>) | undefined;
@@ -114,6 +116,7 @@ async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reaso
     wide: false,
     workgroups: device.workgroups,
     isSoftware: device.isSoftware,
+    subgroups: device.subgroups,
     threads: 1,
     timeShapes: canTime(device) ? (plan, dims) => timeShapes(device, plan, dims) : undefined,
     about: device.name,

@@ -16,7 +16,7 @@ export interface CompileSettings {
 
 export type CompileTarget = Pick<
   Chosen,
-  'target' | 'relaxed' | 'wide' | 'workgroups' | 'isSoftware' | 'threads'
+  'target' | 'relaxed' | 'wide' | 'workgroups' | 'isSoftware' | 'subgroups' | 'threads'
 > & {
   /** WebGPU: kernels in several shapes. */
   readonly variants?: boolean;
@@ -39,6 +39,7 @@ export const decisive = (target: CompileTarget, settings: CompileSettings): read
   target.wide,
   target.workgroups ?? 1,
   target.isSoftware === true,
+  target.subgroups === true,
   target.variants === true,
   settings.set ?? {},
   memoryOptions(target, settings),

@@ -26,6 +26,8 @@ export interface TargetOptions {
   readonly workgroups?: number;
   /** WebGPU: the device is a driver that computes on the CPU. */
   readonly isSoftware?: boolean;
+  /** WebGPU: the device has the feature `subgroups`. */
+  readonly subgroups?: boolean;
   /** WebGPU: kernels in several shapes, for the device to choose. */
   readonly variants?: boolean;
 }
@@ -261,7 +263,7 @@ function wasmCode(
 function wgslCode(
   scheduled: Scheduled,
   dims: readonly string[],
-  { isSoftware = false, variants: inShapes = false }: TargetOptions,
+  { isSoftware = false, subgroups = false, variants: inShapes = false }: TargetOptions,
 ): Emitted {
   const emitted = new Map<string, readonly WgslKernel[]>();
   const clockOf = (buffer: number): string | undefined => {
@@ -274,7 +276,7 @@ function wgslCode(
     const kernel = withClocksAsDims(whole, clockOf);
     const key = kernelKey(kernel);
     const made = emitted.get(key) ?? [
-      emitWgsl(kernel, uniform, { isSoftware }),
+      emitWgsl(kernel, uniform, { isSoftware, subgroups }),
       ...(inShapes ? variantsOf(kernel, uniform, isSoftware) : []),
     ];
     emitted.set(key, made);

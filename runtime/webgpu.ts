@@ -27,7 +27,7 @@ export async function openWebgpu(
     if (!adapter) return { reason: 'no WebGPU adapter was found' };
     const name = nameOf(adapter.info);
     if (!options.allowSoftware && isSoftware(adapter.info)) return { reason: `${name} computes on the CPU` };
-    const requiredFeatures = (['shader-f16', 'timestamp-query'] as const).filter((f) =>
+    const requiredFeatures = (['shader-f16', 'subgroups', 'timestamp-query'] as const).filter((f) =>
       adapter.features.has(f),
     );
     const device = await adapter.requestDevice({ requiredLimits: raised(adapter.limits), requiredFeatures });

@@ -36,11 +36,11 @@ export async function openDevice(target, { threads = 1, strict = false } = {}) {
   const { openWebgpu } = await built('runtime/webgpu.js');
   const device = await openWebgpu({ allowSoftware: true });
   if ('reason' in device) throw new Error(device.reason);
-  const { workgroups, isSoftware } = device;
+  const { workgroups, isSoftware, subgroups } = device;
   return {
     target,
     relaxed: false,
-    compileFor: { workgroups, isSoftware },
+    compileFor: { workgroups, isSoftware, subgroups },
     open: (program) => device.load(program),
     close: () => device.close(),
   };

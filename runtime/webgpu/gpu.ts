@@ -63,6 +63,11 @@ export class Gpu {
     return isSoftware(this.adapter.info);
   }
 
+  /** Programs for it may reduce by subgroups. */
+  get subgroups(): boolean {
+    return this.device.features.has('subgroups');
+  }
+
   /** Throws what went wrong since the last look, if anything did. */
   check(): void {
     if (this.#problem) throw this.#problem;

@@ -1,6 +1,6 @@
 /**
  * Every kernel of every task of every example compiles on Dawn's null backend, which has f16: with all in f32, and with the
- * products in f16, then for a GPU that contractions are split for.
+ * products in f16, then for a GPU that contractions are split for and that has subgroups; and for a driver that computes on the CPU.
  */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -14,11 +14,16 @@ import { shaderErrors } from './run.ts';
 
 const files = readdirSync(`${root}/examples`).filter((f) => f.endsWith('.nnet'));
 const variants = [
-  { name: 'f32', change: (text: string) => text, workgroups: 1 },
+  { name: 'f32', change: (text: string) => text, device: {} },
+  {
+    name: 'f32 for a driver on the CPU',
+    change: (text: string) => text,
+    device: { isSoftware: true, subgroups: true },
+  },
   {
     name: 'f16',
     change: (text: string) => text.replaceAll('fit(', 'fit(precision: "mixed", '),
-    workgroups: 64,
+    device: { workgroups: 64, subgroups: true },
   },
 ];
 
@@ -35,12 +40,12 @@ function hostWith(change: (text: string) => string): Host {
   };
 }
 
-describe.each(variants)('in $name', ({ name, change, workgroups }) => {
+describe.each(variants)('in $name', ({ name, change, device }) => {
   it.each(files)(
     '%s',
     async (file) => {
       const model = load(`examples/${file}`, hostWith(change));
-      const options = { target: 'webgpu', relaxed: false, predict: false, workgroups } as const;
+      const options = { target: 'webgpu', relaxed: false, predict: false, ...device } as const;
       const programs = tasksOf(model).map((task) => must(compileTask(model, task, options)).program);
       const shaders = programs
         .flatMap((p) => Object.values(p.plans))

@@ -28,7 +28,7 @@ export async function softwareGpuDevice(): Promise<GpuDevice> {
 /** Compiles shaders and gives Dawn's messages, without running anything. */
 export async function shaderErrors(codes: readonly string[]): Promise<string[]> {
   const adapter = await (await nullGpu()).requestAdapter();
-  const device = await adapter!.requestDevice({ requiredFeatures: ['shader-f16'] });
+  const device = await adapter!.requestDevice({ requiredFeatures: ['shader-f16', 'subgroups'] });
   const all: string[] = [];
   for (const code of codes) {
     device.pushErrorScope('validation');

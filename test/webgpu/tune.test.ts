@@ -129,7 +129,13 @@ describe('--tune', () => {
   const entries = async (chosen: Chosen, tune: boolean): Promise<string[]> => {
     const cache = PlanCache.open({ NNET_CACHE: folder }, 'test');
     const file = 'examples/mnist.nnet';
-    const { program } = await compileTuned(terminal, { file, task: 'train' }, chosen, { tune, set: {} }, cache);
+    const { program } = await compileTuned(
+      terminal,
+      { file, task: 'train' },
+      chosen,
+      { tune, set: {} },
+      cache,
+    );
     const { dispatches } = program.plans['train']!;
     expect(dispatches.every((d) => d.variants === undefined)).toBe(true);
     return dispatches.map((d) => d.entry);

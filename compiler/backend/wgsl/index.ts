@@ -10,17 +10,15 @@ import type { Patch } from './patch.ts';
 import { emitRows } from './rows.ts';
 import { emitScatter } from './scatter.ts';
 import { Shader, defaultLimits } from './shader.ts';
-import type { Emitted, WgslLimits } from './shader.ts';
+import type { DeviceTraits, Emitted, WgslLimits } from './shader.ts';
 import { tilesOf } from './tile.ts';
 import type { Tile } from './tile.ts';
 import { operationsIn } from './walk.ts';
 
-export type { WgslLimits } from './shader.ts';
+export type { DeviceTraits, WgslLimits } from './shader.ts';
 
-export interface WgslOptions {
+export interface WgslOptions extends DeviceTraits {
   readonly limits?: Partial<WgslLimits>;
-  /** A processor that pretends to be a GPU: barriers and workgroup memory are dear there, and few invocations keep it busy. */
-  readonly isSoftware?: boolean;
   /** The shape of a contraction, in place of the one that is chosen. */
   readonly tile?: Tile;
   readonly patch?: Patch;
@@ -46,7 +44,7 @@ export function emitWgsl(kernel: Kernel, dims: readonly string[], options: WgslO
   );
   if (shared)
     throw new Error(`kernel \`${kernel.name}\` binds buffer ${shared.buffer} twice, which WebGPU refuses`);
-  const shader = new Shader(kernel, dims, { ...defaultLimits, ...options.limits }, options.isSoftware);
+  const shader = new Shader(kernel, dims, { ...defaultLimits, ...options.limits }, options);
   const { workgroupSize, workgroups, large } = emitTemplate(kernel, shader, options);
   return { code: shader.finish(workgroupSize, large), entry: kernel.name, workgroups };
 }

@@ -138,10 +138,10 @@ function settleVectors(segments: readonly Segment[], shader: Shader): void {
 }
 
 export function emitMaps(kernel: RowsKernel, stages: readonly MapStage[], shader: Shader): Emitted {
-  const segments = segmentsOf(kernel, stages, shader.isSoftware);
+  const segments = segmentsOf(kernel, stages, shader.device.isSoftware === true);
   settleVectors(segments, shader);
   const emitter = new Emitter(shader, countUses(segments.flatMap((s) => s.stores.map((t) => t.value))), {
-    isUnrolled: shader.isSoftware,
+    isUnrolled: shader.device.isSoftware === true,
   });
   const counts = segments.map(({ axes, fours }) => ceilDivide(countOf(axes), fours ? SIZE * LANES : SIZE));
   const groups = workgroupsOf(add(...counts));

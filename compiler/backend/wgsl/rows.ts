@@ -13,7 +13,8 @@ import { combinerOf } from './legalise.ts';
 import { chooseMapping } from './mapping.ts';
 import type { Mapping } from './mapping.ts';
 import { printNative, valueType } from './print.ts';
-import { GROUP, LOCAL } from './shader.ts';
+import type { Native } from './print.ts';
+import { GROUP, LOCAL, SUBGROUP_LANE, SUBGROUP_SIZE } from './shader.ts';
 import type { Emitted, Shader } from './shader.ts';
 import { rootsOf } from '../../kernel/walk.ts';
 import { conflict } from './walk.ts';
@@ -21,8 +22,8 @@ import { exAt, fewPlaces, inGroups, storesAt } from './written-out.ts';
 import type { Point } from './written-out.ts';
 
 export function emitRows(given: RowsKernel, shader: Shader): Emitted {
-  const mapping = chooseMapping(given, shader.limits, shader.isSoftware);
-  const isWrittenOut = shader.isSoftware && mapping.lanes === 1;
+  const mapping = chooseMapping(given, shader.limits, shader.device.isSoftware === true);
+  const isWrittenOut = shader.device.isSoftware === true && mapping.lanes === 1;
   const kernel = isWrittenOut ? inGroups(given) : given;
   const emitter = new Emitter(shader, countUses(kernel.stages.flatMap(rootsOf)), {
     isUnrolled: isWrittenOut,
@@ -159,26 +160,27 @@ function reduceSerially(axes: readonly Axis[], reductions: readonly Reduction[],
 /** Workgroup arrays with an element for each invocation, shared by the stages of a kernel. */
 class SharedArrays {
   readonly #shader: Shader;
-  readonly #size: number;
+  /** Elements of each. */
+  readonly size: number;
   readonly #arrays = new Map<string, string>();
 
   constructor(shader: Shader, size: number) {
     this.#shader = shader;
-    this.#size = size;
+    this.size = size;
   }
 
   /** The `i`-th array of a dtype, and whether a stage before may still read it. */
   get(dtype: Reduction['dtype'], i: number): { readonly name: string; readonly used: boolean } {
     const key = `${dtype}${i}`;
     const known = this.#arrays.get(key);
-    const name = known ?? this.#shader.workgroupArray(dtype, this.#size, key);
+    const name = known ?? this.#shader.workgroupArray(dtype, this.size, key);
     this.#arrays.set(key, name);
     return { name, used: known !== undefined };
   }
 
   /** How many arrays fit. */
   get capacity(): number {
-    return Math.max(1, Math.floor(this.#shader.limits.workgroupMemory / (4 * this.#size)));
+    return Math.max(1, Math.floor(this.#shader.limits.workgroupMemory / (4 * this.size)));
   }
 }
 
@@ -193,6 +195,75 @@ function reduceTogether(
   const { columns, lanes } = place.mapping;
   const names = accumulators(reductions, emitter);
   stridedLoop(emitter, axes, place.lane, lanes, () => accumulate(reductions, emitter, names));
+  if (columns === 1 && emitter.shader.device.subgroups && reductions.every(subgroupFunction))
+    reduceBySubgroups(reductions, emitter, names, arrays);
+  else reduceByTree(reductions, emitter, names, place, arrays);
+  reductions.forEach((r, i) => emitter.bindLocal(r.name, names[i]!));
+}
+
+/** The built-in functions that combine the values of a subgroup. */
+const subgroupFunctions: Partial<Record<Native, string>> = {
+  add: 'subgroupAdd',
+  mul: 'subgroupMul',
+  max: 'subgroupMax',
+  min: 'subgroupMin',
+  orBool: 'subgroupAny',
+  andBool: 'subgroupAll',
+};
+
+const subgroupFunction = ({ fn, dtype }: Reduction): string | undefined =>
+  subgroupFunctions[combinerOf(fn, dtype)];
+
+/**
+ * First within each subgroup, then, by every subgroup for itself, what all of them have: one barrier. How many there are and which
+ * invocations they hold is not assumed: the first of each leaves its result in its own place, the others leave nothing.
+ */
+function reduceBySubgroups(
+  reductions: readonly Reduction[],
+  emitter: Emitter,
+  names: readonly string[],
+  arrays: SharedArrays,
+): void {
+  const { shader, block } = emitter;
+  shader.usesSubgroups = true;
+  for (let from = 0; from < reductions.length; from += arrays.capacity) {
+    const some = reductions.slice(from, from + arrays.capacity).map((r, i) => ({
+      name: names[from + i]!,
+      combine: subgroupFunction(r)!,
+      native: combinerOf(r.fn, r.dtype),
+      start: emitter.constant(r.dtype, startOf(r)).code,
+      array: arrays.get(r.dtype, i),
+    }));
+    if (some.some((s) => s.array.used)) block.add('workgroupBarrier();');
+    const isFirst = block.name(`(${SUBGROUP_LANE} == 0i)`, 'first');
+    for (const { name, combine, array, start } of some)
+      block.add(
+        `${name} = ${combine}(${name});`,
+        `${array.name}[${LOCAL}] = select(${start}, ${name}, ${isFirst});`,
+      );
+    block.add('workgroupBarrier();');
+    for (const { name, start } of some) block.add(`${name} = ${start};`);
+    const i = block.names.fresh('s');
+    emitter.within(
+      `for (var ${i} = ${SUBGROUP_LANE}; ${i} < ${arrays.size}i; ${i} += ${SUBGROUP_SIZE})`,
+      () => {
+        for (const { name, native, array } of some)
+          emitter.block.add(`${name} = ${printNative(native, [name, `${array.name}[${i}]`])};`);
+      },
+    );
+    for (const { name, combine } of some) block.add(`${name} = ${combine}(${name});`);
+  }
+}
+
+/** By halves, in workgroup memory. */
+function reduceByTree(
+  reductions: readonly Reduction[],
+  emitter: Emitter,
+  names: readonly string[],
+  place: Place,
+  arrays: SharedArrays,
+): void {
+  const { columns, lanes } = place.mapping;
   for (let from = 0; from < reductions.length; from += arrays.capacity) {
     const some = reductions.slice(from, from + arrays.capacity);
     const shared = some.map((r, i) => arrays.get(r.dtype, i));
@@ -212,5 +283,4 @@ function reduceTogether(
     });
     shared.forEach(({ name }, i) => block.add(`${names[from + i]!} = ${name}[${place.column}];`));
   }
-  reductions.forEach((r, i) => emitter.bindLocal(r.name, names[i]!));
 }

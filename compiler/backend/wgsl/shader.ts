@@ -16,12 +16,23 @@ export interface WgslLimits {
 
 export const defaultLimits: WgslLimits = { workgroupSize: 256, workgroupMemory: 16384 };
 
+/** What is said of the device beside its limits. */
+export interface DeviceTraits {
+  /** A processor that pretends to be a GPU: barriers and workgroup memory are dear there, and few invocations keep it busy. */
+  readonly isSoftware?: boolean;
+  /** It has the feature `subgroups`. */
+  readonly subgroups?: boolean;
+}
+
 /** Workgroups along one dimension of a dispatch. */
 export const MAX_GROUPS = 65535;
 
 /** Code of the two built-in values that kernels use. */
 export const LOCAL = 'lid';
 export const GROUP = 'group';
+/** Of those of a module that uses subgroups: the invocation's number in its subgroup, and how many that has. */
+export const SUBGROUP_LANE = 'i32(subgroup_lane)';
+export const SUBGROUP_SIZE = 'i32(subgroup_size)';
 
 /** What a template made beside the text: the shape of its workgroups, and how many to dispatch. */
 export interface Emitted {
@@ -34,8 +45,7 @@ export class Shader {
   readonly kernel: Kernel;
   readonly dims: readonly string[];
   readonly limits: WgslLimits;
-  /** For a processor that pretends to be a GPU. */
-  readonly isSoftware: boolean;
+  readonly device: DeviceTraits;
   /** Dimensions in use, and what must be ready before everything else. */
   readonly prologue: Block;
   readonly main: Block;
@@ -44,15 +54,16 @@ export class Shader {
   readonly vectors = new Set<number>();
   /** Some value in it is f16, which a module has to announce. */
   usesHalf: boolean;
+  usesSubgroups = false;
   readonly #shared: string[] = [];
   readonly #names = new Names();
   readonly #dimNames = new Map<string, string>();
 
-  constructor(kernel: Kernel, dims: readonly string[], limits: WgslLimits, isSoftware = false) {
+  constructor(kernel: Kernel, dims: readonly string[], limits: WgslLimits, device: DeviceTraits = {}) {
     this.kernel = kernel;
     this.dims = dims;
     this.limits = limits;
-    this.isSoftware = isSoftware;
+    this.device = device;
     this.usesHalf = kernel.buffers.some((b) => b.dtype === 'f16');
     this.prologue = new Block(this.#names);
     this.main = this.prologue.open();
@@ -108,14 +119,24 @@ export class Shader {
       ...this.prologue.lines,
       ...this.main.lines,
     ];
+    const parameters = [
+      '@builtin(local_invocation_index) local: u32',
+      '@builtin(workgroup_id) groups: vec3<u32>',
+      ...(this.usesSubgroups
+        ? [
+            '@builtin(subgroup_invocation_id) subgroup_lane: u32',
+            '@builtin(subgroup_size) subgroup_size: u32',
+          ]
+        : []),
+    ];
     const sections = [
-      this.usesHalf ? ['enable f16;'] : [],
+      [...(this.usesHalf ? ['enable f16;'] : []), ...(this.usesSubgroups ? ['enable subgroups;'] : [])],
       bindings,
       this.#shared,
       ...helperCode(this.helpers).map((code) => [code]),
       [
         `@compute @workgroup_size(${workgroupSize})`,
-        'fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) groups: vec3<u32>) {',
+        `fn main(${parameters.join(', ')}) {`,
         ...body.map((line) => `  ${line}`),
         '}',
       ],
