@@ -6,6 +6,7 @@
 // Each cell is a process of its own; programs alternate within a workload, so that a machine that gets slower slows all.
 // A program is any command that prints JSON lines as bench/ours.mjs does, the workload's name appended (or put in the
 // place of {workload}). --peer adds one. --harness adds those of a folder of scripts peers/tfjs.mjs and peers/jaxjs.mjs.
+// --program webgpu,tfjs-webgpu,jaxjs-webgpu compares on the machine's GPU, or the driver that VK_ICD_FILENAMES names.
 // PEERLAB: a folder with the packages of JavaScript peers in node_modules; PYTHON: an interpreter that has torch.
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -52,6 +53,7 @@ function programs() {
   const ours = [node, join(here, 'ours.mjs')];
   found.set('wasm', { command: [...ours, '--threads', '1'] });
   found.set('wasm2', { command: [...ours, '--threads', '2'] });
+  found.set('webgpu', { command: [...ours, '--target', 'webgpu'] });
 
   const interpreter = python();
   const torch = [interpreter, join(here, 'peers', 'pytorch.py')];
@@ -75,6 +77,14 @@ function programs() {
     ['tfjs', ['@tensorflow/tfjs'], ['wasm'], { TFJS_WGRAD_FIX: '1' }, 'tfjs-wasm+convgrad', ['lenet', 'cnn']],
     ['jaxjs', ['@jax-js/jax'], ['wasm'], {}, 'jaxjs-wasm'],
     ['jaxjs', ['@jax-js/jax'], ['wasm'], { JAX_WORKERS: '1' }, 'jaxjs-wasm-threads'],
+    [
+      'tfjs',
+      ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-webgpu', 'webgpu'],
+      ['webgpu'],
+      {},
+      'tfjs-webgpu',
+    ],
+    ['jaxjs', ['@jax-js/jax', 'webgpu'], ['webgpu'], {}, 'jaxjs-webgpu'],
   ]) {
     const file = options.harness && join(options.harness, 'peers', `${script}.mjs`);
     const reason =
@@ -155,8 +165,9 @@ function tables(results, names, workloads) {
       '',
       ...table([['', ...columns], ...rows.map((n) => [n, ...columns.map((w) => cell(n, w))])]),
     );
-    const others = rows.filter((n) => !n.startsWith('wasm'));
-    for (const ours of rows.filter((n) => n.startsWith('wasm')))
+    const isOurs = (n) => /^(wasm|webgpu)/.test(n);
+    const others = rows.filter((n) => !isOurs(n));
+    for (const ours of rows.filter(isOurs))
       if (others.length > 0) {
         const ratio = (n, w) => value(n, w, best ?? pick, least) / value(ours, w, best ?? pick, least);
         const shown = (n, w) => (Number.isFinite(ratio(n, w)) ? `${digits(ratio(n, w))}x` : '');
@@ -195,7 +206,8 @@ function disagreements(results) {
 
 const { found, missing } = programs();
 for (const line of missing) console.log(`not run: ${line}`);
-const wanted = options.program?.split(',') ?? [...found.keys()];
+// A GPU's programs run where they are asked for.
+const wanted = options.program?.split(',') ?? [...found.keys()].filter((n) => !n.endsWith('webgpu'));
 const names = [...found.keys()].filter((n) => wanted.includes(n));
 const workloads = options.workload.split(',');
 console.log(`programs: ${names.join(' ')}\nworkloads: ${workloads.join(' ')}`);
