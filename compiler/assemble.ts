@@ -238,13 +238,14 @@ function wasmCode(
   });
   const prepared = { bytes: emitted.preparedBytes, entries: emitted.prepare };
   const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {
-    const { entry, units, special } = emitted.entries[i] ?? { entry: kernel.name, units: one };
+    const { entry, units, special, work } = emitted.entries[i] ?? { entry: kernel.name, units: one };
     return {
       name: kernel.name,
       entry,
       buffers: kernel.buffers.map((b) => b.buffer),
       units: sizeOf(units),
       flops: sizeOf(flops),
+      ...(work && { work: sizeOf(work) }),
       ...(special && { special: { ...special, units: sizeOf(special.units) } }),
     };
   });

@@ -86,6 +86,8 @@ export interface Dispatch {
   readonly workgroups?: readonly [Size, Size, Size];
   /** Multiply-adds count two. */
   readonly flops: Size;
+  /** Wasm: as long as so many operations of a matrix product it takes, where these are not its own. */
+  readonly work?: Size;
   /** Wasm: what runs instead where a dimension has a certain value (a matrix product at batch 1 packs nothing). */
   readonly special?: Special;
   /** WebGPU: the same kernel in other shapes, of which a device may be faster with one. Same buffers, same results to rounding. */

@@ -103,11 +103,12 @@ function programTexts(programs: ModuleParts['programs']): string[] {
   });
 }
 
-/** JSON with Wasm bytes as base64; names of buffers are for people and stay out. */
+/** JSON with Wasm bytes as base64; how much work a dispatch is matters to threads only, and stays out. */
 export function programText(program: Program): string {
-  return JSON.stringify(program, (name, value: unknown) =>
-    value instanceof Uint8Array ? toBase64(value) : name === 'flops' ? 0 : value,
-  );
+  return JSON.stringify(program, (name, value: unknown) => {
+    if (name === 'flops') return 0;
+    return name === 'work' ? undefined : value instanceof Uint8Array ? toBase64(value) : value;
+  });
 }
 
 /** Without Buffer, so that the compiler runs in browsers. */

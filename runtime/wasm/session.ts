@@ -250,17 +250,17 @@ export class WasmSession implements Session {
         ? { units: special.units, entry: plan.dispatches.length + specials.indexOf(plan.dispatches[i]!) }
         : { units, entry: i },
     );
-    const flops = plan.dispatches.map((d) => evalSize(d.flops, dims));
+    const work = plan.dispatches.map((d) => evalSize(d.work ?? d.flops, dims));
     const runs = runsOf(plan, dims);
-    const total = flops.reduce((sum, f, i) => sum + f * runs[i]!, 0);
+    const total = work.reduce((sum, w, i) => sum + w * runs[i]!, 0);
     const units = chosen.map((c) => evalSize(c.units, dims));
     const step: StepShape = {
       dims: plan.dims.map((d) => dims[d]!),
       units,
-      shared: flops.map(
-        (f, i) => total >= this.shareFrom && units[i]! > 1 && f >= Math.min(this.shareFrom, shareDispatches),
+      shared: work.map(
+        (w, i) => total >= this.shareFrom && units[i]! > 1 && w >= Math.min(this.shareFrom, shareDispatches),
       ),
-      pieces: flops.map((f) => Math.ceil(f / pieceOperations)),
+      pieces: work.map((w) => Math.ceil(w / pieceOperations)),
       which: chosen.map((c) => c.entry),
       loops: plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) })),
     };

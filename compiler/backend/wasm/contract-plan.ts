@@ -192,7 +192,7 @@ const blockedK = 512;
 /** Floats of a packed block of A, which should stay in the second-level cache beside the rest. */
 const blockA = 1 << 16;
 const resultFloats = 1 << 16;
-const unitProducts = 1 << 19;
+const unitProducts = 1 << 16;
 
 export const roundUp = (x: number, to: number): number => Math.ceil(x / to) * to;
 const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x));
@@ -214,10 +214,9 @@ function stripBlocks({ kernel: k, tile, a }: Candidate): Blocks {
     : Math.floor(resultFloats / blockM / lanes) * lanes;
   const blockN = Math.max(lanes, Math.min(mostN, 1024 * lanes, roundUp(n ?? Infinity, lanes)));
   const order = 'strips';
-  if (single || m === undefined || n === undefined)
-    return { order, blockM, blockN, cut, chunk, blockK, single };
-  const parts = partsOf(k, tile, a.cost) / Math.ceil(m / blockM);
-  const share = Math.max(lanes, roundUp(Math.ceil(n / Math.max(1, parts)), lanes));
+  if (single) return { order, blockM, blockN, cut, chunk, blockK, single };
+  const parts = partsOf(k, tile, a.cost) / Math.ceil(sizeOf(k.m) / blockM);
+  const share = Math.max(lanes, roundUp(Math.ceil(sizeOf(k.n) / Math.max(1, parts)), lanes));
   return { order, blockM, blockN: Math.min(blockN, share), cut, chunk, blockK, single };
 }
 
@@ -238,8 +237,8 @@ function rowBlocks({ kernel: k, tile }: Candidate): Blocks | undefined {
   const blockN = roundUp(n, 4 * tile.vectors);
   const { cut, chunk, blockK } = single ? uncut(k.k, total) : cutOf(k.k, Math.floor(keptB / blockN));
   if (blockN * blockK > keptB) return undefined;
-  // B is packed once for all blocks of m if k is one block, else for each.
-  const most = single ? 64 : Math.floor(resultFloats / blockN);
+  // B is packed once for all blocks of m if k is one block, else for each. Small blocks leave something to share at batch 1.
+  const most = single ? (known(k.m) ? 64 : 16) : Math.floor(resultFloats / blockN);
   const units = Math.max(1, Math.ceil(16 / sizeOf(k.batch)));
   const rows = clamp(Math.ceil(sizeOf(k.m) / units), 16, Math.max(16, most));
   return { order: 'rows', blockM: roundUp(rows, tile.rows), blockN, cut, chunk, blockK, single };

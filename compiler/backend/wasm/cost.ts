@@ -2,7 +2,7 @@
 import type { Axis, Ex, RowsKernel, Stage } from '../../kernel/kernel.ts';
 import { isCostlyOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { asConstant, linearIn } from '../../shape/poly.ts';
+import { asConstant, linearIn, multiply, one, scale } from '../../shape/poly.ts';
 import { mentions } from './transform.ts';
 
 interface Work {
@@ -11,7 +11,7 @@ interface Work {
   readonly ops: number;
 }
 
-function workOf(exs: readonly Ex[], stores: readonly Poly[]): Work {
+function countOf(exs: readonly Ex[], stores: readonly Poly[]): Work {
   const seen = new Set<Ex>();
   const offsets: Poly[] = [...stores];
   let ops = 0;
@@ -68,11 +68,11 @@ function perElement(work: Work, axis: Axis): number {
 
 function stageWork(stage: Stage): Work {
   return stage.kind === 'reduce'
-    ? workOf(
+    ? countOf(
         stage.reductions.map((r) => r.value),
         [],
       )
-    : workOf(
+    : countOf(
         stage.stores.map((s) => s.value),
         stage.stores.map((s) => s.offset),
       );
@@ -99,6 +99,15 @@ export function innerChoice(stage: Stage): { readonly axis: Axis | undefined; re
 }
 
 export const innerCost = (k: RowsKernel): number => k.stages.reduce((sum, s) => sum + innerChoice(s).cost, 0);
+
+/** Operations of a matrix product that take as long as an instruction here (measured: exp and tanh in an LSTM's gates). */
+const operationsPerInstruction = 10;
+
+/** How long a kernel takes: as long as so many operations of a matrix product, roughly. */
+export function workOf(k: RowsKernel): Poly {
+  const cost = Math.min(innerCost(k), ...k.grid.map((axis) => gridCost(k, axis)));
+  return scale(multiply(one, ...k.grid.map((a) => a.extent)), Math.ceil(operationsPerInstruction * cost));
+}
 
 /** Whether four copies of the code in a loop are worth their size. */
 export const isLight = (stage: Stage): boolean => stageWork(stage).ops <= 12;

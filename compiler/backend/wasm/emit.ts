@@ -12,6 +12,7 @@ import { MathLibrary } from './math.ts';
 import { printModule } from './print.ts';
 import type { EmitContext } from './context.ts';
 import { emitContract, singleRow } from './contract.ts';
+import { workOf } from './cost.ts';
 import { i32 } from './instr.ts';
 import { buildMicro } from './micro.ts';
 import { emitRows, emitScatter } from './rows.ts';
@@ -35,6 +36,8 @@ export interface EmitOptions {
 export interface EmittedKernel {
   readonly entry: string;
   readonly units: Poly;
+  /** Of rows: how long it takes, in operations of a matrix product; others take as long as their arithmetic says. */
+  readonly work?: Poly;
   /** What to run instead where the dimension has this value. */
   readonly special?: {
     readonly dim: string;
@@ -141,7 +144,7 @@ class Emitter {
   /** The entry says which buffers, the body what is done to them: kernels that do the same share it. */
   kernel(k: Kernel): EmittedKernel {
     const single = k.kind === 'contract' ? singleRow(k) : undefined;
-    const made = this.entry(k);
+    const made = { ...this.entry(k), ...(k.kind === 'rows' && { work: workOf(k) }) };
     return single ? { ...made, special: { ...this.entry(single.kernel), dim: single.dim, value: 1 } } : made;
   }
 
