@@ -6,7 +6,7 @@ import type { Dims, Session } from '../runtime/device.ts';
 import type { Shapes } from '../runtime/webgpu/tune.ts';
 import { problem } from '../runtime/problems.ts';
 import { openReference } from '../runtime/reference.ts';
-import { openWasm, requestPairing, supportsRelaxedSimd } from '../runtime/wasm.ts';
+import { openWasm, requestPairing, startThreads, supportsRelaxedSimd } from '../runtime/wasm.ts';
 import { PlanCache } from './cache.ts';
 import type { BackendChoice } from './options.ts';
 
@@ -88,14 +88,18 @@ async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
   const relaxed = supportsRelaxedSimd();
   const threads = wanted ?? defaultThreads();
   const about = threads > 1 ? `${name}, ${threads} threads` : name;
+  const wide = requestPairing() && (await prefersWide(relaxed));
+  // They start while the task is compiled, or read from the cache.
+  const pool = startThreads(threads);
+  pool.catch(() => undefined);
   return {
     target: 'wasm',
     relaxed,
-    wide: requestPairing() && (await prefersWide(relaxed)),
+    wide,
     threads,
     about,
-    load: async (program) => await openWasm(program, { threads }),
-    close: () => undefined,
+    load: async (program) => await openWasm(program, { threads, pool }),
+    close: () => void pool.then((p) => p?.close()).catch(() => undefined),
   };
 }
 

@@ -55,12 +55,14 @@ export async function bench(
   const chosen = await chooseDevice(options.backend, options.kernels === true ? 1 : options.threads);
   try {
     const plans = (i: TaskInfo): string[] => ['init', ...(fitOf(i) ? [fitOf(i)!.train] : [])];
-    const { info, program } = await compileTuned(terminal, { file, task, plans }, chosen, options);
+    const compiled = await compileTuned(terminal, { file, task, plans }, chosen, options);
+    const { info, program } = compiled;
     const step = fitOf(info);
     if (!step) throw problem('E0907', { task: info.name });
+    const loading = loadData(terminal, compiled);
     const session = await chosen.load(program);
     try {
-      const steps = await prepare(session, loadData(terminal, info), step, options);
+      const steps = await prepare(session, loading, step, options);
       const job = { terminal, file, info, options, threads: chosen.threads };
       if (options.kernels === true) await benchKernels(job, session, steps);
       else await benchSteps(job, session, steps);
@@ -107,18 +109,18 @@ interface Steps {
 
 async function prepare(
   session: Session,
-  sources: ReadonlyMap<string, Dataset>,
+  loading: Promise<ReadonlyMap<string, Dataset>>,
   step: FitStep,
   options: Options,
 ): Promise<Steps> {
   const plan = session.program.plans[step.train];
-  const data = sources.get(step.data);
+  if (session.program.plans['init']) await session.run('init', {}, {}, { seed: step.seed });
+  const data = (await loading).get(step.data);
   if (!plan || !data) throw new Error(`nothing to time on ${step.data}`);
   const batch = Math.min(options.batch ?? step.batch, data.count);
   const batches = new Batches(plan, data, step.data, batch);
   const order = range(data.count);
   const perEpoch = Math.floor(data.count / batch);
-  if (session.program.plans['init']) await session.run('init', {}, {}, { seed: step.seed });
   let taken = 0;
   const next = (): Parameters<Session['run']> => {
     const inputs = batches.take(order, (taken % perEpoch) * batch, batch);

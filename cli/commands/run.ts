@@ -1,9 +1,10 @@
 /** `nnetc run FILE [TASK]`: trains and evaluates; with `--inputs` runs a model on given tensors. */
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import type { CompiledTask } from '../../compiler/compile.ts';
 import type { DataInfo, TaskInfo } from '../../compiler/plan.ts';
 import { fileExists, loadWeights, openTensors, saveWeights } from '../../runtime/checkpoint.ts';
 import type { Dataset } from '../../runtime/data/column.ts';
-import { loadSource } from '../../runtime/data/source.ts';
+import { loadSourceMeanwhile } from '../../runtime/data/source.ts';
 import type { Session } from '../../runtime/device.ts';
 import { runtimeProblems } from '../../runtime/problems.ts';
 import type { RunEvent } from '../../runtime/events.ts';
@@ -47,10 +48,12 @@ async function runATask(terminal: Terminal, args: readonly string[], options: Op
   const [file = '', task] = args;
   const chosen = await chooseDevice(options.backend, options.threads);
   try {
-    const { info, program } = await compileTuned(terminal, { file, task }, chosen, options);
-    const data = loadData(terminal, info);
+    const compiled = await compileTuned(terminal, { file, task }, chosen, options);
+    const { info, program } = compiled;
+    const loading = loadData(terminal, compiled);
     const session = await chosen.load(program);
     try {
+      const data = await loading;
       return await runOn(session, { terminal, file, info, data, options, about: chosen.about });
     } finally {
       session.close();
@@ -69,14 +72,26 @@ interface Job {
   readonly about: string;
 }
 
-/** Reads the data that the task's steps use. */
-export function loadData(terminal: Terminal, info: TaskInfo): ReadonlyMap<string, Dataset> {
+/**
+ * Reads the data that the task's steps use, while the training step is compiled.
+ * @throws (the promise) like `loadSource`
+ */
+export function loadData(
+  terminal: Terminal,
+  { info, program }: CompiledTask,
+): Promise<ReadonlyMap<string, Dataset>> {
   const used = new Set(info.steps.flatMap((step) => ('data' in step ? [step.data] : [])));
-  const load = (source: DataInfo): readonly [string, Dataset] => [
+  const load = async (source: DataInfo): Promise<readonly [string, Dataset]> => [
     source.name,
-    loadSource({ ...source, file: resolve(terminal.cwd, source.file) }),
+    await loadSourceMeanwhile({ ...source, file: resolve(terminal.cwd, source.file) }),
   ];
-  return new Map(info.data.filter((source) => used.has(source.name)).map(load));
+  const loaded = Promise.all(info.data.filter((source) => used.has(source.name)).map(load));
+  const data = loaded.then((entries) => new Map(entries));
+  // Told to whoever waits for it, which nobody does who failed before.
+  data.catch(() => undefined);
+  const fit = info.steps.find((step) => step.kind === 'fit');
+  if (fit) void program.plans[fit.train];
+  return data;
 }
 
 async function runOn(session: Session, job: Job): Promise<ExitCode> {

@@ -1,6 +1,6 @@
 /** Finding and reading data files on disk (Node only). */
 import type { Stats } from 'node:fs';
-import { closeSync, fstatSync, openSync, readSync, readdirSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, read, readSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -86,21 +86,45 @@ export function readAll(file: string): Uint8Array<ArrayBuffer> {
   return reading(file, (fd, size) => readRange(fd, 0, size));
 }
 
+/**
+ * The same in the background: begins at once, and goes on while this thread is busy.
+ * @throws RuntimeError E0702
+ */
+export async function readAllMeanwhile(file: string): Promise<Uint8Array<ArrayBuffer>> {
+  let fd: number | undefined;
+  try {
+    fd = openSync(file, 'r');
+    return await readRangeMeanwhile(fd, sizeOfOpen(fd));
+  } catch (error) {
+    throw toldOf(file, error);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
 /** Runs `body` with the open file and its size. @throws RuntimeError E0702 */
 export function reading<T>(file: string, body: (fd: number, size: number) => T): T {
   let fd: number | undefined;
   try {
     fd = openSync(file, 'r');
-    const status = fstatSync(fd);
-    if (!status.isFile()) throw new ReadFailure('it is not a file');
-    return body(fd, status.size);
+    return body(fd, sizeOfOpen(fd));
   } catch (error) {
-    const reason = readFailure(error);
-    if (reason === undefined) throw error;
-    throw problem('E0702', { file, reason });
+    throw toldOf(file, error);
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
+}
+
+function sizeOfOpen(fd: number): number {
+  const status = fstatSync(fd);
+  if (!status.isFile()) throw new ReadFailure('it is not a file');
+  return status.size;
+}
+
+/** What is told of a file that cannot be read; any other error as it is. */
+function toldOf(file: string, error: unknown): unknown {
+  const reason = readFailure(error);
+  return reason === undefined ? error : problem('E0702', { file, reason });
 }
 
 class ReadFailure extends Error {}
@@ -120,12 +144,28 @@ function readFailure(error: unknown): string | undefined {
 // Node reads at most 2 GiB at once.
 const chunk = 1 << 28;
 
+/** Without the zeros that `new Uint8Array` would write first. */
+const roomFor = (length: number): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+
 /** `length` bytes from `start`. @throws ReadFailure when the file ends before */
 export function readRange(fd: number, start: number, length: number): Uint8Array<ArrayBuffer> {
-  // Without the zeros that `new Uint8Array` would write first.
-  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  const bytes = roomFor(length);
   for (let done = 0; done < length;) {
     const count = readSync(fd, bytes, done, Math.min(chunk, length - done), start + done);
+    if (count === 0) throw new ReadFailure('it became shorter while it was read');
+    done += count;
+  }
+  return bytes;
+}
+
+async function readRangeMeanwhile(fd: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = roomFor(length);
+  for (let done = 0; done < length;) {
+    const count = await new Promise<number>((resolve, reject) => {
+      const size = Math.min(chunk, length - done);
+      read(fd, bytes, done, size, done, (error, n) => (error ? reject(error) : resolve(n)));
+    });
     if (count === 0) throw new ReadFailure('it became shorter while it was read');
     done += count;
   }

@@ -5,7 +5,7 @@ import { problem } from '../problems.ts';
 import type { Column, Dataset, FieldDescription } from './column.ts';
 import { checkCounts, dataset, planDType } from './column.ts';
 import { csvColumns, csvOptions } from './csv.ts';
-import { readAll, readHead, resolveData } from './files.ts';
+import { readAll, readAllMeanwhile, readHead, resolveData } from './files.ts';
 import type { Text } from './text.ts';
 import { readText, textOptions } from './text.ts';
 import { idxColumn, idxField, idxHeader, idxHeaderBytes } from './idx.ts';
@@ -16,7 +16,7 @@ export type SourceCall = Pick<DataInfo, 'kind' | 'args' | 'file'>;
 interface Reader {
   /** `source` is the file as the user wrote it, for messages; `path` where it is. */
   readonly describe: (field: string, source: string, path: string) => FieldDescription;
-  readonly load: (field: string, source: string, path: string) => Column;
+  readonly load: (field: string, source: string, bytes: Uint8Array) => Column;
 }
 
 /** One file for each field. */
@@ -26,7 +26,7 @@ const readers: Readonly<Record<string, Reader>> = {
       const { bytes, size } = readHead(path, idxHeaderBytes);
       return idxField(field, source, idxHeader(source, bytes, size));
     },
-    load: (field, source, path) => idxColumn(field, source, readAll(path)),
+    load: idxColumn,
   },
 };
 
@@ -95,5 +95,16 @@ export function loadSource(call: SourceCall): Dataset {
   const table = tableOf(call);
   if (table) return dataset(table.columns);
   describeSource(call);
-  return dataset(perFile(call, (reader, field, source, path) => reader.load(field, source, path)));
+  return dataset(perFile(call, (reader, field, source, path) => reader.load(field, source, readAll(path))));
+}
+
+/** The same; files of one field each are read in the background. @throws like describeSource */
+export async function loadSourceMeanwhile(call: SourceCall): Promise<Dataset> {
+  const table = tableOf(call);
+  if (table) return dataset(table.columns);
+  describeSource(call);
+  const columns = perFile(call, async (reader, field, source, path) =>
+    reader.load(field, source, await readAllMeanwhile(path)),
+  );
+  return dataset(await Promise.all(columns));
 }

@@ -30,6 +30,9 @@ const shareDispatches = 100_000;
 /** Operations of a piece, of which a thread takes some at a time: a few microseconds. */
 const pieceOperations = 100_000;
 
+/** Operations of a first run from which it waits until the threads know its plan: about what one does meanwhile. */
+const waitFrom = 400_000_000;
+
 /** A plan with its buffers at fixed addresses. */
 interface Loaded extends ThreadPlan {
   /** Its place among the plans that the threads know. */
@@ -60,7 +63,22 @@ const entriesOf = ({ dispatches }: Plan): string[] => [
 const preparedOf = ({ code }: Plan): PreparedCode['entries'] =>
   (code.kind === 'wasm' && code.prepared?.entries) || [];
 
+/** Operations of a run, as the threads count them. */
+function workOf(plan: Plan, dims: Dims): number {
+  const runs = runsOf(plan, dims);
+  return plan.dispatches.reduce((sum, d, i) => sum + evalSize(d.work ?? d.flops, dims) * runs[i]!, 0);
+}
+
 const outputAt = ({ plan, layout }: Loaded, i: number): number => layout.buffers[plan.outputs[i]!.buffer]!;
+
+/** The other threads of a session; none for one thread. Starting them takes as long as a small program does to compile. */
+export const startThreads = async (threads: number): Promise<ThreadPool | undefined> =>
+  threads > 1 ? await ThreadPool.start(threads) : undefined;
+
+export interface SessionOptions {
+  readonly shareFrom?: number | undefined;
+  readonly pool?: Promise<ThreadPool | undefined> | undefined;
+}
 
 export class WasmSession implements Session {
   readonly device: string;
@@ -90,8 +108,13 @@ export class WasmSession implements Session {
     this.grow(this.layout.total);
   }
 
-  static async open(program: Program, threads: number, shareFrom = shareRuns): Promise<WasmSession> {
-    return new WasmSession(program, threads > 1 ? await ThreadPool.start(threads) : undefined, shareFrom);
+  /** `pool`: threads that were started before. */
+  static async open(
+    program: Program,
+    threads: number,
+    { shareFrom = shareRuns, pool = startThreads(threads) }: SessionOptions = {},
+  ): Promise<WasmSession> {
+    return new WasmSession(program, await pool, shareFrom);
   }
 
   // ---------------------------------------------------------------- memory
@@ -186,7 +209,17 @@ export class WasmSession implements Session {
       made.dims.forEach((global, i) => (global.value = Number(before?.dims[i]?.value ?? 0)));
       this.loaded.set(name, { ...made, ...(before?.bound && { bound: before.bound }) });
     }
-    if (this.pool) this.loading = this.tellThreads(this.pool).finally(() => (this.loading = undefined));
+    if (this.pool) this.tell(this.pool);
+  }
+
+  /** One layout after the other; `loading` stays where it failed, for those who wait for it. */
+  private tell(pool: ThreadPool): void {
+    const told = this.loading ? this.loading.then(() => this.tellThreads(pool)) : this.tellThreads(pool);
+    this.loading = told;
+    const end = (): void => {
+      if (this.loading === told) this.loading = undefined;
+    };
+    told.then(end, () => undefined);
   }
 
   private tellThreads(pool: ThreadPool): Promise<void> {
@@ -251,8 +284,7 @@ export class WasmSession implements Session {
         : { units, entry: i },
     );
     const work = plan.dispatches.map((d) => evalSize(d.work ?? d.flops, dims));
-    const runs = runsOf(plan, dims);
-    const total = work.reduce((sum, w, i) => sum + w * runs[i]!, 0);
+    const total = workOf(plan, dims);
     const units = chosen.map((c) => evalSize(c.units, dims));
     const step: StepShape = {
       dims: plan.dims.map((d) => dims[d]!),
@@ -284,10 +316,16 @@ export class WasmSession implements Session {
     checkDims(plan, dims);
     checkInputs(plan, dims, inputs);
     checkClocks(plan, clocks);
-    if (!this.pool || (!this.loading && this.fits(plan, name, dims)))
+    const isReady = !this.loading && this.fits(plan, name, dims);
+    if (!this.pool || isReady || this.isSoonDone(plan, name, dims))
       return this.runNow(plan, name, dims, inputs, clocks);
     const kept = Object.fromEntries(Object.entries(inputs).map(([port, data]) => [port, data.slice()]));
     return this.reserve(name, dims).then(() => this.run(name, dims, kept, clocks));
+  }
+
+  /** A first run that this thread is done with before the others have learned of it: it does not wait for them. */
+  private isSoonDone(plan: Plan, name: string, dims: Dims): boolean {
+    return !this.ran.has(name) && workOf(plan, dims) < waitFrom;
   }
 
   private runNow(
@@ -325,7 +363,7 @@ export class WasmSession implements Session {
   }
 
   private dispatch(loaded: Loaded, bound: Bound): void {
-    if (this.pool && bound.shape) this.pool.run(loaded.index, loaded, bound.shape);
+    if (this.pool && bound.shape && !this.loading) this.pool.run(loaded.index, loaded, bound.shape);
     else this.each(loaded, bound, (entry, units) => entry(0, units, 0));
   }
 

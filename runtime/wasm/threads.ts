@@ -119,6 +119,7 @@ export class ThreadPool {
 
   close(): void {
     if (this.isWaiting) this.runner!.command(2, 0);
+    this.isWaiting = false;
     for (const worker of this.workers) worker.end();
   }
 }

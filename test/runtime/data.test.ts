@@ -7,7 +7,8 @@ import type { Column } from '../../runtime/data/column.ts';
 import { checkLabels, gatherSamples } from '../../runtime/data/column.ts';
 import { idxColumn, idxHeader, idxHeaderBytes } from '../../runtime/data/idx.ts';
 import type { SourceCall } from '../../runtime/data/source.ts';
-import { describeSource, loadSource } from '../../runtime/data/source.ts';
+import { readAllMeanwhile } from '../../runtime/data/files.ts';
+import { describeSource, loadSource, loadSourceMeanwhile } from '../../runtime/data/source.ts';
 import { RuntimeError } from '../../runtime/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nnetc-data-'));
@@ -97,6 +98,17 @@ describe('idx', () => {
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
     expect(error.message).toContain(source);
+  });
+
+  it('reads in the background what it reads at once, and explains the same', async () => {
+    const good = idxCall({ image: file('later', idx(8, [3, 2], [1, 2, 3, 4, 5, 6])) });
+    const [now, later] = [loadSource(good), await loadSourceMeanwhile(good)];
+    expect(later).toEqual(now);
+    const bad = idxCall({ image: file('cut', idx(8, [9, 2], [1])) });
+    const error = caught(() => loadSource(bad));
+    await expect(loadSourceMeanwhile(bad)).rejects.toThrow(error.message);
+    await expect(readAllMeanwhile(folder)).rejects.toThrow(/it is (not a file|a folder)/);
+    await expect(readAllMeanwhile(join(folder, 'none'))).rejects.toThrow(/does not exist/);
   });
 
   it('explains counts that differ', () => {

@@ -6,7 +6,7 @@ import type { Plan, PlanBuffer, Program, Size } from '../../compiler/plan.ts';
 import { add, scale, symbol } from '../../compiler/shape/poly.ts';
 import { planArena } from '../../compiler/memory.ts';
 import { evalSize } from '../../runtime/size.ts';
-import { openWasm } from '../../runtime/wasm.ts';
+import { openWasm, startThreads } from '../../runtime/wasm.ts';
 import { withSharedMemory } from '../../runtime/wasm/shared.ts';
 import { axis, float, load, op } from './harness.ts';
 
@@ -230,6 +230,21 @@ describe('threads', () => {
     for (let i = 0; i < 1000; i++) void session.run('step', { batch: 12000 }, { x }, { step: 1 });
     expect(await session.read('w')).toEqual(Float32Array.of(1000, 1000));
     expect(await session.output('step', 'y')).toEqual(ys(12000, [999, 999]));
+    session.close();
+  });
+
+  it('are not waited for by a short first run, and share the next ones', async () => {
+    const pool = startThreads(2);
+    const session = await openWasm(program(), { threads: 2, shareFrom: 0, pool });
+    // Each moves memory while the threads still learn where it was.
+    expect(session.run('step', { batch: 3000 }, { x: xs(3000) }, { step: 1 })).toBeUndefined();
+    expect(session.run('again', { batch: 5000 }, { x: xs(5000) }, { step: 2 })).toBeUndefined();
+    const next = session.run('step', { batch: 3000 }, { x: xs(3000) }, { step: 3 });
+    expect(next).toBeInstanceOf(Promise);
+    await next;
+    expect(await session.read('w')).toEqual(Float32Array.of(6, 6));
+    expect(await session.output('step', 'y')).toEqual(ys(3000, [3, 3]));
+    expect(await session.output('again', 'y')).toEqual(ys(5000, [1, 1]));
     session.close();
   });
 
