@@ -184,6 +184,11 @@ function existsToBeViewed(node: Node, repeated: boolean, seen = new Set<Node>())
   return (!repeated || cheap.has(node.fn)) && node.inputs.every((x) => existsToBeViewed(x, repeated, seen));
 }
 
+/** A sum of guarded parts, as the gradient of a tensor that was cut: for several readers it is put together once. */
+const joins = (node: MapNode): boolean =>
+  node.fn === 'add' &&
+  node.inputs.every((x) => (x.op === 'view' && x.guard.length > 0) || (x.op === 'map' && joins(x)));
+
 const elements = (shape: readonly Poly[]): Poly => multiply(...shape, 1);
 
 /** Whether reading through `r` may read an element of `shape` several times. */
@@ -214,10 +219,11 @@ export const views: readonly [Rule<'view'>, ...Rule<'view'>[]] = [
   {
     name: 'view of an expression of views',
     op: 'view',
-    apply: (node, { graph }) => {
+    apply: (node, { graph, uses }) => {
       const [x] = node.inputs;
       if (x?.op !== 'map') return undefined;
       const r = readingOf(node);
+      if (uses(x) > 1 && isTotal(r) && joins(x)) return undefined;
       return existsToBeViewed(x, repeats(r, x.shape)) ? pushed(graph, x, r, node.fill) : undefined;
     },
   },

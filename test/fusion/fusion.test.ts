@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { fileHost } from '../../cli/host.ts';
 import { load, optimise } from '../../compiler/compile.ts';
 import { elaborateTask } from '../../compiler/check/index.ts';
-import type { Kernel, RowsKernel } from '../../compiler/kernel/kernel.ts';
+import type { Ex, Kernel, RowsKernel } from '../../compiler/kernel/kernel.ts';
 import { schedule } from '../../compiler/schedule/schedule.ts';
 import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
 import { root } from '../support/examples.ts';
@@ -63,6 +63,21 @@ describe.each([wasmTarget, webgpuTarget])('on $name', (target) => {
       .map((k) => k.buffers.filter((b) => b.mode === 'write').length);
     // That, and the gelu itself: what the next layer multiplies.
     expect(written).toEqual([2, 2, 2, 2]);
+  });
+
+  it('the gradient of a tensor that was cut is put together once for all its readers', () => {
+    const { kernels } = kernelsOf('bench/workloads/gpt.nnet', 'train', target);
+    // Query, key and value of each block; the weight, the bias and the layer before read it.
+    const guarded = (ex: Ex): number =>
+      ex.kind === 'op'
+        ? ex.args.reduce((n, arg) => n + guarded(arg), 0)
+        : Number(ex.kind === 'load' && ex.guard.length > 0);
+    const joined = kernels.filter(
+      (k) =>
+        k.kind === 'rows' &&
+        k.stages.some((s) => s.kind === 'map' && s.stores.some((x) => guarded(x.value) === 3)),
+    );
+    expect(joined).toHaveLength(4);
   });
 
   it('the gradient of a softmax needs its result and no second exponential', () => {
