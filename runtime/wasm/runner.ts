@@ -145,7 +145,11 @@ export function createRunner(
         } else if (value % 2 === 0) {
           read();
           const [kind, plan] = [control[1]!, control[2]!];
-          if (Atomics.load(control, 0) !== value) continue;
+          if (Atomics.load(control, 0) !== value) {
+            // Overwritten meanwhile: the words may be half of one shape and half of the next.
+            shape = 0;
+            continue;
+          }
           seen = value;
           return [kind, plan];
         }

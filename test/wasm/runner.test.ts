@@ -1,5 +1,5 @@
 /** Steps on several threads where some come late or never: what is to be done is done once all the same. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createRunner, type Entry, type Runner } from '../../runtime/wasm/runner.ts';
 import { controlBytes, shapeOf, type StepShape } from '../../runtime/wasm/threads.ts';
 
@@ -14,7 +14,14 @@ const step: StepShape = {
   loops: [{ begin: 1, end: 3, times: 2 }],
 };
 
-function crew(): { runners: Runner[]; done: string[]; plan: (t: number) => Parameters<Runner['step']>[0] } {
+interface Crew {
+  readonly control: Int32Array;
+  readonly runners: readonly Runner[];
+  readonly done: string[];
+  readonly plan: (t: number) => Parameters<Runner['step']>[0];
+}
+
+function crew(): Crew {
   const control = new Int32Array(
     new SharedArrayBuffer(controlBytes([{ dims: [], dispatches: step.units, loops: step.loops }], threads)),
   );
@@ -26,6 +33,7 @@ function crew(): { runners: Runner[]; done: string[]; plan: (t: number) => Param
       expect(d === 1 ? thread : 0).toBe(0);
     };
   return {
+    control,
     runners: Array.from({ length: threads }, (_, t) => createRunner(control, t, threads, true)),
     done,
     plan: () => ({
@@ -61,6 +69,27 @@ describe('a step', () => {
       runners[run]!.step(plan(run));
       expect(done).toEqual([]);
     }
+  });
+
+  it('is read again where it was overwritten while it was read', () => {
+    const { control, runners, done, plan } = crew();
+    const one: StepShape = { ...step, units: [1000], shared: [true], pieces: [10], which: [0], loops: [] };
+    const next = shapeOf({ ...one, units: [500], pieces: [5] }, threads, 2);
+    runners[0]!.command(0, 0, shapeOf(one, threads, 1));
+    const load = Atomics.load;
+    let loads = 0;
+    const spy = vi.spyOn(Atomics, 'load').mockImplementation(((words: Int32Array, index: number) => {
+      // The command is half written when the thread begins to read, and whole when it looks whether anything changed.
+      const count = ++loads;
+      if (count === 2) runners[0]!.command(0, 0, next);
+      const value = load(words, index);
+      if (count === 1) control[3] = next.number;
+      return value;
+    }) as typeof Atomics.load);
+    runners[1]!.nextCommand();
+    spy.mockRestore();
+    runners[1]!.step(plan(1));
+    expect(done).toHaveLength(500);
   });
 
   it('tells the others when a thread fails', () => {

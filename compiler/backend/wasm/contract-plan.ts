@@ -235,7 +235,9 @@ function rowBlocks({ kernel: k, tile }: Candidate): Blocks | undefined {
   if (n < longRow && touchedBy(k) < 2) return undefined;
   const single = total !== undefined;
   const blockN = roundUp(n, 4 * tile.vectors);
-  const { cut, chunk, blockK } = single ? uncut(k.k, total) : cutOf(k.k, Math.floor(keptB / blockN));
+  const { cut, chunk, blockK } = single
+    ? uncut(k.k, total)
+    : cutOf(k.k, Math.min(blockedK, Math.floor(keptB / blockN)));
   if (blockN * blockK > keptB) return undefined;
   // B is packed once for all blocks of m if k is one block, else for each. Small blocks leave something to share at batch 1.
   const most = single ? (known(k.m) ? 64 : 16) : Math.floor(resultFloats / blockN);
