@@ -5,8 +5,8 @@
  */
 import type { Func } from '../compiler/backend/wasm/encoder.ts';
 import { Module } from '../compiler/backend/wasm/encoder.ts';
-import { narrowTiles, wideTile } from '../compiler/backend/wasm/contract-plan.ts';
-import { buildMicro } from '../compiler/backend/wasm/micro.ts';
+import { narrowTiles, wideTile } from '../compiler/backend/wasm/contract/plan.ts';
+import { buildMicro } from '../compiler/backend/wasm/contract/micro.ts';
 
 /** Steps of k of a panel: both panels stay in the first-level cache. */
 const depth = 256;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract-plan.ts';
+import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/plan.ts';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { Axis, BufferUse, ContractKernel, Ex, Store } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';

@@ -1,7 +1,7 @@
 /** Random contractions, large enough to be packed: axes in any order, windows, padding, prologues, late sizes. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract-plan.ts';
+import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/plan.ts';
 import type { Axis, Condition, ContractKernel, Ex } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, constant, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';

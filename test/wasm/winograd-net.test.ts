@@ -1,7 +1,7 @@
 /** A network of 3 x 3 convolutions whose three products are all transformed: against the reference, and on several threads. */
 import { describe, expect, it } from 'vitest';
-import { mergeRoles } from '../../compiler/backend/wasm/contract-plan.ts';
-import { planImage, planWeight } from '../../compiler/backend/wasm/winograd-plan.ts';
+import { mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
+import { planImage, planWeight } from '../../compiler/backend/wasm/winograd/plan.ts';
 import { elaborateTask } from '../../compiler/check/index.ts';
 import { compileTask, load, optimise } from '../../compiler/compile.ts';
 import type { Target } from '../../compiler/plan.ts';

@@ -1,10 +1,10 @@
 /** 3 x 3 convolutions and their gradients in the transformed domain, against the oracle in float64. */
 import { describe, expect, it } from 'vitest';
-import { mergeRoles } from '../../compiler/backend/wasm/contract-plan.ts';
+import { mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
 import { printWasm } from '../../compiler/backend/wasm/index.ts';
-import type { Matrix } from '../../compiler/backend/wasm/winograd-matrices.ts';
-import { B, F23, F32 } from '../../compiler/backend/wasm/winograd-matrices.ts';
-import { planImage, planWeight } from '../../compiler/backend/wasm/winograd-plan.ts';
+import type { Matrix } from '../../compiler/backend/wasm/winograd/matrices.ts';
+import { B, F23, F32 } from '../../compiler/backend/wasm/winograd/matrices.ts';
+import { planImage, planWeight } from '../../compiler/backend/wasm/winograd/plan.ts';
 import type { BufferUse, Condition, ContractKernel } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';

@@ -2,15 +2,15 @@
  * A unit strip by strip of B: for each block of k, pack the block of A; for each strip of B: pack it, run the register kernel
  * down the strips of A. After the last k the stores run down the strip.
  */
-import type { ContractKernel } from '../../kernel/kernel.ts';
-import type { Block } from './contract-emitter.ts';
-import { ContractEmitter } from './contract-emitter.ts';
-import type { ContractPlan } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
+import type { ContractKernel } from '../../../kernel/kernel.ts';
+import type { Block } from './emitter.ts';
+import { ContractEmitter } from './emitter.ts';
+import type { ContractPlan } from './plan.ts';
+import type { EmitContext } from '../context.ts';
 import { buildEpilogue } from './epilogue.ts';
-import type { Func, I32, Stmt } from './encoder.ts';
-import { f32x4, forLoop, i32, minI32, v128, when } from './instr.ts';
-import { Loops } from './loops.ts';
+import type { Func, I32, Stmt } from '../encoder.ts';
+import { f32x4, forLoop, i32, minI32, v128, when } from '../instr.ts';
+import { Loops } from '../loops.ts';
 import type { Depth } from './panels.ts';
 
 export class StripEmitter extends ContractEmitter {

@@ -2,13 +2,13 @@
  * The end of a contraction: a strip of results [m][lanes] lies in scratch memory, and the stores run over it. A function
  * (first m, first n, batch indices, rows, strip).
  */
-import type { ContractKernel } from '../../kernel/kernel.ts';
-import type { EmitContext } from './context.ts';
-import type { ContractPlan } from './contract-plan.ts';
-import type { Code, Func, I32, Stmt } from './encoder.ts';
-import { f32, forLoop, i32, minI32, v128, when } from './instr.ts';
-import { Loops } from './loops.ts';
-import { Lowering } from './lower.ts';
+import type { ContractKernel } from '../../../kernel/kernel.ts';
+import type { EmitContext } from '../context.ts';
+import type { ContractPlan } from './plan.ts';
+import type { Code, Func, I32, Stmt } from '../encoder.ts';
+import { f32, forLoop, i32, minI32, v128, when } from '../instr.ts';
+import { Loops } from '../loops.ts';
+import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
 
 export function buildEpilogue(k: ContractKernel, vectors: number, context: EmitContext): Func {

@@ -4,18 +4,18 @@
  * [tiles][channels]; both operands are packed as they are, transformed into panels, and multiplied over many tiles into scratch
  * memory; at the end the sums are transformed back and the stores run. A unit is a block of m and channels.
  */
-import type { Axis, ContractKernel, Store } from '../../kernel/kernel.ts';
-import type { Poly } from '../../shape/poly.ts';
-import { asConstant, constant, multiply } from '../../shape/poly.ts';
-import type { EmitContext } from './context.ts';
-import type { Func, I32, Stmt, V128 } from './encoder.ts';
-import { forLoop, i32, minI32, v128, when } from './instr.ts';
-import type { Bounds } from './loops.ts';
-import { Loops } from './loops.ts';
-import { Lowering } from './lower.ts';
-import { count, decode } from './pack.ts';
-import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
-import type { Part } from './winograd-code.ts';
+import type { Axis, ContractKernel, Store } from '../../../kernel/kernel.ts';
+import type { Poly } from '../../../shape/poly.ts';
+import { asConstant, constant, multiply } from '../../../shape/poly.ts';
+import type { EmitContext } from '../context.ts';
+import type { Func, I32, Stmt, V128 } from '../encoder.ts';
+import { forLoop, i32, minI32, v128, when } from '../instr.ts';
+import type { Bounds } from '../loops.ts';
+import { Loops } from '../loops.ts';
+import { Lowering } from '../lower.ts';
+import { count, decode } from '../contract/pack.ts';
+import { exMapper, mapStore, mergeAxes, polysOf } from '../transform.ts';
+import type { Part } from './code.ts';
 import {
   advance,
   areasOf,
@@ -29,19 +29,11 @@ import {
   size,
   storeRun,
   sum,
-} from './winograd-code.ts';
-import { around, F32 } from './winograd-matrices.ts';
-import type { Side } from './winograd-panels.ts';
-import {
-  buildFill,
-  filtersOf,
-  packedFloats,
-  panelFloats,
-  patchesOf,
-  piecesOf,
-  planeOf,
-} from './winograd-panels.ts';
-import type { WeightPlan } from './winograd-plan.ts';
+} from './code.ts';
+import { around, F32 } from './matrices.ts';
+import type { Side } from './panels.ts';
+import { buildFill, filtersOf, packedFloats, panelFloats, patchesOf, piecesOf, planeOf } from './panels.ts';
+import type { WeightPlan } from './plan.ts';
 
 export function emitWeight(plan: WeightPlan, context: EmitContext): { readonly units: Poly } {
   return new WeightEmitter(plan, context).emit();

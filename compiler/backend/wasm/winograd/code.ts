@@ -1,11 +1,11 @@
 /** What the emitters of transformed convolutions share. */
-import { roundUp } from './contract-plan.ts';
-import type { Axis, Store } from '../../kernel/kernel.ts';
-import type { EmitContext } from './context.ts';
-import type { Func, I32, Local, Stmt, V128 } from './encoder.ts';
-import { f32, f32x4, forLoop, i32, minI32, v128 } from './instr.ts';
-import type { Bounds, Loops } from './loops.ts';
-import type { Lowering } from './lower.ts';
+import { roundUp } from '../contract/plan.ts';
+import type { Axis, Store } from '../../../kernel/kernel.ts';
+import type { EmitContext } from '../context.ts';
+import type { Func, I32, Local, Stmt, V128 } from '../encoder.ts';
+import { f32, f32x4, forLoop, i32, minI32, v128 } from '../instr.ts';
+import type { Bounds, Loops } from '../loops.ts';
+import type { Lowering } from '../lower.ts';
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 

@@ -4,8 +4,8 @@
  * its patches are transformed first; then each strip of tiles is multiplied, one position after the other, and transformed back,
  * and at the end the stores run over the rows of results.
  */
-import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
-import type { Poly } from '../../shape/poly.ts';
+import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
+import type { Poly } from '../../../shape/poly.ts';
 import {
   add,
   constant,
@@ -15,16 +15,16 @@ import {
   scale,
   substitute,
   symbol,
-} from '../../shape/poly.ts';
-import { cheaper, roundUp } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
-import type { Func, I32, Stmt, V128 } from './encoder.ts';
-import { forLoop, i32, minI32, v128, when } from './instr.ts';
-import { Loops } from './loops.ts';
-import { Lowering } from './lower.ts';
-import { buildPack, count, decode } from './pack.ts';
-import { exMapper } from './transform.ts';
-import { around, B, down, F23, times } from './winograd-matrices.ts';
+} from '../../../shape/poly.ts';
+import { cheaper, roundUp } from '../contract/plan.ts';
+import type { EmitContext } from '../context.ts';
+import type { Func, I32, Stmt, V128 } from '../encoder.ts';
+import { forLoop, i32, minI32, v128, when } from '../instr.ts';
+import { Loops } from '../loops.ts';
+import { Lowering } from '../lower.ts';
+import { buildPack, count, decode } from '../contract/pack.ts';
+import { exMapper } from '../transform.ts';
+import { around, B, down, F23, times } from './matrices.ts';
 import {
   advance,
   areasOf,
@@ -37,8 +37,8 @@ import {
   size,
   storeRun,
   sum,
-} from './winograd-code.ts';
-import type { ImagePlan, Sliding } from './winograd-plan.ts';
+} from './code.ts';
+import type { ImagePlan, Sliding } from './plan.ts';
 
 const taps = 9;
 

@@ -4,15 +4,15 @@
  * stores touch is walked in the order of memory, whole cache lines at a time: for sums of few terms, where that is most of
  * the work.
  */
-import type { ContractKernel } from '../../kernel/kernel.ts';
-import type { Block } from './contract-emitter.ts';
-import { ContractEmitter } from './contract-emitter.ts';
-import type { ContractPlan } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
+import type { ContractKernel } from '../../../kernel/kernel.ts';
+import type { Block } from './emitter.ts';
+import { ContractEmitter } from './emitter.ts';
+import type { ContractPlan } from './plan.ts';
+import type { EmitContext } from '../context.ts';
 import { buildRowEpilogue } from './epilogue.ts';
-import type { Func, I32, Local, Stmt } from './encoder.ts';
-import { f32x4, forLoop, i32, minI32, select, v128, when } from './instr.ts';
-import { Loops } from './loops.ts';
+import type { Func, I32, Local, Stmt } from '../encoder.ts';
+import { f32x4, forLoop, i32, minI32, select, v128, when } from '../instr.ts';
+import { Loops } from '../loops.ts';
 import type { Depth } from './panels.ts';
 
 /** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */

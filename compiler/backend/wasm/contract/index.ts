@@ -1,20 +1,20 @@
 /**
  * Contractions as packed-panel matrix products (Goto & van de Geijn 2008), in which the panels are filled from any
  * expression: matrix products in every layout, convolutions and their gradients. A unit is one block of m and n of one batch
- * index; `contract-strips.ts` and `contract-rows.ts` run one.
+ * index; `strips.ts` and `rows.ts` run one.
  */
-import type { ContractKernel, RowsKernel } from '../../kernel/kernel.ts';
-import type { Poly } from '../../shape/poly.ts';
-import { asSymbol, substitute, zero } from '../../shape/poly.ts';
-import { mergeRoles, planContract } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
-import { RowEmitter } from './contract-rows.ts';
-import { StripEmitter } from './contract-strips.ts';
-import { emitRows } from './rows.ts';
-import { exMapper, mapStore } from './transform.ts';
-import { emitImage } from './winograd-image.ts';
-import { planImage, planWeight } from './winograd-plan.ts';
-import { emitWeight } from './winograd-weight.ts';
+import type { ContractKernel, RowsKernel } from '../../../kernel/kernel.ts';
+import type { Poly } from '../../../shape/poly.ts';
+import { asSymbol, substitute, zero } from '../../../shape/poly.ts';
+import { mergeRoles, planContract } from './plan.ts';
+import type { EmitContext } from '../context.ts';
+import { RowEmitter } from './rows.ts';
+import { StripEmitter } from './strips.ts';
+import { emitRows } from '../rows.ts';
+import { exMapper, mapStore } from '../transform.ts';
+import { emitImage } from '../winograd/image.ts';
+import { planImage, planWeight } from '../winograd/plan.ts';
+import { emitWeight } from '../winograd/weight.ts';
 
 export function emitContract(kernel: ContractKernel, context: EmitContext): { readonly units: Poly } {
   if (kernel.parts) throw new Error('contractions are split for other targets only');

@@ -1,9 +1,9 @@
 /** How a contraction is run: which side the vectors are on, tile and block sizes, or plain loops where packing does not pay. */
-import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
-import { swapRoles } from '../../kernel/rebuild.ts';
-import type { Poly } from '../../shape/poly.ts';
-import { asConstant, evaluate, linearIn } from '../../shape/poly.ts';
-import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
+import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
+import { swapRoles } from '../../../kernel/rebuild.ts';
+import type { Poly } from '../../../shape/poly.ts';
+import { asConstant, evaluate, linearIn } from '../../../shape/poly.ts';
+import { exMapper, mapStore, mentions, mergeAxes, polysOf } from '../transform.ts';
 
 export interface Tile {
   readonly rows: number;

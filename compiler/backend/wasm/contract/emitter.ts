@@ -1,12 +1,12 @@
 /** What both orders of a contraction share: packing, the register kernel, the blocks that units are. */
-import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
-import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, floorDivide, multiply } from '../../shape/poly.ts';
-import type { ContractPlan } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
-import type { I32, Local, Stmt } from './encoder.ts';
-import { forLoop, i32, minI32, when } from './instr.ts';
-import { Lowering } from './lower.ts';
+import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
+import type { Poly } from '../../../shape/poly.ts';
+import { add, asConstant, floorDivide, multiply } from '../../../shape/poly.ts';
+import type { ContractPlan } from './plan.ts';
+import type { EmitContext } from '../context.ts';
+import type { I32, Local, Stmt } from '../encoder.ts';
+import { forLoop, i32, minI32, when } from '../instr.ts';
+import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
 import { type Depth, Panels } from './panels.ts';
 

@@ -2,19 +2,19 @@
  * The operands of a transformed gradient in panels [position][lanes / width][tile][width]: rows of an image are packed as they
  * are, then every tile is transformed, with the vectors along the lanes.
  */
-import type { Axis } from '../../kernel/kernel.ts';
-import { constant, substitute } from '../../shape/poly.ts';
-import { cheaper } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
-import type { Func, Local, Stmt } from './encoder.ts';
-import { f32x4, forLoop, i32, minI32, v128, when } from './instr.ts';
-import type { PackSpec } from './pack.ts';
-import { buildPack } from './pack.ts';
-import { exMapper } from './transform.ts';
-import { advance, clear, keeper, locals, params, positions, range, size, sum } from './winograd-code.ts';
-import type { Matrix } from './winograd-matrices.ts';
-import { around, B, F32 } from './winograd-matrices.ts';
-import type { WeightPlan } from './winograd-plan.ts';
+import type { Axis } from '../../../kernel/kernel.ts';
+import { constant, substitute } from '../../../shape/poly.ts';
+import { cheaper } from '../contract/plan.ts';
+import type { EmitContext } from '../context.ts';
+import type { Func, Local, Stmt } from '../encoder.ts';
+import { f32x4, forLoop, i32, minI32, v128, when } from '../instr.ts';
+import type { PackSpec } from '../contract/pack.ts';
+import { buildPack } from '../contract/pack.ts';
+import { exMapper } from '../transform.ts';
+import { advance, clear, keeper, locals, params, positions, range, size, sum } from './code.ts';
+import type { Matrix } from './matrices.ts';
+import { around, B, F32 } from './matrices.ts';
+import type { WeightPlan } from './plan.ts';
 
 /** One operand on its way into panels. */
 export interface Side {

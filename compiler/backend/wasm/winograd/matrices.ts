@@ -2,8 +2,8 @@
  * The matrices of Winograd's minimal filtering over the points 0, 1, -1 and infinity (Lavin & Gray 2016, section 4), and code
  * that multiplies vectors by them. A filter g of r taps over d gives m results: A ((G g) * (B d)), four products instead of m r.
  */
-import type { V128 } from './encoder.ts';
-import { f32x4 } from './instr.ts';
+import type { V128 } from '../encoder.ts';
+import { f32x4 } from '../instr.ts';
 
 export type Matrix = readonly (readonly number[])[];
 

@@ -2,12 +2,12 @@
  * Which contractions are 3 x 3 convolutions of stride 1, or the gradients of their weights, that run with fewer
  * multiplications in the transformed domain (Lavin & Gray 2016), and how they are cut.
  */
-import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
-import { swapRoles } from '../../kernel/rebuild.ts';
-import type { Poly } from '../../shape/poly.ts';
-import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../shape/poly.ts';
-import { known, loadsOf, narrowTiles, roundUp, wideTile } from './contract-plan.ts';
-import { mentions, polysOf } from './transform.ts';
+import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
+import { swapRoles } from '../../../kernel/rebuild.ts';
+import type { Poly } from '../../../shape/poly.ts';
+import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../../shape/poly.ts';
+import { known, loadsOf, narrowTiles, roundUp, wideTile } from '../contract/plan.ts';
+import { mentions, polysOf } from '../transform.ts';
 
 /** An axis along which the image is read at `slide + tap` (sign 1) or `slide - tap` (sign -1). */
 export interface Sliding {

@@ -3,8 +3,8 @@
  * (`4 * vectors` values for each k). V8's register allocator decides the shapes: 4 x 8 and 3 x 12 stay in registers, larger
  * ones or an unrolled k spill.
  */
-import type { Func, Module, Stmt, V128 } from './encoder.ts';
-import { brIf, f32x4, i32, loop, v128, when } from './instr.ts';
+import type { Func, Module, Stmt, V128 } from '../encoder.ts';
+import { brIf, f32x4, i32, loop, v128, when } from '../instr.ts';
 
 export interface MicroShape {
   readonly rows: number;

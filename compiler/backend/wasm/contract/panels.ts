@@ -2,13 +2,13 @@
  * The panels of one operand of a contraction, [k][width] for every strip of lanes: packed where they are used, or, where the
  * operand is made of parameters alone, packed for all strips before the first run.
  */
-import type { ContractKernel } from '../../kernel/kernel.ts';
-import { known, type ContractPlan } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
-import type { Func, I32, Stmt } from './encoder.ts';
-import { forLoop, i32 } from './instr.ts';
-import { Loops } from './loops.ts';
-import { Lowering } from './lower.ts';
+import type { ContractKernel } from '../../../kernel/kernel.ts';
+import { known, type ContractPlan } from './plan.ts';
+import type { EmitContext } from '../context.ts';
+import type { Func, I32, Stmt } from '../encoder.ts';
+import { forLoop, i32 } from '../instr.ts';
+import { Loops } from '../loops.ts';
+import { Lowering } from '../lower.ts';
 import { buildPack, type PackSpec } from './pack.ts';
 
 /** Bounds of the k axis that is cut into blocks. */

@@ -3,16 +3,16 @@
  * written as a panel [k][width]. Made per operand, as a function (first lane, batch indices, k indices before the cut, bounds
  * of the cut axis, panel).
  */
-import type { Axis, Ex, Kernel } from '../../kernel/kernel.ts';
-import type { Poly } from '../../shape/poly.ts';
-import { asConstant, constant, multiply, one, substitute, symbol } from '../../shape/poly.ts';
-import type { ContractPlan, PackAlong } from './contract-plan.ts';
-import type { EmitContext } from './context.ts';
-import type { Code, Func, I32, Stmt, V128 } from './encoder.ts';
-import { f32, forLoop, i32, minI32, v128, when } from './instr.ts';
-import { Loops } from './loops.ts';
-import { Lowering } from './lower.ts';
-import { exMapper } from './transform.ts';
+import type { Axis, Ex, Kernel } from '../../../kernel/kernel.ts';
+import type { Poly } from '../../../shape/poly.ts';
+import { asConstant, constant, multiply, one, substitute, symbol } from '../../../shape/poly.ts';
+import type { ContractPlan, PackAlong } from './plan.ts';
+import type { EmitContext } from '../context.ts';
+import type { Code, Func, I32, Stmt, V128 } from '../encoder.ts';
+import { f32, forLoop, i32, minI32, v128, when } from '../instr.ts';
+import { Loops } from '../loops.ts';
+import { Lowering } from '../lower.ts';
+import { exMapper } from '../transform.ts';
 
 export interface PackSpec {
   readonly name: string;
