@@ -185,6 +185,37 @@ describe('matrix products', () => {
     }
   });
 
+  it.each([3, 4, 6, 7])('panels that are made before the run stay in their room: %d rows', (m) => {
+    const [n, k] = [50, 16];
+    const roles = { m: [axis('m', m)], n: [axis('n', n)], k: [axis('k', k)] };
+    const c = contract(abc, roles, load(0, at(['m', m], ['k', k])), load(1, at(['k', k], ['n', n])), {
+      buffer: 2,
+      offset: at(['m', m], ['n', n]),
+      value: acc,
+    });
+    const { bytes, prepare, preparedBytes } = emitWasm([c], [], 3, {
+      relaxed: false,
+      constant: (b) => b === 0,
+    });
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const fixed = (value: number) => new WebAssembly.Global({ value: 'i32', mutable: false }, value);
+    const env = {
+      memory,
+      scratch: fixed(32768),
+      prepared: fixed(16384),
+      b0: fixed(0),
+      b1: fixed(4096),
+      b2: fixed(8192),
+    };
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(bytes)), { env });
+    const behind = new Uint8Array(memory.buffer, 16384 + preparedBytes, 256).fill(0xa5);
+    new Float32Array(memory.buffer, 0, m * k).set(floats(m * k));
+    expect(prepare).toHaveLength(1);
+    for (const { entry, units } of prepare)
+      (exports[entry] as (from: number, to: number, thread: number) => void)(0, units, 0);
+    expect(behind.every((byte) => byte === 0xa5)).toBe(true);
+  });
+
   it('blocks of m and n', () => {
     const [m, n, k] = [300, 45, 70];
     const roles = { m: [axis('m', m)], n: [axis('n', n)], k: [axis('k', k)] };

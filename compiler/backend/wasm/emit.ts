@@ -199,7 +199,8 @@ class Emitter {
       prepare: (operand, bytes, units) => {
         if (prepared || !this.preparedBase || !this.dependsOnConstants(k, operand)) return undefined;
         const fill = this.module.func(`${k.name}.fill`, unitParams, 'void');
-        prepared = { f: fill, units, bytes: Math.ceil(bytes / 64) * 64 };
+        // Whole vectors of what is narrower reach past the last of it.
+        prepared = { f: fill, units, bytes: Math.ceil((bytes + 16) / 64) * 64 };
         this.preparedSlot ??= this.module.ownGlobal('prepared.base');
         return { base: this.preparedSlot.get, fill };
       },
