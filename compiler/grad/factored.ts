@@ -46,14 +46,11 @@ export class FactoredGradients {
 
   /** The gradient of a node, to which its users contributed `parts`: a sum of factors where all are multiples of one value. */
   sum(parts: readonly [Node, ...Node[]]): Node {
-    const [{ base }, ...others] = parts.map((part) => this.of(part)) as [Factored, ...Factored[]];
-    if (others.length === 0 || others.some((f) => f.base !== base))
-      return parts.reduce((a, b) => this.graph.map('add', [a, b]));
+    const add = (a: Node, b: Node): Node => this.graph.map('add', [a, b]);
+    const split = parts.map((part) => this.of(part));
+    const { base } = this.of(parts[0]);
+    if (parts.length === 1 || split.some((f) => f.base !== base)) return parts.reduce(add);
     const one = this.graph.full(1, base.dtype, base.shape);
-    const factors = parts.map((part) => this.of(part).factor ?? one);
-    return this.joined(
-      base,
-      factors.reduce((a, b) => this.graph.map('add', [a, b])),
-    );
+    return this.joined(base, split.map((f) => f.factor ?? one).reduce(add));
   }
 }

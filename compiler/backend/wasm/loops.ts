@@ -1,7 +1,7 @@
 /** Loops around code that a Lowering makes. */
 import type { Axis } from '../../kernel/kernel.ts';
-import type { Func, I32, Local } from './encoder.ts';
-import { forLoop, i32 } from './instr.ts';
+import type { Func, I32, Local, Stmt } from './encoder.ts';
+import { f32x4, forLoop, i32, v128 } from './instr.ts';
 import type { Lowering } from './lower.ts';
 
 export interface Bounds {
@@ -54,4 +54,13 @@ export class Loops {
       if (extent !== undefined) left %= step;
     }
   }
+}
+
+/** Sets `bytes` from `at` on to 0, in whole vectors. */
+export function clear(f: Func, at: I32, bytes: I32): Stmt[] {
+  const [i, end] = [f.local('i32', 'i'), f.local('i32', 'end')];
+  return [
+    end.set(i32.add(at, bytes)),
+    ...forLoop(i, at, end.get, 16, [v128.store(i.get, f32x4.splatConst(0))]),
+  ];
 }

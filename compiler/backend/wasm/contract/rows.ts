@@ -11,8 +11,8 @@ import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import { buildRowEpilogue } from './epilogue.ts';
 import type { Func, I32, Local, Stmt } from '../encoder.ts';
-import { f32x4, forLoop, i32, minI32, select, v128, when } from '../instr.ts';
-import { Loops } from '../loops.ts';
+import { forLoop, i32, minI32, select, when } from '../instr.ts';
+import { clear } from '../loops.ts';
 import type { Depth } from './panels.ts';
 
 /** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */
@@ -42,38 +42,25 @@ export class RowEmitter extends ContractEmitter {
 
   protected unit(m: Block, n: Block, shared: I32): void {
     const { lower, plan, k, context } = this;
+    const isWhole = plan.single
+      ? i32.const(1)
+      : plan.cut === 0
+        ? i32.leS(lower.poly(k.k[0]!.extent), i32.const(plan.chunk))
+        : i32.const(0);
+    lower.push(this.isWhole.set(isWhole), this.started.set(i32.const(0)));
     if (plan.single) {
-      lower.push(this.isWhole.set(i32.const(1)), this.started.set(i32.const(0)));
       lower.push(...this.block(m, n, this.whole(), shared));
       return;
     }
-    lower.push(this.isWhole.set(i32.const(0)), this.started.set(i32.const(0)));
-    const cutAxis = k.k[plan.cut]!;
-    const isFirst = plan.cut === 0;
-    new Loops(lower, context.f).nest(k.k.slice(0, plan.cut), () => {
-      const from = this.local('from');
-      const to = lower.keep(lower.poly(cutAxis.extent));
-      if (isFirst) lower.push(this.isWhole.set(i32.leS(to, i32.const(plan.chunk))));
-      lower.open('block', from.get);
-      const end = lower.keep(minI32(lower.keep(i32.add(from.get, i32.const(plan.chunk))), to));
-      lower.push(...this.block(m, n, { from: from.get, to: end }, shared), this.started.set(i32.const(1)));
-      lower.push(...forLoop(from, i32.const(0), to, plan.chunk, lower.close()));
-    });
+    this.blocksOfK((bounds) => [...this.block(m, n, bounds, shared), this.started.set(i32.const(1))]);
     const isLeft = i32.or(i32.eqz(this.isWhole.get), i32.eqz(this.started.get));
     lower.push(
       ...when(isLeft, [
-        ...when(i32.eqz(this.started.get), this.clear()),
+        // An empty sum is 0.
+        ...when(i32.eqz(this.started.get), clear(context.f, this.area('result'), i32.const(this.sizes()[2]))),
         ...this.groups(m, (group) => this.finish(m, n, group)),
       ]),
     );
-  }
-
-  /** An empty sum is 0. */
-  private clear(): Stmt[] {
-    const i = this.local('i');
-    const at = this.area('result');
-    const end = i32.add(at, i32.const(this.sizes()[2]));
-    return forLoop(i, at, end, 16, [v128.store(i.get, f32x4.splatConst(0))]);
   }
 
   private groups(m: Block, body: (group: I32) => Stmt[]): Stmt[] {
@@ -91,7 +78,7 @@ export class RowEmitter extends ContractEmitter {
     const keep = this.packed.set(select(this.isWhole.get, shared, i32.const(-1)));
     return [
       deep.set(this.depth(bounds)),
-      ...when(isFresh, [...this.packColumns(n, bounds, deep.get), keep]),
+      ...when(isFresh, [...this.packAll(this.b, n, this.lanes, this.area('b'), bounds), keep]),
       ...this.groups(m, (group) => [
         to.set(this.results(group)),
         end.set(i32.add(group, i32.const(this.groupRows))),
@@ -110,20 +97,6 @@ export class RowEmitter extends ContractEmitter {
   private results(group: I32): I32 {
     const own = i32.add(this.area('result'), i32.mul(group, i32.const(4 * this.plan.blockN)));
     return this.plan.single ? this.area('result') : select(this.isWhole.get, this.area('result'), own);
-  }
-
-  private packColumns(n: Block, bounds: Depth, deep: I32): Stmt[] {
-    const to = this.local('to');
-    const strip = this.local('strip');
-    const fill = this.b.fill(i32.add(n.first, strip.get), this.outer(), bounds, to.get);
-    if (fill.length === 0) return [];
-    return [
-      to.set(this.area('b')),
-      ...forLoop(strip, i32.const(0), n.size, this.lanes, [
-        ...fill,
-        to.set(i32.add(to.get, this.b.pitch(deep))),
-      ]),
-    ];
   }
 
   private multiplyRow(first: I32, n: Block, bounds: Depth, deep: I32, results: I32): Stmt[] {

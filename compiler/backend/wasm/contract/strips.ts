@@ -9,8 +9,8 @@ import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import { buildEpilogue } from './epilogue.ts';
 import type { Func, I32, Stmt } from '../encoder.ts';
-import { f32x4, forLoop, i32, minI32, v128, when } from '../instr.ts';
-import { Loops } from '../loops.ts';
+import { forLoop, i32, when } from '../instr.ts';
+import { clear } from '../loops.ts';
 import type { Depth } from './panels.ts';
 
 export class StripEmitter extends ContractEmitter {
@@ -46,7 +46,7 @@ export class StripEmitter extends ContractEmitter {
 
   /** Several blocks of k: the results of all strips are kept until the last. */
   private blocked(m: Block, n: Block): void {
-    const { lower, plan, k, context } = this;
+    const { lower, plan, context } = this;
     const stripBytes = 4 * plan.blockM * this.lanes;
     const resultOf = (strip: I32): I32 =>
       i32.add(
@@ -55,51 +55,24 @@ export class StripEmitter extends ContractEmitter {
       );
     const started = this.local('started');
     lower.push(started.set(i32.const(0)));
-    const loops = new Loops(lower, context.f);
-    const cutAxis = k.k[plan.cut]!;
-    loops.nest(k.k.slice(0, plan.cut), () => {
-      const from = this.local('from');
-      const to = lower.keep(lower.poly(cutAxis.extent));
-      lower.open('block', from.get);
-      const bounds = {
-        from: from.get,
-        to: lower.keep(minI32(lower.keep(i32.add(from.get, i32.const(plan.chunk))), to)),
-      };
-      lower.push(...this.packRows(m, bounds));
-      lower.push(
-        ...this.strips(n.size, (strip) =>
-          this.multiplyStrip(m, n, strip, resultOf(strip), bounds, started.get),
-        ),
-        started.set(i32.const(1)),
-      );
-      lower.push(...forLoop(from, i32.const(0), to, plan.chunk, lower.close()));
-    });
+    this.blocksOfK((bounds) => [
+      ...this.packRows(m, bounds),
+      ...this.strips(n.size, (strip) =>
+        this.multiplyStrip(m, n, strip, resultOf(strip), bounds, started.get),
+      ),
+      started.set(i32.const(1)),
+    ]);
     lower.push(
       ...this.strips(n.size, (strip) => [
-        ...when(i32.eqz(started.get), this.clear(resultOf(strip), stripBytes)),
+        // An empty sum is 0.
+        ...when(i32.eqz(started.get), clear(context.f, resultOf(strip), i32.const(stripBytes))),
         this.finish(m, n, strip, resultOf(strip)),
       ]),
     );
   }
 
-  /** An empty sum is 0. */
-  private clear(at: I32, bytes: number): Stmt[] {
-    const i = this.local('i');
-    return forLoop(i, at, i32.add(at, i32.const(bytes)), 16, [v128.store(i.get, f32x4.splatConst(0))]);
-  }
-
   private packRows(m: Block, bounds: Depth): Stmt[] {
-    const row = this.local('row');
-    const to = this.local('to');
-    const fill = this.a.fill(i32.add(m.first, row.get), this.outer(), bounds, to.get);
-    if (fill.length === 0) return [];
-    return [
-      to.set(this.area('a')),
-      ...forLoop(row, i32.const(0), m.size, this.plan.tile.rows, [
-        ...fill,
-        to.set(i32.add(to.get, this.a.pitch(this.depth(bounds)))),
-      ]),
-    ];
+    return this.packAll(this.a, m, this.plan.tile.rows, this.area('a'), bounds);
   }
 
   private multiplyStrip(m: Block, n: Block, strip: I32, result: I32, bounds: Depth, isAdding: I32): Stmt[] {

@@ -3,7 +3,7 @@ import { roundUp } from '../contract/plan.ts';
 import type { Axis, Store } from '../../../kernel/kernel.ts';
 import type { EmitContext } from '../context.ts';
 import type { Func, I32, Local, Stmt, V128 } from '../encoder.ts';
-import { f32, f32x4, forLoop, i32, minI32, v128 } from '../instr.ts';
+import { f32, i32, minI32, v128 } from '../instr.ts';
 import type { Bounds, Loops } from '../loops.ts';
 import type { Lowering } from '../lower.ts';
 
@@ -24,15 +24,6 @@ export const advance = (l: Local<'i32'>, by: number | I32): Stmt =>
   l.set(i32.add(l.get, typeof by === 'number' ? i32.const(by) : by));
 
 export const sum = (...terms: readonly I32[]): I32 => terms.reduce((x, y) => i32.add(x, y));
-
-/** Sets `bytes` from `at` on to 0, in whole vectors. */
-export function clear(f: Func, at: I32, bytes: I32): Stmt[] {
-  const { i, end } = locals(f, 'i', 'end');
-  return [
-    end.set(i32.add(at, bytes)),
-    ...forLoop(i, at, end.get, 16, [v128.store(i.get, f32x4.splatConst(0))]),
-  ];
-}
 
 /** Keeps values in locals that `code` sets. */
 export const keeper =

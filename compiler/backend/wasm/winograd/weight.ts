@@ -11,7 +11,7 @@ import type { EmitContext } from '../context.ts';
 import type { Func, I32, Stmt, V128 } from '../encoder.ts';
 import { forLoop, i32, minI32, v128, when } from '../instr.ts';
 import type { Bounds } from '../loops.ts';
-import { Loops } from '../loops.ts';
+import { clear, Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from '../contract/pack.ts';
 import { exMapper, mapStore, mergeAxes, polysOf } from '../transform.ts';
@@ -19,7 +19,6 @@ import type { Part } from './code.ts';
 import {
   advance,
   areasOf,
-  clear,
   keeper,
   locals,
   params,
