@@ -1,49 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/plan.ts';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
-import type { Axis, BufferUse, ContractKernel, Ex, Store } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
-import { add, floorDivide, floorMod, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
-import { axis, check, dim, float, floats, load, local, op } from './harness.ts';
-
-const use = (
-  buffer: number,
-  mode: BufferUse['mode'] = 'read',
-  dtype: BufferUse['dtype'] = 'f32',
-): BufferUse => ({ buffer, dtype, mode });
-const acc = local('acc');
-const s = symbol;
-const tolerance = { relative: 1e-4, absolute: 1e-4 };
-
-interface Roles {
-  readonly batch?: readonly Axis[];
-  readonly m: readonly Axis[];
-  readonly n: readonly Axis[];
-  readonly k: readonly Axis[];
-}
-
-const contract = (
-  buffers: readonly BufferUse[],
-  roles: Roles,
-  a: Ex,
-  b: Ex,
-  ...stores: Store[]
-): ContractKernel => ({
-  kind: 'contract',
-  name: 'c',
-  notes: [],
-  buffers,
-  batch: [],
-  ...roles,
-  a,
-  b,
-  stores,
-});
-
-const abc = [use(0), use(1), use(2, 'write')];
-/** Row-major offset of indices in a shape. */
-const at = (...pairs: [Poly | string, Poly | number | string][]): Poly =>
-  pairs.reduce<Poly>((sum, [i, extent]) => add(multiply(sum, dim(extent)), dim(i)), dim(0));
+import { add, floorDivide, floorMod, scale, subtract, symbol as s } from '../../compiler/shape/poly.ts';
+import { abc, acc, at, contract, tolerance, use } from './contractions.ts';
+import { axis, check, dim, float, floats, load, op } from './harness.ts';
 
 describe('matrix products', () => {
   const layouts = [
@@ -145,75 +105,6 @@ describe('matrix products', () => {
     const { entries } = emitWasm([c], ['size'], 3, { relaxed: false });
     expect(entries[0]?.special).toMatchObject({ dim: 'size', value: 1 });
     check(c, [floats(m * k), floats(k * n, 2), floats(m * n, 3)], { size }, tolerance);
-  });
-
-  /** A momentum and a parameter change where the sum is stored, as in the gradient of a weight. */
-  const update = (m: number, n: number, extent: number | string): ContractKernel => {
-    const offset = at(['m', m], ['n', n]);
-    const moved = op('add', 'f32', op('mul', 'f32', load(2, offset), float(0.9)), acc);
-    return {
-      ...contract(
-        [use(0), use(1), use(2, 'update'), use(3, 'update')],
-        { m: [axis('m', m)], n: [axis('n', n)], k: [axis('l', extent)] },
-        load(0, at(['l', extent], ['m', m])),
-        load(1, at(['l', extent], ['n', n])),
-        { buffer: 2, offset, value: moved },
-        { buffer: 3, offset, value: op('sub', 'f32', load(3, offset), op('mul', 'f32', moved, float(0.1))) },
-      ),
-    };
-  };
-
-  it.each([
-    [784, 50, 64],
-    [37, 131, 20],
-    [21, 300, 300],
-    [21, 300, 900],
-    [12, 1500, 65],
-    [130, 40, 0],
-    [40, 60, 3],
-  ])('row by row: %d x %d over %d', (m, n, k) => {
-    // Known sums that are long go strip by strip.
-    for (const extent of k === 0 || k > 512 ? ['k'] : [k, 'k']) {
-      const c = update(m, n, extent);
-      for (const wide of [false, true]) expect(planContract(mergeRoles(c), wide)?.plan.order).toBe('rows');
-      check(
-        c,
-        [floats(m * k), floats(k * n, 2), floats(m * n, 3), floats(m * n, 4)],
-        { k },
-        { relative: 1e-4, absolute: 1e-4 },
-      );
-    }
-  });
-
-  it.each([3, 4, 6, 7])('panels that are made before the run stay in their room: %d rows', (m) => {
-    const [n, k] = [50, 16];
-    const roles = { m: [axis('m', m)], n: [axis('n', n)], k: [axis('k', k)] };
-    const c = contract(abc, roles, load(0, at(['m', m], ['k', k])), load(1, at(['k', k], ['n', n])), {
-      buffer: 2,
-      offset: at(['m', m], ['n', n]),
-      value: acc,
-    });
-    const { bytes, prepare, preparedBytes } = emitWasm([c], [], 3, {
-      relaxed: false,
-      constant: (b) => b === 0,
-    });
-    const memory = new WebAssembly.Memory({ initial: 1 });
-    const fixed = (value: number) => new WebAssembly.Global({ value: 'i32', mutable: false }, value);
-    const env = {
-      memory,
-      scratch: fixed(32768),
-      prepared: fixed(16384),
-      b0: fixed(0),
-      b1: fixed(4096),
-      b2: fixed(8192),
-    };
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(bytes)), { env });
-    const behind = new Uint8Array(memory.buffer, 16384 + preparedBytes, 256).fill(0xa5);
-    new Float32Array(memory.buffer, 0, m * k).set(floats(m * k));
-    expect(prepare).toHaveLength(1);
-    for (const { entry, units } of prepare)
-      (exports[entry] as (from: number, to: number, thread: number) => void)(0, units, 0);
-    expect(behind.every((byte) => byte === 0xa5)).toBe(true);
   });
 
   it('blocks of m and n', () => {

@@ -1,25 +1,12 @@
 /** What a driver that computes on the CPU gets: contractions without workgroup memory, rows without barriers. */
-import { afterAll, beforeAll, it, vi } from 'vitest';
-import type { GpuDevice } from '../../runtime/webgpu.ts';
-import type { Case } from '../support/kernel-build.ts';
+import { vi } from 'vitest';
 import { describeGpu } from '../support/swiftshader.ts';
 import * as kernels from './kernels.ts';
-import { expectSame, f32Tolerance, softwareGpuDevice } from './run.ts';
+import { checks } from './run.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
-let device: GpuDevice;
-beforeAll(async () => {
-  device = await softwareGpuDevice();
-});
-afterAll(() => device.close());
-
-type Dims = Readonly<Record<string, number>>;
-const check = (name: string, test: Case, ...dims: readonly Dims[]): void =>
-  it(name, async () => {
-    for (const d of dims.length > 0 ? dims : [{}])
-      await expectSame(device, test, d, f32Tolerance, { isSoftware: true });
-  });
+const check = checks({ isSoftware: true });
 
 describeGpu('rows of one invocation', () => {
   check('softmax of short rows', kernels.softmax('batch', 10), { batch: 1 }, { batch: 67 }, { batch: 0 });

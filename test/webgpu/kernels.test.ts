@@ -1,27 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
 import { add, floorDivide, multiply, symbol } from '../../compiler/shape/poly.ts';
-import type { GpuDevice } from '../../runtime/webgpu.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import type { Case } from '../support/kernel-build.ts';
 import { dimsOf } from '../support/kernel-build.ts';
 import * as kernels from './kernels.ts';
-import { expectSame, softwareGpuDevice } from './run.ts';
+import { checks } from './run.ts';
 
 // SwiftShader takes up to seconds to compile a tiled kernel, more when the machine is busy.
 vi.setConfig({ testTimeout: 180_000 });
 
-let device: GpuDevice;
-beforeAll(async () => {
-  device = await softwareGpuDevice();
-});
-afterAll(() => device.close());
-
-type Dims = Readonly<Record<string, number>>;
-const check = (name: string, test: Case, ...dims: readonly Dims[]): void =>
-  it(name, async () => {
-    for (const d of dims.length > 0 ? dims : [{}]) await expectSame(device, test, d);
-  });
+const check = checks();
 
 describeGpu('contractions', () => {
   const sizes = [

@@ -1,5 +1,5 @@
 /** Kernels on SwiftShader against the evaluator of kernels. */
-import { expect } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
 import type { WgslOptions } from '../../compiler/backend/wgsl/index.ts';
 import { sizeOf } from '../../compiler/ir/serialise.ts';
@@ -194,4 +194,24 @@ export async function expectSame(
       what,
     );
   });
+}
+
+/** A device for all tests of a file. */
+export function fileDevice(): () => GpuDevice {
+  let device: GpuDevice;
+  beforeAll(async () => {
+    device = await softwareGpuDevice();
+  });
+  afterAll(() => device.close());
+  return () => device;
+}
+
+/** Tests that compare cases with the evaluator, at some dimensions each, on a device of the file. */
+export function checks(options?: WgslOptions) {
+  const device = fileDevice();
+  return (name: string, test: Case, ...dims: readonly Readonly<Record<string, number>>[]): void =>
+    it(name, async () => {
+      for (const d of dims.length > 0 ? dims : [{}])
+        await expectSame(device(), test, d, f32Tolerance, options);
+    });
 }

@@ -1,20 +1,15 @@
 /** Reductions across a workgroup with the functions of subgroups: the same results, with one barrier instead of nine. */
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
-import type { GpuDevice } from '../../runtime/webgpu.ts';
 import type { Case } from '../support/kernel-build.ts';
 import { dimsOf } from '../support/kernel-build.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import * as kernels from './kernels.ts';
-import { expectSame, f32Tolerance, runBoth, shaderErrors, softwareGpuDevice } from './run.ts';
+import { expectSame, f32Tolerance, fileDevice, runBoth, shaderErrors } from './run.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-let device: GpuDevice;
-beforeAll(async () => {
-  device = await softwareGpuDevice();
-});
-afterAll(() => device.close());
+const device = fileDevice();
 
 const options = { subgroups: true };
 const textOf = (test: Case): string => emitWgsl(test.kernel, dimsOf([test]), options).code;
@@ -24,8 +19,8 @@ const check = (name: string, test: Case, ...dims: readonly Dims[]): void =>
   it(name, async (context) => {
     expect(textOf(test)).toMatch(/^enable subgroups;/);
     expect(await shaderErrors([textOf(test)])).toEqual([]);
-    if (!device.subgroups) context.skip('the GPU has no subgroups');
-    for (const d of dims) await expectSame(device, test, d, f32Tolerance, options);
+    if (!device().subgroups) context.skip('the GPU has no subgroups');
+    for (const d of dims) await expectSame(device(), test, d, f32Tolerance, options);
   });
 
 describeGpu('reductions by subgroups', () => {
@@ -44,8 +39,8 @@ describeGpu('reductions by subgroups', () => {
   });
 
   it('give the same bits again', async (context) => {
-    if (!device.subgroups) context.skip('the GPU has no subgroups');
-    const run = async () => (await runBoth(device, kernels.total('n'), { n: 3000 }, 1, options)).actual;
+    if (!device().subgroups) context.skip('the GPU has no subgroups');
+    const run = async () => (await runBoth(device(), kernels.total('n'), { n: 3000 }, 1, options)).actual;
     expect(await run()).toEqual(await run());
   });
 
