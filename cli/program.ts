@@ -9,6 +9,7 @@ import { summary } from './commands/summary.ts';
 import type { ExitCode } from './exit.ts';
 import { exitCodes } from './exit.ts';
 import { reportFailure } from './failure.ts';
+import { loadCompiler } from './load-compiler.ts';
 import type { Options } from './options.ts';
 import { backendChoices, packageVersion, stages } from './options.ts';
 import type { Terminal } from './terminal.ts';
@@ -133,8 +134,6 @@ interface CommandRow {
   readonly load: () => CommandBody | Promise<CommandBody>;
 }
 
-const withCompiler = () => import('./with-compiler.ts');
-
 const device = [option.backend, option.threads];
 
 const commands: readonly CommandRow[] = [
@@ -142,7 +141,7 @@ const commands: readonly CommandRow[] = [
     name: 'check <file>',
     about: 'report everything that is wrong with a file',
     options: [option.json, option.strict],
-    load: async () => (await withCompiler()).check,
+    load: async () => (await loadCompiler()).check,
   },
   {
     name: 'run <file> [task]',
@@ -168,13 +167,13 @@ const commands: readonly CommandRow[] = [
     name: 'compile <file>',
     about: 'write a model as a typed ES module with its kernels inside',
     options: [option.output, option.model, option.task, option.set, option.memory],
-    load: async () => (await withCompiler()).compileModule,
+    load: async () => (await loadCompiler()).compileModule,
   },
   {
     name: 'explain <file> [task]',
     about: 'show what the compiler makes of a file',
     options: [option.stage, option.backend, option.workgroups, option.set, option.memory],
-    load: async () => (await withCompiler()).explain,
+    load: async () => (await loadCompiler()).explain,
   },
   {
     name: 'summary <file> [task]',
@@ -186,13 +185,13 @@ const commands: readonly CommandRow[] = [
     name: 'fmt <files...>',
     about: 'format files in place',
     options: [option.check],
-    load: async () => (await withCompiler()).fmt,
+    load: async () => (await loadCompiler()).fmt,
   },
   {
     name: 'doc [what]',
     about: 'show a declaration of the library, or what a file declares',
     options: [],
-    load: async () => (await withCompiler()).doc,
+    load: async () => (await loadCompiler()).doc,
   },
   {
     name: 'bench <file> [task]',

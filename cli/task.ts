@@ -3,6 +3,7 @@ import type { CompiledTask } from '../compiler/compile.ts';
 import type { TaskInfo } from '../compiler/plan.ts';
 import { PlanCache } from './cache.ts';
 import { fileHost } from './host.ts';
+import { loadCompiler } from './load-compiler.ts';
 import { type CompileSettings, type CompileTarget, decisive } from './settings.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -22,12 +23,12 @@ export async function compileTask(
   settings: CompileSettings,
 ): Promise<CompiledTask> {
   const what = [terminal.cwd, file, task, ...decisive(target, settings)];
-  const loadCompiler = async () => {
-    const { compileTaskAnew } = await import('./with-compiler.ts');
+  const loadAnew = async () => {
+    const { compileTaskAnew } = await loadCompiler();
     return (host: ReturnType<typeof fileHost>) =>
       compileTaskAnew(terminal, file, task, { target, settings, host });
   };
   const host = fileHost(terminal.cwd);
   const cache = PlanCache.open(process.env);
-  return cache ? await cache.task(what, host, loadCompiler, plans) : (await loadCompiler())(host).result;
+  return cache ? await cache.task(what, host, loadAnew, plans) : (await loadAnew())(host).result;
 }

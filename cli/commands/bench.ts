@@ -14,6 +14,7 @@ import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { printJson } from '../failure.ts';
+import { loadCompiler } from '../load-compiler.ts';
 import { bytes, count, milliseconds } from '../numbers.ts';
 import type { Options } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
@@ -203,7 +204,7 @@ async function benchKernels(
 ): Promise<void> {
   if (!(session instanceof WasmSession))
     throw new UsageError('kernels are timed on wasm', 'add --backend wasm');
-  const { measurePeaks, rooflineTable, timings, workOf } = await import('../with-compiler.ts');
+  const { measurePeaks, rooflineTable, timings, workOf } = await loadCompiler();
   const work = workOf(terminal, file, info, steps.plan.name, { batch: steps.batch }, options);
   const peaks = measurePeaks(supportsRelaxedSimd());
   const ms = await timeKernels(session, steps, options);

@@ -16,6 +16,7 @@ import { chooseDevice } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { printJson } from '../failure.ts';
+import { loadCompiler } from '../load-compiler.ts';
 import type { Options } from '../options.ts';
 import { ProgressRenderer } from '../progress.ts';
 import type { Terminal } from '../terminal.ts';
@@ -25,7 +26,7 @@ import { compileTuned } from '../tuning.ts';
 export async function run(terminal: Terminal, args: readonly string[], options: Options): Promise<ExitCode> {
   checkOptions(options);
   if (options.inputs !== undefined || options.model !== undefined) {
-    const { runModel } = await import('../with-compiler.ts');
+    const { runModel } = await loadCompiler();
     return await runModel(terminal, args, options);
   }
   return await runATask(terminal, args, options);
