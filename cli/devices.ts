@@ -6,7 +6,7 @@ import type { Dims, Session } from '../runtime/device.ts';
 import type { Shapes } from '../runtime/webgpu/tune.ts';
 import { problem } from '../runtime/problems.ts';
 import { openReference } from '../runtime/reference.ts';
-import { openWasm, requestPairing, startThreads, supportsRelaxedSimd } from '../runtime/wasm.ts';
+import { hasRelaxedSimd, openWasm, requestPairing, startThreads } from '../runtime/wasm.ts';
 import { PlanCache } from './cache.ts';
 import type { BackendChoice } from './options.ts';
 
@@ -85,7 +85,7 @@ const mostThreads = 4;
 export const defaultThreads = (): number => Math.min(mostThreads, availableParallelism());
 
 async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
-  const relaxed = supportsRelaxedSimd();
+  const relaxed = hasRelaxedSimd();
   const threads = wanted ?? defaultThreads();
   const about = threads > 1 ? `${name}, ${threads} threads` : name;
   const wide = requestPairing() && (await prefersWide(relaxed));

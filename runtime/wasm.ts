@@ -3,7 +3,7 @@ import type { Program } from '../compiler/plan.ts';
 import type { Session } from './device.ts';
 import { type startThreads, WasmSession } from './wasm/session.ts';
 
-export { requestPairing, supportsRelaxedSimd } from './relaxed.ts';
+export { hasRelaxedSimd, requestPairing, supportsRelaxedSimd } from './relaxed.ts';
 export { startThreads } from './wasm/session.ts';
 
 export interface WasmOptions {

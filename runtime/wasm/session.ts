@@ -13,7 +13,7 @@ import {
   tensorOf,
 } from '../ports.ts';
 import { inOrder, runsOf } from '../loops.ts';
-import { supportsRelaxedSimd } from '../relaxed.ts';
+import { hasRelaxedSimd, withRelaxedSimd } from '../relaxed.ts';
 import { elements, evalShape, evalSize } from '../size.ts';
 import type { Layout, PlanLayout } from './layout.ts';
 import { layOut } from './layout.ts';
@@ -460,7 +460,7 @@ function compile(plan: Plan, isShared: boolean): WebAssembly.Module {
         target: plan.target,
       },
     );
-  if (code.relaxed && !supportsRelaxedSimd())
+  if (code.relaxed && !hasRelaxedSimd())
     throw new RuntimeError(
       'no-device',
       `plan \`${plan.name}\` needs relaxed SIMD, which this engine does not have`,
@@ -470,5 +470,6 @@ function compile(plan: Plan, isShared: boolean): WebAssembly.Module {
       },
     );
   const bytes = isShared ? withSharedMemory(code.bytes) : code.bytes;
-  return new WebAssembly.Module(bytes as BufferSource);
+  const make = (): WebAssembly.Module => new WebAssembly.Module(bytes as BufferSource);
+  return code.relaxed ? withRelaxedSimd(make) : make();
 }
