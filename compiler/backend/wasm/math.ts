@@ -102,15 +102,33 @@ class Builder {
     return rest.reduce<V128>((sum, k) => this.madd(sum, x, this.to.float(k)), this.to.float(first));
   }
 
-  /**
-   * 2^n * (1 + r + r^2 P(r)), x = n ln 2 + r; the scale in two halves, so that denormals and overflow come out right. P by
-   * Estrin's scheme: what limits a loop is how long one result takes.
-   */
+  /** The scale in two halves, so that denormals and overflow come out right. */
   exp(x: V128): V128 {
     const clamped = this.keep(f32x4.pmin(f32x4.pmax(x, this.to.float(lowest)), this.to.float(89)));
-    const t = this.keep(this.madd(clamped, this.to.float(Math.LOG2E), this.to.float(roundingMagic)));
+    const { t, part } = this.reducedExp(clamped);
+    const sum = f32x4.add(part, this.to.float(1));
+    const exponent = this.keep(i32x4.sub(t, this.to.float(roundingMagic)));
+    const half = this.keep(i32x4.shrS(exponent, i32.const(1)));
+    const power = (e: V128): V128 => i32x4.shl(i32x4.add(e, this.to.int(127)), i32.const(23));
+    return f32x4.mul(f32x4.mul(sum, power(half)), power(i32x4.sub(exponent, half)));
+  }
+
+  /** Where e^x * 2^up is a normal number, or 0 as n = -127 - up. The shift drops all of t but n. */
+  private narrowExp(x: V128, up = 0): V128 {
+    const { t, part } = this.reducedExp(x);
+    const sum = f32x4.add(part, this.to.float(1));
+    const scaled = f32x4.mul(sum, i32x4.shl(i32x4.add(t, this.to.int(127 + up)), i32.const(23)));
+    return up === 0 ? scaled : f32x4.mul(scaled, this.to.float(2 ** -up));
+  }
+
+  /**
+   * e^x = 2^n * (1 + r + r^2 P(r)), x = n ln 2 + r: what stands beside the 1, and n in the low bits of t. P by Estrin's scheme:
+   * what limits a loop is how long one result takes.
+   */
+  private reducedExp(x: V128): { readonly t: V128; readonly part: V128 } {
+    const t = this.keep(this.madd(x, this.to.float(Math.LOG2E), this.to.float(roundingMagic)));
     const n = this.keep(f32x4.sub(t, this.to.float(roundingMagic)));
-    const high = this.keep(this.nmadd(n, this.to.float(0.693359375), clamped));
+    const high = this.keep(this.nmadd(n, this.to.float(0.693359375), x));
     const r = this.keep(this.nmadd(n, this.to.float(-2.1219444e-4), high));
     const square = this.keep(f32x4.mul(r, r));
     const pair = (c1: number, c0: number): V128 => this.madd(r, this.to.float(c1), this.to.float(c0));
@@ -120,11 +138,7 @@ class Builder {
       pair(8.3334519073e-3, 4.1665795894e-2),
     );
     const p = this.madd(square, high2, pair(1.6666665459e-1, 5.0000001201e-1));
-    const sum = f32x4.add(this.madd(square, p, r), this.to.float(1));
-    const exponent = this.keep(i32x4.sub(t, this.to.float(roundingMagic)));
-    const half = this.keep(i32x4.shrS(exponent, i32.const(1)));
-    const power = (e: V128): V128 => i32x4.shl(i32x4.add(e, this.to.int(127)), i32.const(23));
-    return f32x4.mul(f32x4.mul(sum, power(half)), power(i32x4.sub(exponent, half)));
+    return { t, part: this.madd(square, p, r) };
   }
 
   /** x = 2^e m with m in [sqrt(1/2), sqrt 2): e ln 2 + log m. */
@@ -161,22 +175,31 @@ class Builder {
     return v128.or(value, v128.and(sign, this.to.int(-0x80000000)));
   }
 
+  /**
+   * Near 0 its power series; else, of |x|, m / (m + 2) with m = e^2x - 1 = 2^n q + (2^n - 1), where q, e^r - 1, has all its
+   * digits when n is 0.
+   */
   tanh(x: V128): V128 {
     const a = this.magnitude(x);
     const z = this.keep(f32x4.mul(x, x));
-    const p = this.polynomial(
-      z,
-      [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
-    );
-    const near = this.keep(this.madd(f32x4.mul(p, z), x, x));
-    const e = this.exp(this.keep(f32x4.add(a, a)));
-    const far = f32x4.sub(this.to.float(1), f32x4.div(this.to.float(2), f32x4.add(e, this.to.float(1))));
-    return v128.select(f32x4.lt(a, this.to.float(0.625)), near, this.copySign(far, x));
+    const series = this.polynomial(z, [62 / 2835, -17 / 315, 2 / 15, -1 / 3]);
+    const near = this.keep(this.madd(f32x4.mul(series, z), x, x));
+    // From 10 on the result is 1.
+    const doubled = f32x4.pmin(f32x4.add(a, a), this.to.float(20));
+    const { t, part } = this.reducedExp(this.keep(doubled));
+    const power = this.keep(i32x4.shl(i32x4.add(t, this.to.int(127)), i32.const(23)));
+    const m = this.keep(this.madd(power, part, f32x4.sub(power, this.to.float(1))));
+    const far = f32x4.div(m, f32x4.add(m, this.to.float(2)));
+    return v128.select(f32x4.lt(a, this.to.float(0.256)), near, this.copySign(far, x));
   }
 
   /** With e = e^-|x|, which cannot overflow, 1 / (1 + e), below 0 e / (1 + e): each as what it starts from less a part of it. */
   sigmoid(x: V128): V128 {
-    const e = this.keep(this.exp(this.keep(v128.or(x, this.to.int(-0x80000000)))));
+    const below = v128.or(x, this.to.int(-0x80000000));
+    // Denormals come out right with a detour; from here on e is 0, with nothing to round.
+    const up = 100;
+    const zeroAt = (-127 - up) * Math.LN2;
+    const e = this.keep(this.narrowExp(this.keep(f32x4.pmax(below, this.to.float(zeroAt))), up));
     const top = this.keep(v128.select(i32x4.shrS(x, i32.const(31)), e, this.to.float(1)));
     return this.nmadd(top, f32x4.div(e, f32x4.add(e, this.to.float(1))), top);
   }
@@ -187,7 +210,7 @@ class Builder {
     const r = this.madd(this.to.float(-1.7285347e-5), a, this.to.float(3.83197126e-4));
     const u = this.madd(this.to.float(-3.88396438e-3), a, this.to.float(2.42546219e-2));
     const tail = this.polynomial2(this.madd(r, s, u), a, [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1]);
-    const far = f32x4.sub(this.to.float(1), this.exp(this.keep(this.madd(tail, a, f32x4.neg(a)))));
+    const far = f32x4.sub(this.to.float(1), this.narrowExp(this.keep(this.madd(tail, a, f32x4.neg(a)))));
     const p = this.polynomial(
       s,
       [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1],
