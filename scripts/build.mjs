@@ -1,12 +1,21 @@
 // Builds dist/: embeds the library, compiles, and bundles the command and the compiler (in one piece they start in half the time).
 // `npm install` runs it as `prepare`, which is what leaves `npx nnetc` working in a clone.
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 
 import './embed-stdlib.mjs';
 
@@ -37,33 +46,67 @@ const common = {
 };
 
 /** Made beside and moved, so that two builds at once do not see each other's halves. */
-async function bundle(place, options) {
-  const folder = mkdtempSync(dist(`.${place}-`));
-  await build({ ...common, ...options, outdir: folder });
+async function place(name, make) {
+  const folder = mkdtempSync(dist(`.${name}-`));
+  await make(folder);
   chmodSync(folder, 0o755);
-  rmSync(dist(place), { recursive: true, force: true });
-  renameSync(folder, dist(place));
+  rmSync(dist(name), { recursive: true, force: true });
+  renameSync(folder, dist(name));
+}
+
+/**
+ * The command as CommonJS scripts that dist/bin/nnetc.js loads. esbuild splits ES modules only: each is turned into a
+ * script afterwards.
+ */
+async function command(folder, define) {
+  const { outputFiles } = await build({
+    ...common,
+    entryPoints: { command: dist('cli', 'command.js') },
+    outdir: folder,
+    splitting: true,
+    write: false,
+    platform: 'node',
+    external: ['webgpu', 'prettier'],
+    define,
+  });
+  for (const { path, text } of outputFiles) {
+    const { code } = await transform(text, {
+      format: 'cjs',
+      platform: 'node',
+      target: common.target,
+      minify: true,
+      define: { 'import.meta.url': 'importMetaUrl' },
+      supported: { 'dynamic-import': false },
+    });
+    writeFileSync(path, code);
+  }
+  await build({
+    ...common,
+    entryPoints: { nnetc: dist('cli', 'launch.js') },
+    outdir: folder,
+    format: 'cjs',
+    platform: 'node',
+  });
+  chmodSync(join(folder, 'nnetc.js'), 0o755);
+  writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }\n');
+  const samples = ['gpt', 'lenet', 'lstm'].map((name) => join(root, 'bench', 'workloads', `${name}.nnet`));
+  spawnSync(process.execPath, [join(root, 'scripts', 'code-cache.mjs'), folder, ...samples], {
+    stdio: 'inherit',
+  });
 }
 
 if (existsSync(dist('cli', 'main.js'))) {
   const define = { NNETC_BUILD: JSON.stringify(digestOf(dist())) };
-  await bundle('bin', {
-    entryPoints: { nnetc: dist('cli', 'main.js') },
-    splitting: true,
-    platform: 'node',
-    external: ['webgpu', 'prettier'],
-    define,
-    // commander is CommonJS and asks for Node's modules. The minifier does not know this name, and makes only short ones.
-    banner: {
-      js: "import{createRequire as requireOfNode}from'node:module';const require=requireOfNode(import.meta.url);",
-    },
-  });
-  chmodSync(dist('bin', 'nnetc.js'), 0o755);
-  await bundle('lib', {
-    entryPoints: { index: dist('compiler', 'index.js') },
-    platform: 'neutral',
-    mainFields: ['module', 'main'],
-    define,
-  });
+  await place('bin', (folder) => command(folder, define));
+  await place('lib', (outdir) =>
+    build({
+      ...common,
+      entryPoints: { index: dist('compiler', 'index.js') },
+      outdir,
+      platform: 'neutral',
+      mainFields: ['module', 'main'],
+      define,
+    }),
+  );
 }
 process.exitCode = status ?? 1;
