@@ -6,7 +6,6 @@ import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import type { I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, when } from '../instr.ts';
-import { Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
 import { type Depth, Panels } from './panels.ts';
@@ -106,14 +105,14 @@ export abstract class ContractEmitter {
     return forLoop(strip, i32.const(0), columns, this.lanes, body(strip.get));
   }
 
-  /** Indices of batch and of k before the cut. */
-  protected outer(): I32[] {
-    return [...this.k.batch, ...this.k.k.slice(0, this.plan.cut)].map((a) => this.lower.index(a.name));
-  }
-
   /** All of k. */
   protected whole(): Depth {
-    return { from: i32.const(0), to: this.lower.poly(this.k.k[0]!.extent) };
+    return { from: i32.const(0), to: this.lower.poly(this.cutExtent()) };
+  }
+
+  /** Of the k axes that count as one. */
+  protected cutExtent(): Poly {
+    return count(this.k.k.slice(0, this.plan.cut + 1));
   }
 
   /** Number of k in a block. */
@@ -122,23 +121,21 @@ export abstract class ContractEmitter {
     return i32.mul(i32.sub(bounds.to, bounds.from), i32.const(inner));
   }
 
-  /** Runs over all blocks of k; `body` gets the bounds of the axis that is cut. */
+  /** Runs over all blocks of k. */
   protected blocksOfK(body: (bounds: Depth) => Stmt[]): void {
-    const { lower, plan, k, context } = this;
-    new Loops(lower, context.f).nest(k.k.slice(0, plan.cut), () => {
-      const from = this.local('from');
-      const to = lower.keep(lower.poly(k.k[plan.cut]!.extent));
-      lower.open('block', from.get);
-      const end = lower.keep(minI32(lower.keep(i32.add(from.get, i32.const(plan.chunk))), to));
-      lower.push(...body({ from: from.get, to: end }));
-      lower.push(...forLoop(from, i32.const(0), to, plan.chunk, lower.close()));
-    });
+    const { lower, plan } = this;
+    const from = this.local('from');
+    const to = lower.keep(lower.poly(this.cutExtent()));
+    lower.open('block', from.get);
+    const end = lower.keep(minI32(lower.keep(i32.add(from.get, i32.const(plan.chunk))), to));
+    lower.push(...body({ from: from.get, to: end }));
+    lower.push(...forLoop(from, i32.const(0), to, plan.chunk, lower.close()));
   }
 
   /** Packs all panels of a block from `area` on, `width` lanes each; nothing where they were packed before the run. */
   protected packAll(panels: Panels, { first, size }: Block, width: number, area: I32, bounds: Depth): Stmt[] {
     const [lane, to] = [this.local('lane'), this.local('to')];
-    const fill = panels.fill(i32.add(first, lane.get), this.outer(), bounds, to.get);
+    const fill = panels.fill(i32.add(first, lane.get), this.batch(), bounds, to.get);
     if (fill.length === 0) return [];
     const next = to.set(i32.add(to.get, panels.pitch(this.depth(bounds))));
     return [to.set(area), ...forLoop(lane, i32.const(0), size, width, [...fill, next])];

@@ -1,7 +1,7 @@
 /**
  * Packing: `width` neighbouring indices of one role (the lanes) times a block of k, evaluated from any expression and
- * written as a panel [k][width]. Made per operand, as a function (first lane, batch indices, k indices before the cut, bounds
- * of the cut axis, panel).
+ * written as a panel [k][width]. Made per operand, as a function (first lane, batch indices, k indices that are given, bounds
+ * of the k axes that count as one, panel).
  */
 import type { Axis, Ex, Kernel } from '../../../kernel/kernel.ts';
 import type { Poly } from '../../../shape/poly.ts';
@@ -10,6 +10,7 @@ import type { ContractPlan, PackAlong } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import type { Code, Func, I32, Stmt, V128 } from '../encoder.ts';
 import { f32, forLoop, i32, minI32, v128, when } from '../instr.ts';
+import type { Bounds } from '../loops.ts';
 import { Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { exMapper } from '../transform.ts';
@@ -21,7 +22,9 @@ export interface PackSpec {
   readonly lanes: readonly Axis[];
   readonly batch: readonly Axis[];
   readonly k: readonly Axis[];
-  /** k axes before `cut` are parameters. */
+  /** k axes before this one are parameters. */
+  readonly given?: number;
+  /** The axes from there up to `cut` count as one, of which a block has a run; those after it are whole. */
   readonly plan: Pick<ContractPlan, 'cut'>;
   readonly along: PackAlong;
   /** Lanes of the panel. */
@@ -31,9 +34,11 @@ export interface PackSpec {
 /** Innermost k axes up to this extent are written out. */
 const writeOutLimit = 8;
 
+const givenAxes = ({ batch, k, given = 0 }: PackSpec): readonly Axis[] => [...batch, ...k.slice(0, given)];
+
 /** The function, and the names of its parameters in order. */
 export function buildPack(spec: PackSpec, context: EmitContext): Func {
-  const outer = [...spec.batch, ...spec.k.slice(0, spec.plan.cut)].map((a) => a.name);
+  const outer = givenAxes(spec).map((a) => a.name);
   const f = context.helper(spec.name, ['first', ...outer, 'from', 'to', 'panel']);
   f.body.push(
     ...(spec.along === 'k'
@@ -79,8 +84,7 @@ class Packing {
     const ranges = new Map([...spec.batch, ...spec.k].map((a) => [a.name, a.extent]));
     for (const s of suffixes) for (const a of spec.lanes) ranges.set(a.name + s, a.extent);
     const lower = new Lowering(this.context.environment(spec.kernel, ranges, this.f));
-    const outer = [...spec.batch, ...spec.k.slice(0, spec.plan.cut)];
-    outer.forEach((a, i) => lower.bind(a.name, this.f.param(1 + i).get));
+    givenAxes(spec).forEach((a, i) => lower.bind(a.name, this.f.param(1 + i).get));
     return lower;
   }
 
@@ -95,17 +99,38 @@ class Packing {
   /** The loops over the block's k, in order, except the innermost axis, which `body` runs. */
   private overK(
     lower: Lowering,
-    body: (axis: Axis, bounds: { from: I32; to: I32 }, loops: Loops) => void,
+    body: (axis: Axis, bounds: Bounds, loops: Loops) => void,
   ): void {
     const loops = new Loops(lower, this.f);
-    const [cut, ...rest] = this.spec.k.slice(this.spec.plan.cut) as [Axis, ...Axis[]];
-    const bounds = { from: this.param(3), to: this.param(2) };
+    const rest = this.spec.k.slice(this.spec.plan.cut + 1);
     const last = rest.at(-1);
-    if (!last) body(cut, bounds, loops);
-    else
-      loops.scalar(cut, bounds, () =>
-        loops.nest(rest.slice(0, -1), () => body(last, loops.whole(last), loops)),
-      );
+    this.runs(lower, (cut, bounds) => {
+      if (!last) body(cut, bounds, loops);
+      else
+        loops.scalar(cut, bounds, () =>
+          loops.nest(rest.slice(0, -1), () => body(last, loops.whole(last), loops)),
+        );
+    });
+  }
+
+  /** The runs of the axis that is cut, of which the block holds several where axes before it count as one with it. */
+  private runs(lower: Lowering, body: (cut: Axis, bounds: Bounds) => void): void {
+    const { k, given = 0, plan } = this.spec;
+    const axes = k.slice(given, plan.cut + 1);
+    const cut = axes.at(-1)!;
+    const [from, to] = [this.param(3), this.param(2)];
+    if (axes.length === 1) return body(cut, { from, to });
+    const [flat, end] = [this.f.local('i32', 'flat'), this.f.local('i32', 'end')];
+    lower.open('run', flat.get);
+    decode(lower, axes, flat.get);
+    const first = lower.index(cut.name);
+    lower.push(
+      end.set(i32.add(first, i32.sub(to, flat.get))),
+      end.set(minI32(end.get, lower.poly(cut.extent))),
+    );
+    body(cut, { from: first, to: end.get });
+    lower.push(flat.set(i32.add(flat.get, i32.sub(end.get, first))));
+    lower.push(...forLoop(flat, from, to, 0, lower.close()));
   }
 
   /**

@@ -7,11 +7,10 @@ import { known, type ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import type { Func, I32, Stmt } from '../encoder.ts';
 import { forLoop, i32 } from '../instr.ts';
-import { Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
-import { buildPack, type PackSpec } from './pack.ts';
+import { buildPack, count, type PackSpec } from './pack.ts';
 
-/** Bounds of the k axis that is cut into blocks. */
+/** Bounds of the k axes that count as one, which is cut into blocks. */
 export interface Depth {
   readonly from: I32;
   readonly to: I32;
@@ -31,25 +30,21 @@ export class Panels {
     this.prepared = this.prepare();
   }
 
-  /** Fills a panel with the lanes from `first` on; `outer` are the indices of batch and of k before the cut. Nothing to do if prepared. */
-  fill(first: I32, outer: readonly I32[], { from, to }: Depth, panel: I32): Stmt[] {
-    return this.prepared ? [] : [this.pack.call('void', first, ...outer, from, to, panel)];
+  /** Fills a panel with the lanes from `first` on. Nothing to do if prepared. */
+  fill(first: I32, batch: readonly I32[], { from, to }: Depth, panel: I32): Stmt[] {
+    return this.prepared ? [] : [this.pack.call('void', first, ...batch, from, to, panel)];
   }
 
   /** Where the panel lies of the lanes from `first` (a multiple of the width) on; `packed` if it was packed just now. */
-  at(first: I32, outer: readonly I32[], { from }: Depth, packed: I32): I32 {
-    return this.prepared ? this.address(this.prepared, first, [...outer, from]) : packed;
+  at(first: I32, { from }: Depth, packed: I32): I32 {
+    return this.prepared ? this.address(this.prepared, first, from) : packed;
   }
 
-  /** `indices`: of the k axes up to the one that is cut. */
-  private address(base: I32, first: I32, indices: readonly I32[]): I32 {
+  private address(base: I32, first: I32, from: I32): I32 {
     const { k, width } = this.spec;
     const inner = this.plan.blockK / this.plan.chunk;
-    const block = indices.reduce((flat, index, i) =>
-      i32.add(i32.mul(flat, i32.const(known([k[i]!])!)), index),
-    );
     const before = i32.mul(first, i32.const(known(k)!));
-    const floats = i32.add(before, i32.mul(block, i32.const(inner * width)));
+    const floats = i32.add(before, i32.mul(from, i32.const(inner * width)));
     return i32.add(base, i32.mul(floats, i32.const(4)));
   }
 
@@ -61,9 +56,9 @@ export class Panels {
 
   private prepare(): I32 | undefined {
     const { operand, lanes, batch, k, width, kernel } = this.spec;
-    const [count, depth] = [known(lanes), known(k)];
-    if (batch.length > 0 || count === undefined || depth === undefined) return undefined;
-    const strips = Math.ceil(count / width);
+    const [all, depth] = [known(lanes), known(k)];
+    if (batch.length > 0 || all === undefined || depth === undefined) return undefined;
+    const strips = Math.ceil(all / width);
     const prepared = this.context.prepare(operand, 4 * width * depth * strips, strips);
     if (!prepared) return undefined;
     const { fill, base } = prepared;
@@ -73,13 +68,9 @@ export class Panels {
     const strip = fill.local('i32', 'strip');
     lower.open('strip', strip.get);
     const first = i32.mul(strip.get, i32.const(width));
-    const before = k.slice(0, this.plan.cut);
-    new Loops(lower, fill).nest(before, () => {
-      const outer = before.map((a) => lower.index(a.name));
-      const all = { from: i32.const(0), to: lower.poly(k[this.plan.cut]!.extent) };
-      const to = this.address(base, first, [...outer, all.from]);
-      lower.push(this.pack.call('void', first, ...outer, all.from, all.to, to));
-    });
+    const none = i32.const(0);
+    const whole = lower.poly(count(k.slice(0, this.plan.cut + 1)));
+    lower.push(this.pack.call('void', first, none, whole, this.address(base, first, none)));
     lower.push(...forLoop(strip, fill.param(0).get, fill.param(1).get, 1, lower.close()));
     fill.body.push(...lower.finish());
     return base;

@@ -24,7 +24,7 @@ export interface ContractPlan {
   /** m and n indices of a unit: multiples of the tile, or less if there are less. */
   readonly blockM: number;
   readonly blockN: number;
-  /** k axes before this one are looped over; this one is cut into runs of `chunk`; those after it are whole. */
+  /** The k axes up to this one count as one, which is cut into runs of `chunk`; those after it are whole. */
   readonly cut: number;
   readonly chunk: number;
   /** k's in a block: chunk times the extents after the cut. */
@@ -295,7 +295,7 @@ const uncut = (axes: readonly Axis[], total: number): Cut => ({
   blockK: total,
 });
 
-/** Cuts the k axes so that a block has about `most` of them and its size is known. */
+/** Cuts the k axes so that a block has about `most` indices and its size is known. */
 function cutOf(axes: readonly Axis[], most: number): Cut {
   let inner = 1;
   let cut = axes.length - 1;
@@ -304,7 +304,7 @@ function cutOf(axes: readonly Axis[], most: number): Cut {
     if (extent === undefined || inner * extent > 2 * most) break;
     inner *= extent;
   }
-  const extent = asConstant(axes[cut]!.extent) ?? Infinity;
+  const extent = known(axes.slice(0, cut + 1)) ?? Infinity;
   const chunk = Math.min(extent, Math.max(1, Math.floor(most / Math.max(1, inner))));
   return { cut, chunk, blockK: chunk * inner };
 }

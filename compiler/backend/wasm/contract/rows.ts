@@ -41,12 +41,10 @@ export class RowEmitter extends ContractEmitter {
   }
 
   protected unit(m: Block, n: Block, shared: I32): void {
-    const { lower, plan, k, context } = this;
+    const { lower, plan, context } = this;
     const isWhole = plan.single
       ? i32.const(1)
-      : plan.cut === 0
-        ? i32.leS(lower.poly(k.k[0]!.extent), i32.const(plan.chunk))
-        : i32.const(0);
+      : i32.leS(lower.poly(this.cutExtent()), i32.const(plan.chunk));
     lower.push(this.isWhole.set(isWhole), this.started.set(i32.const(0)));
     if (plan.single) {
       lower.push(...this.block(m, n, this.whole(), shared));
@@ -84,7 +82,7 @@ export class RowEmitter extends ContractEmitter {
         end.set(i32.add(group, i32.const(this.groupRows))),
         end.set(minI32(end.get, m.size)),
         ...forLoop(row, group, end.get, tile.rows, [
-          ...this.a.fill(i32.add(m.first, row.get), this.outer(), bounds, this.area('a')),
+          ...this.a.fill(i32.add(m.first, row.get), this.batch(), bounds, this.area('a')),
           ...this.multiplyRow(i32.add(m.first, row.get), n, bounds, deep.get, to.get),
           to.set(i32.add(to.get, i32.const(4 * tile.rows * this.plan.blockN))),
         ]),
@@ -105,8 +103,8 @@ export class RowEmitter extends ContractEmitter {
     const a = this.local('a');
     const to = this.local('to');
     return [
-      a.set(this.a.at(first, this.outer(), bounds, this.area('a'))),
-      panel.set(this.b.at(n.first, this.outer(), bounds, this.area('b'))),
+      a.set(this.a.at(first, bounds, this.area('a'))),
+      panel.set(this.b.at(n.first, bounds, this.area('b'))),
       to.set(results),
       ...this.strips(n.size, (strip) => [
         ...this.multiplyTile(i32.sub(n.size, strip), [deep, a.get, panel.get, to.get, this.started.get]),

@@ -83,12 +83,11 @@ export class StripEmitter extends ContractEmitter {
     const deep = this.local('deep');
     const b = this.local('b');
     const first = i32.add(n.first, strip);
-    const outer = this.outer();
     return [
       deep.set(this.depth(bounds)),
-      ...this.b.fill(first, outer, bounds, this.area('b')),
-      b.set(this.b.at(first, outer, bounds, this.area('b'))),
-      panel.set(this.a.at(m.first, outer, bounds, this.area('a'))),
+      ...this.b.fill(first, this.batch(), bounds, this.area('b')),
+      b.set(this.b.at(first, bounds, this.area('b'))),
+      panel.set(this.a.at(m.first, bounds, this.area('a'))),
       to.set(result),
       ...forLoop(row, i32.const(0), m.size, tile.rows, [
         ...this.multiplyTile(i32.sub(n.size, strip), [deep.get, panel.get, b.get, to.get, isAdding]),
