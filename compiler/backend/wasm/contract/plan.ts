@@ -200,13 +200,13 @@ const clamp = (x: number, low: number, high: number): number => Math.max(low, Ma
 type Blocks = Pick<ContractPlan, 'order' | 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'>;
 
 /** Strip by strip. */
-function stripBlocks({ kernel: k, tile, a }: Candidate): Blocks {
+function stripBlocks({ kernel: k, tile, a, b }: Candidate): Blocks {
   const total = known(k.k);
   const lanes = 4 * tile.vectors;
   const [m, n] = [known(k.m), known(k.n)];
   const single = total !== undefined && total <= wholeK;
   const { cut, chunk, blockK } = single ? uncut(k.k, total) : cutOf(k.k, blockedK);
-  const most = Math.min(252, rowsInCache(k, tile));
+  const most = Math.min(252, rowsInCache(k, tile, b.cost));
   const fits = roundUp(clamp(Math.floor(blockA / blockK), 4 * tile.rows, most), tile.rows);
   const blockM = m === undefined ? fits : roundUp(Math.ceil(m / Math.ceil(m / fits)), tile.rows);
   const mostN = single
@@ -262,15 +262,24 @@ function touchedBy(k: ContractKernel): number {
   ).size;
 }
 
-/** Rows of a block of which all that the stores touch (a parameter and the states of its optimizer) stays in the first cache. */
-function rowsInCache(k: ContractKernel, tile: Tile): number {
+/** What a store or load misses where half a line of cache is gone when its other half is wanted. */
+const missCost = 0.5;
+
+/**
+ * Rows of a block of which all that the stores touch (a parameter and the states of its optimizer) stays in the first cache.
+ * Any number where sums are so long that to pack B for every block costs more.
+ */
+function rowsInCache(k: ContractKernel, tile: Tile, packB: number): number {
   const touched = touchedBy(k);
   if (touched < 2) return Infinity;
-  return Math.max(4, Math.floor(storedBytes / (lineBytes * touched) / tile.rows)) * tile.rows;
+  const rows = Math.max(4, Math.floor(storedBytes / (lineBytes * touched) / tile.rows)) * tile.rows;
+  const m = sizeOf(k.m);
+  const again = (Math.ceil(m / rows) - 1) * sizeOf(k.k) * packB;
+  return again > m * touched * missCost ? Infinity : rows;
 }
 
 /** Packing A again for every unit may take this part of the time. */
-const repacking = 0.12;
+const repacking = 0.04;
 const worthSharing = 1 << 18;
 
 /**
