@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
+import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/plan.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, floorDivide, floorMod, scale, subtract, symbol as s } from '../../compiler/shape/poly.ts';
 import { abc, acc, at, contract, tolerance, use } from './contractions.ts';
@@ -83,6 +84,26 @@ describe('matrix products', () => {
       check(c, [floats(5 * k), floats(9 * k, 2), floats(45)], { k }, { relative: 1e-3, absolute: 2e-4 });
     }
   });
+
+  it.each([1, 64, 300, 513, 0])(
+    'blocks of k over an axis of 7 and one of %d behind it, one of them backwards',
+    (size) => {
+      const roles = { m: [axis('m', 20)], n: [axis('n', 24)], k: [axis('t', 7), axis('l', 'k')] };
+      const back = subtract(dim(6), s('t'));
+      for (const [forwards, k] of [
+        [load(0, at(['t', 7], ['l', 'k'], ['m', 20])), 'lanes'],
+        [load(0, at(['m', 20], ['t', 7], ['l', 'k'])), 'k'],
+      ] as const) {
+        const c = contract(abc, roles, forwards, load(1, at([back, 7], ['l', 'k'], ['n', 24])), {
+          buffer: 2,
+          offset: at(['m', 20], ['n', 24]),
+          value: acc,
+        });
+        expect(planContract(mergeRoles(c), false)?.plan, k).toMatchObject({ packA: k, cut: 1 });
+        check(c, [floats(7 * 20 * size), floats(7 * 24 * size, 2), floats(480)], { k: size }, tolerance);
+      }
+    },
+  );
 
   it.each([
     ['m', 1],

@@ -15,6 +15,7 @@ import { Loops } from './loops.ts';
 import { Lowering } from './lower.ts';
 import type { EmitContext } from './context.ts';
 import { computeOnce } from './stages.ts';
+import { inSteps } from './steps.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
 import { extract, vectorConst, vectorReduce } from './vector-ops.ts';
@@ -78,7 +79,7 @@ function neighbours(at: LoadEx, axis: string): boolean {
 }
 
 export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows {
-  const merged = normalise(writeOutChoices(computeOnce(kernel))) as RowsKernel;
+  const merged = normalise(inSteps(writeOutChoices(computeOnce(kernel)))) as RowsKernel;
   const best = bestGridAxis(merged);
   const along = best && gridCost(merged, best) <= innerCost(merged) ? best : undefined;
   const k = along ? { ...merged, grid: [...merged.grid.filter((a) => a !== along), along] } : merged;
@@ -232,6 +233,14 @@ class RowsEmitter {
   private gridLoops(axes: readonly Axis[], bounds: Bounds): void {
     const [axis, ...rest] = axes;
     if (!axis) return this.stages(1);
+    if (axis === this.along && this.k.stages.every((s) => s.kind === 'map' && s.axes.length === 0)) {
+      for (const stage of this.k.stages)
+        this.loops.vector(axis, bounds, 1, (u) => {
+          this.lower.beginStage();
+          this.map(stage as MapStage, u);
+        });
+      return;
+    }
     if (axis === this.along) {
       const copies = this.isMap() || !this.k.stages.every((s) => s.kind === 'scatter' || isLight(s)) ? 1 : 4;
       this.loops.vector(axis, bounds, copies, (u) => this.stages(u));

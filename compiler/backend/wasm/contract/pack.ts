@@ -97,10 +97,7 @@ class Packing {
   }
 
   /** The loops over the block's k, in order, except the innermost axis, which `body` runs. */
-  private overK(
-    lower: Lowering,
-    body: (axis: Axis, bounds: Bounds, loops: Loops) => void,
-  ): void {
+  private overK(lower: Lowering, body: (axis: Axis, bounds: Bounds, loops: Loops) => void): void {
     const loops = new Loops(lower, this.f);
     const rest = this.spec.k.slice(this.spec.plan.cut + 1);
     const last = rest.at(-1);

@@ -42,9 +42,7 @@ export class RowEmitter extends ContractEmitter {
 
   protected unit(m: Block, n: Block, shared: I32): void {
     const { lower, plan, context } = this;
-    const isWhole = plan.single
-      ? i32.const(1)
-      : i32.leS(lower.poly(this.cutExtent()), i32.const(plan.chunk));
+    const isWhole = plan.single ? i32.const(1) : i32.leS(lower.poly(this.cutExtent()), i32.const(plan.chunk));
     lower.push(this.isWhole.set(isWhole), this.started.set(i32.const(0)));
     if (plan.single) {
       lower.push(...this.block(m, n, this.whole(), shared));
