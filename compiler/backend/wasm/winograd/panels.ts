@@ -95,7 +95,10 @@ export function buildFill(plan: WeightPlan, side: Side, context: EmitContext): F
   const { along } = cheaper(operand, lanes.at(-1), side.k[1]);
   const spec = { name: `pack${name}`, kernel, operand, lanes, width, along };
   const k = [...images, ...side.k];
-  const pack = buildPack({ ...spec, k, batch: kernel.batch, given: images.length, plan: { cut: images.length } }, context);
+  const pack = buildPack(
+    { ...spec, k, batch: kernel.batch, given: images.length, plan: { cut: images.length } },
+    context,
+  );
   const transform = buildTransform(plan, side, context);
   const outer = [...piecesOf(plan), ...kernel.batch].map((a) => a.name);
   const own = ['first', 'lanes', 'packed', 'to', 'tile'] as const;
