@@ -2,12 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
 import { printWasm } from '../../compiler/backend/wasm/index.ts';
-import type { Matrix } from '../../compiler/backend/wasm/winograd/matrices.ts';
-import { B, F23, F32 } from '../../compiler/backend/wasm/winograd/matrices.ts';
+import type { Matrix, TileSize } from '../../compiler/backend/wasm/winograd/matrices.ts';
+import { filterBy, filterOver } from '../../compiler/backend/wasm/winograd/matrices.ts';
 import { planImage, planWeight } from '../../compiler/backend/wasm/winograd/plan.ts';
 import type { BufferUse, Condition, ContractKernel } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
+import { evaluateKernel } from '../support/kernel-eval.ts';
 import { axis, check, dim, expectClose, float, floats, load, local, modes, op, runWasm } from './harness.ts';
 
 const s = symbol;
@@ -73,23 +74,27 @@ function buffersOf({ images, channels, filters, height, width, pad = 0 }: Shape)
   ];
 }
 
-const isTransformed = (k: ContractKernel): boolean => planImage(mergeRoles(k)) !== undefined;
+const imageTile = (k: ContractKernel): TileSize | undefined => planImage(mergeRoles(k))?.tile;
+const isTransformed = (k: ContractKernel): boolean => imageTile(k) !== undefined;
 
 describe('convolutions', () => {
-  const shapes: readonly Shape[] = [
-    { images: 8, channels: 12, filters: 12, height: 4, width: 4 },
-    { images: 3, channels: 13, filters: 15, height: 5, width: 7 },
-    { images: 2, channels: 14, filters: 18, height: 6, width: 13 },
-    { images: 2, channels: 12, filters: 14, height: 9, width: 8, pad: 1 },
-    { images: 2, channels: 12, filters: 13, height: 7, width: 11, pad: 1 },
-    { images: 1, channels: 12, filters: 12, height: 12, width: 24, pad: 2 },
-    { images: 4, channels: 14, filters: 12, height: 6, width: 5, backwards: true },
-    { images: 3, channels: 12, filters: 17, height: 5, width: 10, backwards: true, pad: 1 },
-    { images: 2, channels: 12, filters: 12, height: 4, width: 50 },
+  const shapes: readonly (Shape & { readonly tile: TileSize })[] = [
+    { images: 8, channels: 12, filters: 12, height: 4, width: 4, tile: 4 },
+    { images: 4, channels: 13, filters: 15, height: 5, width: 5, tile: 2 },
+    { images: 4, channels: 14, filters: 18, height: 5, width: 6, pad: 1, tile: 2 },
+    { images: 2, channels: 14, filters: 18, height: 7, width: 13, tile: 4 },
+    { images: 2, channels: 13, filters: 14, height: 11, width: 14, tile: 4 },
+    { images: 2, channels: 12, filters: 14, height: 9, width: 8, pad: 1, tile: 4 },
+    { images: 2, channels: 12, filters: 13, height: 7, width: 11, pad: 1, tile: 4 },
+    { images: 1, channels: 12, filters: 12, height: 12, width: 24, pad: 2, tile: 4 },
+    { images: 4, channels: 14, filters: 12, height: 6, width: 5, backwards: true, tile: 2 },
+    { images: 4, channels: 12, filters: 17, height: 6, width: 6, backwards: true, pad: 1, tile: 2 },
+    { images: 3, channels: 12, filters: 17, height: 14, width: 17, backwards: true, pad: 1, tile: 4 },
+    { images: 2, channels: 12, filters: 12, height: 4, width: 50, tile: 4 },
   ];
-  it.each(shapes)('%j', (shape) => {
+  it.each(shapes)('%j', ({ tile, ...shape }) => {
     const k = convolution(shape);
-    expect(isTransformed(k)).toBe(true);
+    expect(imageTile(k)).toBe(tile);
     check(k, buffersOf(shape), { images: shape.images }, tolerance);
   });
 
@@ -201,19 +206,19 @@ function gradientBuffers(shape: Shape): Float32Array[] {
 }
 
 describe('gradients of weights', () => {
-  const shapes: readonly (Shape & { readonly order?: string })[] = [
-    { images: 8, channels: 12, filters: 12, height: 4, width: 4 },
-    { images: 5, channels: 13, filters: 15, height: 5, width: 7 },
-    { images: 2, channels: 14, filters: 17, height: 6, width: 13, order: 'rqc' },
-    { images: 2, channels: 20, filters: 12, height: 9, width: 8, pad: 1, order: 'rcq' },
-    { images: 2, channels: 12, filters: 13, height: 7, width: 11, pad: 1, order: 'qcr' },
-    { images: 1, channels: 12, filters: 30, height: 19, width: 21 },
-    { images: 4, channels: 12, filters: 14, height: 6, width: 5, backwards: true },
-    { images: 1, channels: 12, filters: 12, height: 4, width: 140, order: 'cqr' },
+  const shapes: readonly (Shape & { readonly order?: string; readonly tile: TileSize })[] = [
+    { images: 8, channels: 12, filters: 12, height: 4, width: 4, tile: 4 },
+    { images: 5, channels: 13, filters: 15, height: 5, width: 5, tile: 2 },
+    { images: 2, channels: 14, filters: 17, height: 6, width: 13, order: 'rqc', tile: 4 },
+    { images: 4, channels: 20, filters: 12, height: 6, width: 6, pad: 1, order: 'rcq', tile: 2 },
+    { images: 2, channels: 12, filters: 13, height: 7, width: 11, pad: 1, order: 'qcr', tile: 4 },
+    { images: 1, channels: 12, filters: 30, height: 19, width: 21, tile: 4 },
+    { images: 4, channels: 12, filters: 14, height: 6, width: 5, backwards: true, tile: 2 },
+    { images: 1, channels: 12, filters: 12, height: 4, width: 140, order: 'cqr', tile: 4 },
   ];
-  it.each(shapes)('%j', ({ order, ...shape }) => {
+  it.each(shapes)('%j', ({ order, tile, ...shape }) => {
     const k = gradient(shape, order);
-    expect(planWeight(mergeRoles(k))).toBeDefined();
+    expect(planWeight(mergeRoles(k))!.tile).toBe(tile);
     check(k, gradientBuffers(shape), { images: shape.images }, tolerance);
   });
 
@@ -244,6 +249,48 @@ describe('gradients of weights', () => {
   });
 });
 
+/** Sums of standard normal numbers, in the order of the kernel's results. */
+describe.runIf(modes.includes(true))('accuracy', () => {
+  /** Box and Muller's numbers of a normal distribution. */
+  const normal = (n: number, seed: number): Float32Array => {
+    const [radius, angle] = [floats(n, seed), floats(n, seed + 1)];
+    return radius.map(
+      (x, i) => Math.sqrt(-2 * Math.log(Math.max(1e-6, Math.abs(x) % 1))) * Math.cos(Math.PI * angle[i]!),
+    );
+  };
+  const shape: Shape = { images: 1, channels: 64, filters: 12, height: 16, width: 16 };
+  const sizes = buffersOf(shape).map((b) => b.length);
+
+  /** The largest error, relative to the largest result, of fast sums; the expected ones are in float64. */
+  const errorOf = (k: ContractKernel, buffers: Float32Array[]): number => {
+    const expected = buffers.map((b) => b.slice());
+    evaluateKernel(
+      k,
+      { images: 1 },
+      k.buffers.map((b) => expected[b.buffer]!),
+    );
+    const found = runWasm([k], buffers, { images: 1 }, { relaxed: true })[2]!;
+    const largest = Math.max(...expected[2]!.map(Math.abs));
+    return Math.max(...expected[2]!.map((x, i) => Math.abs(x - found[i]!))) / largest;
+  };
+
+  it('of a convolution of 64 channels, and of its gradient, is within 3e-6 of the largest result', () => {
+    const [weights, image, results] = sizes.map((n, i) => normal(n, 7 + 2 * i)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    expect(planImage(mergeRoles(convolution(shape)))!.tile).toBe(4);
+    expect(planWeight(mergeRoles(gradient(shape)))!.tile).toBe(4);
+    expect(errorOf(convolution(shape), [weights, image, results.map(() => 0), floats(12, 4)])).toBeLessThan(
+      3e-6,
+    );
+    const k = gradient(shape);
+    const sums = { ...k, stores: [{ buffer: 2, offset: k.stores[0]!.offset, value: acc }] };
+    expect(errorOf(sums, [results, image, weights.map(() => 0)])).toBeLessThan(3e-6);
+  });
+});
+
 describe('the matrices', () => {
   const product = (m: Matrix, v: readonly number[]): number[] =>
     m.map((row) => row.reduce((sum, c, i) => sum + c * v[i]!, 0));
@@ -260,19 +307,21 @@ describe('the matrices', () => {
       u.map((x, i) => x * v[i]!),
     );
   };
-  const d = [3, -5, 7, 11];
-  const cases = [
-    { name: 'F(2, 3)', ...F23, taps: [2, 13, -17] },
-    { name: 'F(3, 2)', ...F32, taps: [2, 13] },
-  ];
+  const cases = ([2, 4] as const).flatMap((tile) => [
+    { name: `F(${tile}, 3)`, ...filterOver(tile), taps: [2, 13, -17] },
+    { name: `F(3, ${tile})`, ...filterBy(tile), taps: [2, 13, -17, 19].slice(0, tile) },
+  ]);
 
-  it.each(cases)('$name filters, and no longer when any sign is flipped', ({ G, A, taps }) => {
+  it.each(cases)('$name filters, and no longer when any sign is flipped', ({ B, G, A, taps }) => {
+    const d = [3, -5, 7, 11, -23, 29].slice(0, B.length);
     const direct = A.map((_, i) => taps.reduce((sum, g, j) => sum + g * d[i + j]!, 0));
-    expect(filtered(B, G, A, taps, d)).toEqual(direct);
+    const error = (b: Matrix, g: Matrix, a: Matrix): number =>
+      Math.max(...filtered(b, g, a, taps, d).map((x, i) => Math.abs(x - direct[i]!)));
+    expect(error(B, G, A)).toBeLessThan(1e-11);
     const flips = (m: Matrix): Matrix[] =>
       m.flatMap((row, i) => row.flatMap((c, j) => (c === 0 ? [] : [m.with(i, row.with(j, -c))])));
-    for (const wrong of flips(B)) expect(filtered(wrong, G, A, taps, d)).not.toEqual(direct);
-    for (const wrong of flips(G)) expect(filtered(B, wrong, A, taps, d)).not.toEqual(direct);
-    for (const wrong of flips(A)) expect(filtered(B, G, wrong, taps, d)).not.toEqual(direct);
+    for (const wrong of flips(B)) expect(error(wrong, G, A)).toBeGreaterThan(0.1);
+    for (const wrong of flips(G)) expect(error(B, wrong, A)).toBeGreaterThan(0.1);
+    for (const wrong of flips(A)) expect(error(B, G, wrong)).toBeGreaterThan(0.1);
   });
 });

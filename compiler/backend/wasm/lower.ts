@@ -53,8 +53,7 @@ export class Lowering extends Indices {
   private condition(guard: LoadItem['guard']): I32 | undefined {
     if (guard.length === 0) return undefined;
     const level = guard.reduce((l, c) => Math.max(l, this.levelOfPoly(c.value)), 0);
-    const key = `g${guard.map((c) => `${c.kind} ${c.value.key}`).join('&')}`;
-    return this.at(level, key, () =>
+    return this.at(level, `g${keyOf(guard)}`, () =>
       guard
         .map((c) =>
           c.kind === 'ge' ? i32.geS(this.poly(c.value), i32.const(0)) : i32.eqz(this.poly(c.value)),
@@ -64,12 +63,12 @@ export class Lowering extends Indices {
   }
 
   private mask(guard: LoadItem['guard'], copy: number): V128 {
-    const zero = this.constantLanes(0);
-    return this.keep(
-      guard
+    return this.at(this.writing, `m${copy} ${keyOf(guard)}`, () => {
+      const zero = this.constantLanes(0);
+      return guard
         .map((c) => (c.kind === 'ge' ? i32x4.geS : i32x4.eq)(this.lanesOf(c.value, copy), zero))
-        .reduce((x, y) => v128.and(x, y)),
-    );
+        .reduce((x, y) => v128.and(x, y));
+    }) as V128;
   }
 
   private scalarLoad(item: LoadItem): Code {
@@ -94,7 +93,9 @@ export class Lowering extends Indices {
       const value = fromMemory(together, item.dtype);
       if (!mask) return holds ? choose(holds, [value], [fill], 'v128') : value;
       // One lane inside puts the others at most a few elements outside: memory has that margin.
-      const some = holds ? i32.and(holds, v128.anyTrue(mask)) : v128.anyTrue(mask);
+      const some = this.at(this.writing, `s${copy} ${keyOf(item.guard)}`, () =>
+        holds ? i32.and(holds, v128.anyTrue(mask)) : v128.anyTrue(mask),
+      ) as I32;
       return choose(some, [v128.select(mask, value, fill)], [fill], 'v128');
     }
     if (!mask) {
@@ -316,3 +317,5 @@ function fillBits(item: LoadItem): number {
   if (item.dtype === 'f32') return new Int32Array(new Float32Array([item.fill]).buffer)[0] ?? 0;
   return item.dtype === 'bool' ? Number(item.fill !== 0) : item.fill | 0;
 }
+
+const keyOf = (guard: LoadItem['guard']): string => guard.map((c) => `${c.kind} ${c.value.key}`).join('&');

@@ -6,12 +6,10 @@ import type { Func, I32, Local, Stmt, V128 } from '../encoder.ts';
 import { f32, i32, minI32, v128 } from '../instr.ts';
 import type { Bounds, Loops } from '../loops.ts';
 import type { Lowering } from '../lower.ts';
+import type { Grid } from './matrices.ts';
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
-/** Rows and columns of a patch; each of its positions is a matrix product of its own. */
-export const size = 4;
-export const positions = size * size;
 /** Variables by their names. */
 export const locals = <N extends string>(f: Func, ...names: readonly N[]): Record<N, Local<'i32'>> =>
   Object.fromEntries(names.map((n) => [n, f.local('i32', n)])) as Record<N, Local<'i32'>>;
@@ -19,6 +17,22 @@ export const locals = <N extends string>(f: Func, ...names: readonly N[]): Recor
 /** A function's first parameters by their names. */
 export const params = <N extends string>(f: Func, ...names: readonly N[]): Record<N, I32> =>
   Object.fromEntries(names.map((n, i) => [n, f.param(i).get])) as Record<N, I32>;
+
+const interleave = (x: V128, y: V128): V128[] => [
+  v128.shuffle(x, y, [0, 4, 1, 5]),
+  v128.shuffle(x, y, [2, 6, 3, 7]),
+];
+
+/** Two or four columns of four elements each as rows, one after the other. */
+export function alternate(columns: readonly V128[], keep: (v: V128) => V128): V128[] {
+  const [a, b, c, d] = columns;
+  if (!c || !d) return interleave(a!, b!);
+  const [ab, cd] = [interleave(a!, b!).map(keep), interleave(c, d).map(keep)];
+  return ab.flatMap((low, i) => [
+    v128.shuffle(low, cd[i]!, [0, 1, 4, 5]),
+    v128.shuffle(low, cd[i]!, [2, 3, 6, 7]),
+  ]);
+}
 
 export const advance = (l: Local<'i32'>, by: number | I32): Stmt =>
   l.set(i32.add(l.get, typeof by === 'number' ? i32.const(by) : by));
@@ -33,6 +47,30 @@ export const keeper =
     code.push(local.set(value));
     return local.get;
   };
+
+/** Bytes of a grid in memory. */
+export const gridFloats = 36 * 4;
+
+/**
+ * A grid of values: in locals, or those of large patches at `room`. V8 runs all loads between two stores first; where these do
+ * not fit into registers, it would store what it loaded.
+ */
+export function gridOf(room: I32, size: number, keep: (v: V128) => V128, push: (s: Stmt) => void): Grid {
+  if (size > 4) {
+    const at = (i: number, j: number): number => 16 * (size * i + j);
+    return {
+      put: (i, j, value) => push(v128.store(room, value, at(i, j))),
+      get: (i, j) => keep(v128.load(room, at(i, j))),
+    };
+  }
+  return inLocals();
+}
+
+/** A grid whose values were kept before. */
+export function inLocals(): Grid {
+  const rows: V128[][] = [];
+  return { put: (i, j, value) => void ((rows[i] ??= [])[j] = value), get: (i, j) => rows[i]![j]! };
+}
 
 /** Byte offsets of parts of the thread's scratch area with room for so many floats. */
 export function areasOf(lower: Lowering, context: EmitContext, floats: readonly number[]): I32[] {

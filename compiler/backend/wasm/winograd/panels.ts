@@ -6,15 +6,15 @@ import type { Axis } from '../../../kernel/kernel.ts';
 import { constant, substitute } from '../../../shape/poly.ts';
 import { cheaper } from '../contract/plan.ts';
 import type { EmitContext } from '../context.ts';
-import type { Func, Local, Stmt } from '../encoder.ts';
-import { f32x4, forLoop, i32, minI32, v128, when } from '../instr.ts';
+import type { Func, I32, Local, Stmt, V128 } from '../encoder.ts';
+import { f32x4, forLoop, i32, minI32, v128 } from '../instr.ts';
 import { clear } from '../loops.ts';
 import type { PackSpec } from '../contract/pack.ts';
 import { buildPack } from '../contract/pack.ts';
 import { exMapper } from '../transform.ts';
-import { advance, keeper, locals, params, positions, range, size, sum } from './code.ts';
+import { advance, gridOf, keeper, locals, params, sum } from './code.ts';
 import type { Matrix } from './matrices.ts';
-import { around, B, F32 } from './matrices.ts';
+import { around } from './matrices.ts';
 import type { WeightPlan } from './plan.ts';
 
 /** One operand on its way into panels. */
@@ -30,14 +30,14 @@ export interface Side {
   /** Lanes of a unit, whole panels. */
   readonly block: number;
   readonly matrix: Matrix;
-  /** Rows and columns of a tile. */
+  /** Rows and columns of a patch, or of the tile itself. */
   readonly taps: number;
   /** Columns that a tile reads beyond the last are 0, or may be any number. */
   readonly zeroBeyond: boolean;
 }
 
-/** The gradient of the results, tiles of 2 x 2: the filters. */
-export function filtersOf({ kernel, window, blockM }: WeightPlan): Side {
+/** The gradient of the results, tile by tile: the filters. */
+export function filtersOf({ kernel, window, blockM, filtering, tile }: WeightPlan): Side {
   const { x, y } = window;
   return {
     name: 'A',
@@ -48,14 +48,14 @@ export function filtersOf({ kernel, window, blockM }: WeightPlan): Side {
     columns: x.extent,
     width: 4,
     block: blockM,
-    matrix: F32.G,
-    taps: 2,
+    matrix: filtering.G,
+    taps: tile,
     zeroBeyond: true,
   };
 }
 
-/** The image, patches of 4 x 4. What lies beyond it is multiplied by 0. */
-export function patchesOf({ kernel, window, blockC, channels, strip }: WeightPlan): Side {
+/** The image, of whose patches a tile has one. What lies beyond it is multiplied by 0. */
+export function patchesOf({ kernel, window, blockC, channels, strip, filtering, size }: WeightPlan): Side {
   const { x, y } = window;
   const seen = (s: typeof x): Axis => ({ name: s.slide.name, extent: constant(s.extent + 2) });
   const taps = new Map([y, x].map((s) => [s.tap.name, constant(s.sign === 1 ? 0 : 2)]));
@@ -68,8 +68,8 @@ export function patchesOf({ kernel, window, blockC, channels, strip }: WeightPla
     columns: x.extent + 2,
     width: strip,
     block: blockC,
-    matrix: B,
-    taps: 4,
+    matrix: filtering.B,
+    taps: size,
     zeroBeyond: false,
   };
 }
@@ -82,13 +82,13 @@ export const piecesOf = (plan: WeightPlan): readonly Axis[] => [
 
 /** Floats from one position to the next: not a power of two, so that positions do not share lines of the cache. */
 export const planeOf = (plan: WeightPlan, side: Side): number => side.block * plan.tiles + 16;
-export const panelFloats = (plan: WeightPlan, side: Side): number => positions * planeOf(plan, side);
+export const panelFloats = (plan: WeightPlan, side: Side): number => plan.positions * planeOf(plan, side);
 
-/** Packed rows of a piece for one panel, and one element more, which a last tile may read. */
+/** Packed rows of a piece for one panel, and some elements more, which a last tile may read. */
 export const packedFloats = (plan: WeightPlan, side: Side): number =>
-  side.width * ((2 * plan.blockRows + side.taps - 2) * side.columns + 1);
+  side.width * ((plan.tile * (plan.blockRows - 1) + side.taps) * side.columns + plan.tile - 1);
 
-/** (first lane, number of lanes, room for packed rows, panels, first tile, image indices, block of rows, batch) */
+/** (first lane, number of lanes, room for packed rows, room for a grid, panels, first tile, image indices, block of rows, batch) */
 export function buildFill(plan: WeightPlan, side: Side, context: EmitContext): Func {
   const { kernel, images, blockRows } = plan;
   const { name, operand, lanes, width } = side;
@@ -101,22 +101,23 @@ export function buildFill(plan: WeightPlan, side: Side, context: EmitContext): F
   );
   const transform = buildTransform(plan, side, context);
   const outer = [...piecesOf(plan), ...kernel.batch].map((a) => a.name);
-  const own = ['first', 'lanes', 'packed', 'to', 'tile'] as const;
+  const own = ['first', 'lanes', 'packed', 'grid', 'to', 'tile'] as const;
   const f = context.helper(`fill${name}`, [...own, ...outer]);
   const at = params(f, ...own);
   const indices = outer.map((_, i) => f.param(own.length + i).get);
   const block = indices[images.length]!;
   const { row, rows, from, end, panel, lane } = locals(f, 'row', 'rows', 'from', 'end', 'panel', 'lane');
   const lineBytes = 4 * width * side.columns;
-  const wanted = sum(from.get, i32.mul(rows.get, i32.const(2)), i32.const(side.taps - 2));
-  const missing = i32.add(at.packed, i32.mul(i32.sub(end.get, from.get), i32.const(lineBytes)));
+  const wanted = sum(from.get, i32.mul(rows.get, i32.const(plan.tile)), i32.const(side.taps - plan.tile));
+  const bytesOf = (lines: I32): I32 => i32.mul(lines, i32.const(lineBytes));
+  const missing = i32.add(at.packed, bytesOf(i32.sub(end.get, from.get)));
   f.body.push(
     row.set(i32.mul(block, i32.const(blockRows))),
     rows.set(minI32(i32.sub(i32.const(plan.tilesY), row.get), i32.const(blockRows))),
-    from.set(i32.mul(row.get, i32.const(2))),
+    from.set(i32.mul(row.get, i32.const(plan.tile))),
     end.set(minI32(wanted, i32.const(side.rows))),
-    // The tiles of an odd last row have a line of zeros.
-    ...when(i32.ltS(end.get, wanted), clear(f, missing, i32.const(lineBytes))),
+    // Lines that the last row of tiles has too much are zeros.
+    ...clear(f, missing, bytesOf(i32.sub(wanted, end.get))),
     panel.set(i32.add(at.to, i32.mul(at.tile, i32.const(4 * width)))),
     ...forLoop(lane, i32.const(0), at.lanes, width, [
       pack.call(
@@ -128,42 +129,42 @@ export function buildFill(plan: WeightPlan, side: Side, context: EmitContext): F
         end.get,
         at.packed,
       ),
-      transform.call('void', at.packed, rows.get, panel.get),
+      transform.call('void', at.packed, rows.get, panel.get, at.grid),
       advance(panel, 4 * width * plan.tiles),
     ]),
   );
   return f;
 }
 
-/** (packed rows, rows of tiles, panel): each tile between the matrix and its transposed. */
+/** (packed rows, rows of tiles, panel, room for a grid): each tile between the matrix and its transposed. */
 function buildTransform(plan: WeightPlan, side: Side, context: EmitContext): Func {
   const { columns, matrix, taps, width } = side;
-  const f = context.helper(`transform${side.name}`, ['packed', 'rows', 'to']);
+  const { tile: step, size } = plan;
+  const f = context.helper(`transform${side.name}`, ['packed', 'rows', 'to', 'grid']);
   const [from, rows, to] = [0, 1, 2].map((i) => f.param(i)) as [Local<'i32'>, Local<'i32'>, Local<'i32'>];
   const bytes = 4 * width;
   const plane = 4 * planeOf(plan, side);
+  const { row, x, lane } = locals(f, 'row', 'x', 'lane');
   /** One tile, of which `known` columns exist. */
   const tile = (known: number): Stmt[] => {
     const code: Stmt[] = [];
     const keep = keeper(f, code);
-    for (let at = 0; at < bytes; at += 16) {
-      const load = (i: number, j: number) => keep(v128.load(from.get, bytes * (columns * i + j) + at));
-      const d = range(taps).map((i) =>
-        range(taps).map((j) => (j < known ? load(i, j) : f32x4.splatConst(0))),
-      );
-      around(matrix, d, keep).forEach((line, i) =>
-        line.forEach((value, j) => code.push(v128.store(to.get, value, plane * (size * i + j) + at))),
-      );
-    }
-    return [...code, advance(from, 2 * bytes), advance(to, bytes)];
+    const d = (i: number, j: number): V128 =>
+      j < known ? keep(v128.load(from.get, bytes * (columns * i + j))) : f32x4.splatConst(0);
+    const grid = gridOf(f.param(3).get, size, keep, (s) => void code.push(s));
+    around(matrix, d, grid, keep, (line, i) =>
+      line.forEach((value, j) => code.push(v128.store(to.get, value, plane * (size * i + j)))),
+    );
+    code.push(advance(from, 16), advance(to, 16));
+    return [...forLoop(lane, i32.const(0), i32.const(width), 4, code), advance(from, (step - 1) * bytes)];
   };
-  const { row, x } = locals(f, 'row', 'x');
-  const isCut = side.zeroBeyond && columns % 2 === 1;
+  const left = columns % step;
+  const isCut = side.zeroBeyond && left > 0;
   f.body.push(
     ...forLoop(row, i32.const(0), rows.get, 1, [
       ...forLoop(x, i32.const(0), i32.const(plan.tilesX - (isCut ? 1 : 0)), 1, tile(taps)),
-      ...(isCut ? tile(1) : []),
-      advance(from, bytes * (2 * columns - 2 * plan.tilesX)),
+      ...(isCut ? tile(left) : []),
+      advance(from, bytes * step * (columns - plan.tilesX)),
     ]),
   );
   return f;

@@ -8,6 +8,8 @@ import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../../shape/poly.ts';
 import { known, loadsOf, narrowTiles, roundUp, wideTile } from '../contract/plan.ts';
 import { mentions, polysOf } from '../transform.ts';
+import type { Filtering, TileSize } from './matrices.ts';
+import { filterBy, filterOver, tileSizes } from './matrices.ts';
 
 /** An axis along which the image is read at `slide + tap` (sign 1) or `slide - tap` (sign -1). */
 export interface Sliding {
@@ -35,7 +37,12 @@ interface Tiling {
   /** Number of channels, and of rows of m. */
   readonly depth: number;
   readonly height: number;
-  /** Tiles of 2 x 2: in a row, and rows of an image. */
+  /** Rows and columns of a tile of results (of their gradient), and of its patch; positions of the latter. */
+  readonly tile: TileSize;
+  readonly size: number;
+  readonly positions: number;
+  readonly filtering: Filtering;
+  /** Tiles in a row, and rows of tiles of an image. */
   readonly tilesX: number;
   readonly tilesY: number;
   /** Rows of m in a unit, a multiple of 4. */
@@ -59,6 +66,15 @@ export interface WeightPlan extends Tiling {
 }
 
 const taps = 3;
+/** Cycles of each position of a tile: a product of a channel and a row of m, and the transform of either. */
+const productCost = 0.13;
+const sideCost = 0.68;
+/** Transforming the weights costs as much as the products of so many tiles. */
+const weightTiles = 4;
+/** Larger tiles lose some accuracy. */
+const worthwhile = 0.9;
+/** Images of an unknown number. */
+const guess = 16;
 /** Below this there is no gain from tiles of two. */
 const leastExtent = 4;
 /** Fewer channels or rows do not pay for the transforms of patches and results (measured), fewer tiles not for the weights'. */
@@ -124,14 +140,45 @@ const without = (axes: readonly Axis[], ...some: readonly Axis[]): Axis[] =>
   axes.filter((a) => !some.includes(a));
 
 /** Bytes of transformed weights that a thread keeps, about half of a second-level cache. */
-const weightBytes = 1 << 18;
+const weightBytes = 5 << 16;
 
-/** At least two strips, in rows of tiles that fill whole strips best. */
+/** At least two strips, in rows of tiles that fill halves of strips best. */
 function rowsOfBlock(tilesX: number, strip: number): number {
-  const waste = (rows: number): number => roundUp(rows * tilesX, strip) / (rows * tilesX);
+  const waste = (rows: number): number => roundUp(rows * tilesX, strip / 2) / (rows * tilesX);
   const least = Math.ceil((2 * strip) / tilesX);
   const candidates = Array.from({ length: 4 }, (_, i) => least + i);
   return candidates.reduce((best, r) => (waste(r) < waste(best) - 0.02 ? r : best));
+}
+
+interface Map {
+  readonly window: Window;
+  readonly images: readonly Axis[];
+  readonly depth: number;
+  readonly height: number;
+}
+
+type Tiles = Pick<Tiling, 'tile' | 'size' | 'positions' | 'tilesX' | 'tilesY'>;
+
+function tilesOf({ x, y }: Window, tile: TileSize): Tiles {
+  const size = tile + taps - 1;
+  const [tilesX, tilesY] = [Math.ceil(x.extent / tile), Math.ceil(y.extent / tile)];
+  return { tile, size, positions: size * size, tilesX, tilesY };
+}
+
+/** The tiles that take the least time, as far as it depends on them; undefined where these are too few. */
+function bestTiles({ window, images, depth, height }: Map, fours: boolean): Tiles | undefined {
+  const count = known(images);
+  const costOf = ({ positions, tilesX, tilesY }: Tiles): number => {
+    const tiles = (count ?? guess) * tilesX * tilesY;
+    // Patches are transformed four at a time.
+    const patches = fours ? (count ?? guess) * tilesY * roundUp(tilesX, 4) : tiles;
+    const products = productCost * height * depth * (tiles + weightTiles);
+    return positions * (products + sideCost * (height * tiles + depth * patches));
+  };
+  const all = tileSizes.map((tile) => tilesOf(window, tile));
+  const [least] = all as [Tiles];
+  if (least.tilesX * least.tilesY * (count ?? Infinity) < fewTiles) return undefined;
+  return all.reduce((best, next) => (costOf(next) < worthwhile * costOf(best) ? next : best));
 }
 
 function imagePlan(kernel: ContractKernel, strip: number): ImagePlan | undefined {
@@ -139,26 +186,16 @@ function imagePlan(kernel: ContractKernel, strip: number): ImagePlan | undefined
   if (!window) return undefined;
   const { x, y } = window;
   const channels = without(kernel.k, x.tap, y.tap);
+  const images = without(kernel.n, x.slide, y.slide);
   const [depth, height] = [known(channels), known(kernel.m)];
   if (depth === undefined || height === undefined || Math.min(depth, height) < leastDepth) return undefined;
-  const [tilesX, tilesY] = [Math.ceil(x.extent / 2), Math.ceil(y.extent / 2)];
-  const images = without(kernel.n, x.slide, y.slide);
-  if (tilesX * tilesY * (known(images) ?? Infinity) < fewTiles) return undefined;
-  const most = Math.max(16, roundUp(weightBytes / (64 * depth) - 3, 4));
+  const tiles = bestTiles({ window, images, depth, height }, true);
+  if (!tiles) return undefined;
+  const most = Math.max(16, roundUp(weightBytes / (4 * tiles.positions * depth) - 3, 4));
   const blockM = roundUp(Math.ceil(height / Math.ceil(height / most)), 4);
-  return {
-    kernel,
-    window,
-    strip,
-    images,
-    channels,
-    depth,
-    height,
-    tilesX,
-    tilesY,
-    blockM,
-    blockRows: rowsOfBlock(tilesX, strip),
-  };
+  const blockRows = rowsOfBlock(tiles.tilesX, strip);
+  const filtering = filterOver(tiles.tile);
+  return { kernel, window, strip, images, channels, depth, height, ...tiles, filtering, blockM, blockRows };
 }
 
 const stripOf = (wide: boolean): number => 4 * (wide ? wideTile : narrowTiles[0]!).vectors;
@@ -170,11 +207,8 @@ export const planImage = (kernel: ContractKernel, wide = false): ImagePlan | und
 // ---------------------------------------------------------------- gradients of weights
 
 /** Tiles that are multiplied at once: both operands of a unit's stay in the second-level cache beside its sums. */
-const mostTiles = 64;
+const mostTiles = { 2: 64, 4: 48 } as const;
 const mostBlock = 64;
-/** Cycles for one tile of a row of m or of a channel, and for one of their products (measured). */
-const sideCost = 11;
-const productCost = 2.1;
 /** Transforming an operand again for every unit may take this part of the time: with four threads it is the smaller loss. */
 const repeating = 0.2;
 const sharing = [4, 2, 1] as const;
@@ -184,18 +218,20 @@ function weightPlan(kernel: ContractKernel, strip: number): WeightPlan | undefin
   if (!window) return undefined;
   const { x, y } = window;
   const channels = without(kernel.n, x.tap, y.tap);
+  const images = without(kernel.k, x.slide, y.slide);
   const [depth, height] = [known(channels), known(kernel.m)];
   if (channels.length !== 1 || depth === undefined || height === undefined) return undefined;
   if (Math.min(depth, height) < leastDepth) return undefined;
-  const [tilesX, tilesY] = [Math.ceil(x.extent / 2), Math.ceil(y.extent / 2)];
-  const images = without(kernel.k, x.slide, y.slide);
-  if (tilesX * tilesY * (known(images) ?? Infinity) < fewTiles) return undefined;
-  const rows = Math.max(1, Math.min(tilesY, Math.floor(mostTiles / tilesX)));
+  const tiles = bestTiles({ window, images, depth, height }, false);
+  if (!tiles) return undefined;
+  const { tile, tilesX, tilesY } = tiles;
+  const rows = Math.max(1, Math.min(tilesY, Math.floor(mostTiles[tile] / tilesX)));
   const blocksY = Math.ceil(tilesY / rows);
   const blockRows = Math.ceil(tilesY / blocksY);
-  const pieces = Math.max(1, Math.floor(mostTiles / (blockRows * tilesX)));
+  const pieces = Math.max(1, Math.floor(mostTiles[tile] / (blockRows * tilesX)));
   const [blockM, blockC] = weightBlocks(height, depth, strip);
-  const plan = { kernel, window, strip, images, channels, depth, height, tilesX, tilesY };
+  const filtering = filterBy(tile);
+  const plan = { kernel, window, strip, images, channels, depth, height, ...tiles, filtering };
   return { ...plan, blockM, blockC, blockRows, blocksY, pieces, tiles: pieces * blockRows * tilesX };
 }
 

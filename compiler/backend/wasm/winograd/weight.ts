@@ -1,6 +1,6 @@
 /**
- * Gradients of the weights of 3 x 3 convolutions by F(3 x 3, 2 x 2) (Lavin & Gray 2016): the gradient of the results, 2 x 2 of a
- * tile, is the filter that runs over the tile's 4 x 4 patch. For each of the 16 positions one product [m][tiles] by
+ * Gradients of the weights of 3 x 3 convolutions by F(3 x 3, 2 x 2) or F(3 x 3, 4 x 4) (Lavin & Gray 2016): a tile of the
+ * results' gradient is the filter that runs over the tile's patch. For each position of a patch one product [m][tiles] by
  * [tiles][channels]; both operands are packed as they are, transformed into panels, and multiplied over many tiles into scratch
  * memory; at the end the sums are transformed back and the stores run. A unit is a block of m and channels.
  */
@@ -19,17 +19,17 @@ import type { Part } from './code.ts';
 import {
   advance,
   areasOf,
+  gridFloats,
+  gridOf,
   keeper,
   locals,
   params,
   partOf,
-  positions,
   range,
-  size,
   storeRun,
   sum,
 } from './code.ts';
-import { around, F32 } from './matrices.ts';
+import { around } from './matrices.ts';
 import type { Side } from './panels.ts';
 import { buildFill, filtersOf, packedFloats, panelFloats, patchesOf, piecesOf, planeOf } from './panels.ts';
 import type { WeightPlan } from './plan.ts';
@@ -44,6 +44,7 @@ interface Areas {
   readonly a: I32;
   readonly b: I32;
   readonly packed: I32;
+  readonly grid: I32;
 }
 
 class WeightEmitter {
@@ -64,7 +65,7 @@ class WeightEmitter {
     [this.a, this.b] = [filtersOf(plan), patchesOf(plan)];
     this.pieces = piecesOf(plan);
     this.channel = plan.channels[0]!;
-    this.sumFloats = positions * plan.blockM * plan.blockC;
+    this.sumFloats = plan.positions * plan.blockM * plan.blockC;
     const ranges = new Map([...this.k.batch, ...this.pieces].map((a) => [a.name, a.extent]));
     this.lower = new Lowering(context.environment(this.k, ranges));
   }
@@ -86,7 +87,7 @@ class WeightEmitter {
     decode(lower, k.batch, lower.keep(integers.floorDiv(rest, i32.const(perC), true)));
     multiplyPieces(m, c, areas);
     lower.push(
-      back.call('void', m.count, c.count, areas.sums, areas.a),
+      back.call('void', m.count, c.count, areas.sums, areas.a, areas.grid),
       stores.call('void', m.first, m.count, c.first, c.count, areas.a, ...this.batch),
     );
     lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
@@ -106,9 +107,10 @@ class WeightEmitter {
       Math.max(panelFloats(plan, a), 9 * plan.blockM * plan.blockC),
       panelFloats(plan, b),
       Math.max(packedFloats(plan, a), packedFloats(plan, b)),
+      gridFloats,
     ];
-    const [sums, inA, inB, packed] = areasOf(lower, context, floats) as [I32, I32, I32, I32];
-    return { sums, a: inA, b: inB, packed };
+    const [sums, inA, inB, packed, grid] = areasOf(lower, context, floats) as [I32, I32, I32, I32, I32];
+    return { sums, a: inA, b: inB, packed, grid };
   }
 
   /** The products of a unit, over some pieces at once. */
@@ -118,7 +120,7 @@ class WeightEmitter {
     const [fillA, fillB] = [buildFill(plan, this.a, context), buildFill(plan, this.b, context)];
     const product = this.product();
     const { adding, tiles, from, piece } = locals(f, 'adding', 'tiles', 'from', 'piece');
-    return (m, c, { sums, a, b, packed }) => {
+    return (m, c, { sums, a, b, packed, grid }) => {
       const bytes = 4 * Math.max(packedFloats(plan, this.a), packedFloats(plan, this.b));
       lower.push(adding.set(i32.const(0)), ...clear(f, packed, i32.const(bytes)));
       const pieces = lower.poly(count(this.pieces));
@@ -129,8 +131,8 @@ class WeightEmitter {
       decode(lower, this.pieces, piece.get);
       const where = [...this.pieces.map((axis) => lower.index(axis.name)), ...this.batch];
       lower.push(
-        fillA.call('void', m.first, m.count, packed, a, tiles.get, ...where),
-        fillB.call('void', c.first, c.count, packed, b, tiles.get, ...where),
+        fillA.call('void', m.first, m.count, packed, grid, a, tiles.get, ...where),
+        fillB.call('void', c.first, c.count, packed, grid, b, tiles.get, ...where),
       );
       const firstRow = i32.mul(lower.index('block of rows'), i32.const(plan.blockRows));
       const left = lower.keep(i32.sub(i32.const(plan.tilesY), firstRow));
@@ -158,7 +160,7 @@ class WeightEmitter {
     const panel = 4 * plan.tiles;
     const times = (l: typeof p, n: number): I32 => i32.mul(l.get, i32.const(n));
     f.body.push(
-      ...forLoop(p, i32.const(0), i32.const(positions), 1, [
+      ...forLoop(p, i32.const(0), i32.const(plan.positions), 1, [
         ...forLoop(column, i32.const(0), at.width, width, [
           pa.set(sum(at.a, times(p, 4 * planeOf(plan, a)))),
           pb.set(sum(at.b, times(p, 4 * planeOf(plan, b)), times(column, panel))),
@@ -187,11 +189,12 @@ class WeightEmitter {
     return 4 * 9 * this.plan.blockC;
   }
 
-  /** (number of m, of channels, sums, to): Aᵀ M A */
+  /** (number of m, of channels, sums, to, room for a grid): Aᵀ M A */
   private transformBack(): Func {
     const { plan, context } = this;
+    const { size, filtering } = plan;
     const { width } = this.b;
-    const names = ['height', 'width', 'sums', 'results'] as const;
+    const names = ['height', 'width', 'sums', 'results', 'grid'] as const;
     const f = context.helper('transformBack', names);
     const at = params(f, ...names);
     const { row, column, from, to } = locals(f, 'row', 'column', 'from', 'to');
@@ -202,8 +205,8 @@ class WeightEmitter {
     for (let lane = 0; lane < width; lane += 4) {
       const load = (i: number, j: number): V128 =>
         keep(v128.load(from.get, plane * (size * i + j) + 4 * lane));
-      const m = range(size).map((i) => range(size).map((j) => load(i, j)));
-      around(F32.A, m, keep).forEach((line, i) =>
+      const grid = gridOf(at.grid, size, keep, (s) => void code.push(s));
+      around(filtering.A, load, grid, keep, (line, i) =>
         line.forEach((value, j) =>
           code.push(...this.spread(to.get, value, this.tapBytes(i, j) + lane * step)),
         ),
