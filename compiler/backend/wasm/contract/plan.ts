@@ -199,8 +199,12 @@ const clamp = (x: number, low: number, high: number): number => Math.max(low, Ma
 
 type Blocks = Pick<ContractPlan, 'order' | 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'>;
 
+/** Few blocks are shared out best where there are as many for every thread. */
+const evenly = (blocks: number): number => (blocks > 1 && blocks < 16 ? roundUp(blocks, 2) : blocks);
+
 /** Strip by strip. */
-function stripBlocks({ kernel: k, tile, a, b }: Candidate): Blocks {
+function stripBlocks(candidate: Candidate): Blocks {
+  const { kernel: k, tile, b } = candidate;
   const total = known(k.k);
   const lanes = 4 * tile.vectors;
   const [m, n] = [known(k.m), known(k.n)];
@@ -208,17 +212,25 @@ function stripBlocks({ kernel: k, tile, a, b }: Candidate): Blocks {
   const { cut, chunk, blockK } = single ? uncut(k.k, total) : cutOf(k.k, blockedK);
   const most = Math.min(252, rowsInCache(k, tile, b.cost));
   const fits = roundUp(clamp(Math.floor(blockA / blockK), 4 * tile.rows, most), tile.rows);
-  const blockM = m === undefined ? fits : roundUp(Math.ceil(m / Math.ceil(m / fits)), tile.rows);
+  const blockM = m === undefined ? fits : roundUp(Math.ceil(m / evenly(Math.ceil(m / fits))), tile.rows);
   const mostN = single
     ? roundUp(Math.max(1, Math.floor(unitProducts / (blockM * blockK))), lanes)
     : Math.floor(resultFloats / blockM / lanes) * lanes;
   const blockN = Math.max(lanes, Math.min(mostN, 1024 * lanes, roundUp(n ?? Infinity, lanes)));
   const order = 'strips';
   if (single) return { order, blockM, blockN, cut, chunk, blockK, single };
-  const parts = partsOf(k, tile, a.cost) / Math.ceil(sizeOf(k.m) / blockM);
-  const share = Math.max(lanes, roundUp(Math.ceil(sizeOf(k.n) / Math.max(1, parts)), lanes));
-  return { order, blockM, blockN: Math.min(blockN, share), cut, chunk, blockK, single };
+  const [allM, allN] = [sizeOf(k.m), sizeOf(k.n)];
+  const parts = partsOf(candidate, allM * candidate.a.cost) / Math.ceil(allM / blockM);
+  const shareN = Math.min(blockN, shareOf(allN, parts, lanes));
+  const isOne = allM <= blockM && allN <= shareN;
+  const partsM = isOne ? partsOf(candidate, allN * candidate.b.cost) : 1;
+  const shareM = Math.min(blockM, shareOf(allM, partsM, tile.rows));
+  return { order, blockM: shareM, blockN: shareN, cut, chunk, blockK, single };
 }
+
+/** Of so many indices, in multiples of the tile. */
+const shareOf = (size: number, parts: number, multiple: number): number =>
+  roundUp(Math.ceil(size / Math.max(1, parts)), multiple);
 
 /** Floats of a packed block of B that stays while the strips of A pass by. */
 const keptB = 1 << 17;
@@ -278,20 +290,23 @@ function rowsInCache(k: ContractKernel, tile: Tile, packB: number): number {
   return again > m * touched * missCost ? Infinity : rows;
 }
 
-/** Packing A again for every unit may take this part of the time. */
+/** Packing an operand again for every unit may take this part of the time; where there would be one unit only, this for two. */
 const repacking = 0.04;
+const repackingOfTwo = 0.25;
 const worthSharing = 1 << 18;
 
 /**
  * Into how many units a sum of many terms is cut (the gradient of a weight), so that threads can share it. Each unit packs
- * its own A.
+ * again what all need, which costs so much for one k.
  */
-function partsOf(k: ContractKernel, tile: Tile, packA: number): number {
+function partsOf({ kernel: k, tile, a, b }: Candidate, again: number): number {
   const [m, n] = [sizeOf(k.m), sizeOf(k.n)];
   const multiply =
     Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * stripCost(tile, tile.vectors);
+  const time = multiply + m * a.cost + n * b.cost;
   const fits = (parts: number): boolean =>
-    (parts - 1) * m * packA <= repacking * multiply && m * n * sizeOf(k.k) >= parts * worthSharing;
+    (parts - 1) * again <= (parts > 2 ? repacking : repackingOfTwo) * time &&
+    m * n * sizeOf(k.k) >= parts * worthSharing;
   return [8, 4, 2].find(fits) ?? 1;
 }
 

@@ -1,0 +1,49 @@
+/** Into how many units contractions are cut, so that threads can share them. */
+import { expect, it } from 'vitest';
+import { emitWasm } from '../../compiler/backend/wasm/index.ts';
+import type { ContractKernel } from '../../compiler/kernel/kernel.ts';
+import { add, evaluate, symbol } from '../../compiler/shape/poly.ts';
+import { abc, acc, at, contract, use } from './contractions.ts';
+import { axis, load } from './harness.ts';
+
+/** The gradient of the weights of a convolution of 28 x 28 pixels. */
+function weightGradient(filters: number, taps: number): ContractKernel {
+  const out = 28 - taps + 1;
+  return contract(
+    abc,
+    {
+      m: [axis('f', filters)],
+      n: [axis('p', taps), axis('q', taps)],
+      k: [axis('b', 'batch'), axis('i', out), axis('j', out)],
+    },
+    load(0, at(['b', 'batch'], ['f', filters], ['i', out], ['j', out])),
+    load(1, at(['b', 'batch'], [add(symbol('i'), symbol('p')), 28], [add(symbol('j'), symbol('q')), 28])),
+    { buffer: 2, offset: at(['f', filters], ['p', taps], ['q', taps]), value: acc },
+  );
+}
+
+function unitsOf(kernel: ContractKernel): number {
+  const [entry] = emitWasm([kernel], ['batch'], 3, { relaxed: false }).entries;
+  return evaluate(entry!.units, () => 64);
+}
+
+it.each([
+  ['six filters, whose pixels are cheap to pack again', 6, 5],
+  ['32 filters over nine taps, which are cheap to pack again', 32, 3],
+])('%s: units for two threads', (_, filters, taps) => {
+  expect(unitsOf(weightGradient(filters, taps))).toBeGreaterThanOrEqual(2);
+});
+
+it('blocks of rows are even in number', () => {
+  // 128 rows of 512 terms are a block: there are five of them.
+  const offset = at(['m', 640], ['n', 128]);
+  const kernel = contract(
+    [use(0), use(1), ...[2, 3, 4].map((buffer) => use(buffer, 'update'))],
+    { m: [axis('m', 640)], n: [axis('n', 128)], k: [axis('b', 'batch'), axis('t', 64)] },
+    load(0, at(['b', 'batch'], ['t', 64], ['m', 640])),
+    load(1, at(['b', 'batch'], ['t', 64], ['n', 128])),
+    ...[2, 3, 4].map((buffer) => ({ buffer, offset, value: acc })),
+  );
+  const [entry] = emitWasm([kernel], ['batch'], 5, { relaxed: false }).entries;
+  expect(evaluate(entry!.units, () => 16)).toBe(6);
+});
