@@ -1,10 +1,13 @@
 /** How a contraction is run: row by row, with panels made before the run. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/plan.ts';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { ContractKernel } from '../../compiler/kernel/kernel.ts';
+import { evaluate } from '../../compiler/shape/poly.ts';
+import { supportsRelaxedSimd } from '../../runtime/wasm.ts';
+import { evaluateKernel } from '../support/kernel-eval.ts';
 import { abc, acc, at, contract, use } from './contractions.ts';
-import { axis, check, float, floats, load, op } from './harness.ts';
+import { axis, check, expectClose, float, floats, load, op } from './harness.ts';
 
 /** A momentum and a parameter change where the sum is stored, as in the gradient of a weight. */
 const update = (m: number, n: number, extent: number | string): ContractKernel => {
@@ -73,4 +76,65 @@ it.each([3, 4, 6, 7])('panels that are made before the run stay in their room: %
   for (const { entry, units } of prepare)
     (exports[entry] as (from: number, to: number, thread: number) => void)(0, units, 0);
   expect(behind.every((byte) => byte === 0xa5)).toBe(true);
+});
+
+describe.each([
+  ['strict', false, false],
+  ['relaxed', supportsRelaxedSimd(), false],
+  ['wide', false, true],
+])('one row by panels that were made before the run, %s', (_, relaxed, wide) => {
+  it.each([
+    [128, 1],
+    [131, 70],
+    [300, 9],
+    [500, 128],
+  ])('%i columns over %i', (n, k) => {
+    for (const isTurned of [false, true]) {
+      const roles = { m: [axis('m', 'rows')], n: [axis('n', n)], k: [axis('k', k)] };
+      const c = contract(
+        [use(0), use(1), use(2), use(3, 'write')],
+        roles,
+        op('mul', 'f32', load(0, at(['m', 'rows'], ['k', k])), float(0.5)),
+        load(1, isTurned ? at(['n', n], ['k', k]) : at(['k', k], ['n', n])),
+        {
+          buffer: 3,
+          offset: at(['m', 'rows'], ['n', n]),
+          value: op('add', 'f32', acc, load(2, at(['n', n]))),
+        },
+      );
+      const [x, w, bias, y] = [floats(k), floats(k * n, 2), floats(n, 3), floats(n, 4)];
+      const expected = y.slice();
+      evaluateKernel(c, { rows: 1 }, [x, w, bias, expected]);
+      const emitted = emitWasm([c], ['rows'], 4, { relaxed, wide, constant: (b) => b === 1 });
+      const { special } = emitted.entries[0]!;
+      expect(special).toMatchObject({ dim: 'rows', value: 1, entry: 'c.single' });
+      const memory = new WebAssembly.Memory({ initial: 24 });
+      const fixed = (value: number, mutable = false) =>
+        new WebAssembly.Global({ value: 'i32', mutable }, value);
+      const [scratch, prepared] = [1 << 19, 1 << 17];
+      const places = [1024, 1 << 20, 4096, 16384];
+      const env = {
+        ...{ memory, scratch: fixed(scratch), prepared: fixed(prepared), d0: fixed(1, true) },
+        ...Object.fromEntries(places.map((place, i) => [`b${i}`, fixed(place)])),
+      };
+      const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(emitted.bytes)), {
+        env,
+      });
+      const run = (entry: string, from: number, to: number): void =>
+        (exports[entry] as (from: number, to: number, thread: number) => void)(from, to, 0);
+      const view = (i: number, length: number) => new Float32Array(memory.buffer, places[i]!, length);
+      [x, w, bias, y].forEach((values, i) => view(i, values.length).set(values));
+      for (const { entry, units } of emitted.prepare) run(entry, 0, units);
+      const behind = new Uint8Array(memory.buffer, scratch + evaluate(emitted.scratchBytes, () => 1), 64);
+      behind.fill(0xa5);
+      const units = evaluate(special!.units, () => 1);
+      for (const step of [units, 1]) {
+        view(3, n).fill(NaN);
+        for (let from = 0; from < units; from += step) run('c.single', from, Math.min(units, from + step));
+        expectClose([view(3, n)], [expected], { relative: 1e-4, absolute: 1e-4 });
+      }
+      expect(view(3, n + 1)[n]).toBe(0);
+      expect(behind.every((byte) => byte === 0xa5)).toBe(true);
+    }
+  });
 });

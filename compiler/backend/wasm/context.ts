@@ -11,6 +11,8 @@ export interface EmitContext {
   readonly wide: boolean;
   /** What code of `kernel` in function `f` may refer to. */
   environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges, f?: Func): Environment;
+  /** A function of units like the kernel's own, which runs instead in a special case. */
+  variant(name: string): Func;
   /** An internal function. */
   helper(name: string, params: readonly string[]): Func;
   /**

@@ -11,6 +11,7 @@ import type { Environment } from './levels.ts';
 import { MathLibrary } from './math.ts';
 import { printModule } from './print.ts';
 import type { EmitContext } from './context.ts';
+import type { Single } from './contract/single.ts';
 import { emitContract, singleRow } from './contract/index.ts';
 import { workOf } from './cost.ts';
 import { i32 } from './instr.ts';
@@ -94,6 +95,7 @@ interface Body {
   readonly f: Func;
   readonly units: Poly;
   readonly prepared?: Prepared;
+  readonly single?: Single | undefined;
 }
 
 /** Room that a kernel has for what it makes of constant buffers, and the function that does so. */
@@ -143,24 +145,30 @@ class Emitter {
 
   /** The entry says which buffers, the body what is done to them: kernels that do the same share it. */
   kernel(k: Kernel): EmittedKernel {
+    const { special, ...made } = { ...this.entry(k), ...(k.kind === 'rows' && { work: workOf(k) }) };
+    if (special) return { ...made, special };
     const single = k.kind === 'contract' ? singleRow(k) : undefined;
-    const made = { ...this.entry(k), ...(k.kind === 'rows' && { work: workOf(k) }) };
     return single ? { ...made, special: { ...this.entry(single.kernel), dim: single.dim, value: 1 } } : made;
   }
 
-  private entry(k: Kernel): { readonly entry: string; readonly units: Poly } {
+  private entry(k: Kernel): EmittedKernel {
     const key = `${kernelKey(k)} ${k.buffers.map((use) => (this.isConstant(use) ? 1 : 0)).join('')}`;
     const body = this.bodies.get(key) ?? this.body(k);
     this.bodies.set(key, body);
-    const { prepared } = body;
+    const { prepared, single } = body;
     this.exported(k.name, k, body, body.f);
+    if (single) this.exported(`${k.name}.single`, k, body, single.f);
     if (prepared) {
       const entry = `${k.name}.prepare`;
       this.exported(entry, k, body, prepared.f);
       this.prepare.push({ entry, units: prepared.units });
       this.preparedBytes += prepared.bytes;
     }
-    return { entry: k.name, units: body.units };
+    const special = single && {
+      ...{ dim: single.dim, value: 1 },
+      ...{ entry: `${k.name}.single`, units: single.units },
+    };
+    return { entry: k.name, units: body.units, ...(special && { special }) };
   }
 
   private exported(name: string, k: Kernel, { prepared }: Body, body: Func): void {
@@ -194,6 +202,7 @@ class Emitter {
           params.map((p) => [p, 'i32'] as const),
           'void',
         ),
+      variant: (name) => this.module.func(`${k.name}.${name}.body`, unitParams, 'void'),
       micro: (rows, vectors, used, pitch) => this.micro(rows, vectors, used, pitch),
       scratch: (thread, bytes) => this.scratch(thread, bytes),
       prepare: (operand, bytes, units) => {
@@ -205,8 +214,8 @@ class Emitter {
         return { base: this.preparedSlot.get, fill };
       },
     };
-    const units = this.units(k, context);
-    return { f, units, ...(prepared && { prepared }) };
+    const emitted = this.emitted(k, context);
+    return { f, ...emitted, ...(prepared && { prepared }) };
   }
 
   private dependsOnConstants(k: Kernel, ex: Ex): boolean {
@@ -241,14 +250,14 @@ class Emitter {
     return i32.add(this.scratchBase, i32.mul(thread, perThread));
   }
 
-  private units(k: Kernel, context: EmitContext): Poly {
+  private emitted(k: Kernel, context: EmitContext): Pick<Body, 'units' | 'single'> {
     switch (k.kind) {
       case 'rows':
-        return emitRows(k, context).units;
+        return emitRows(k, context);
       case 'contract':
-        return emitContract(k, context).units;
+        return emitContract(k, context);
       case 'scatter':
-        return emitScatter(k, context).units;
+        return emitScatter(k, context);
     }
   }
 

@@ -9,6 +9,7 @@ import { asSymbol, substitute, zero } from '../../../shape/poly.ts';
 import { mergeRoles, planContract } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import { RowEmitter } from './rows.ts';
+import type { Single } from './single.ts';
 import { StripEmitter } from './strips.ts';
 import { emitRows } from '../rows.ts';
 import { exMapper, mapStore } from '../transform.ts';
@@ -16,7 +17,10 @@ import { emitImage } from '../winograd/image.ts';
 import { planImage, planWeight } from '../winograd/plan.ts';
 import { emitWeight } from '../winograd/weight.ts';
 
-export function emitContract(kernel: ContractKernel, context: EmitContext): { readonly units: Poly } {
+export function emitContract(
+  kernel: ContractKernel,
+  context: EmitContext,
+): { readonly units: Poly; readonly single?: Single | undefined } {
   if (kernel.parts) throw new Error('contractions are split for other targets only');
   if (kernel.sums) throw new Error('sums are folded into contractions for other targets only');
   const merged = mergeRoles(kernel);
@@ -27,8 +31,10 @@ export function emitContract(kernel: ContractKernel, context: EmitContext): { re
   if (weight) return emitWeight(weight, context);
   const planned = planContract(merged, context.wide);
   if (!planned) return emitRows(asRows(kernel), context);
-  const Emitter = planned.plan.order === 'rows' ? RowEmitter : StripEmitter;
-  return new Emitter(planned.kernel, planned.plan, context).emit();
+  const { plan } = planned;
+  if (plan.order === 'strips') return new StripEmitter(planned.kernel, plan, context).emit();
+  const rows = new RowEmitter(planned.kernel, plan, context);
+  return { ...rows.emit(), single: rows.single() };
 }
 
 /** A contraction as plain loops: a reduction over k, then the stores. For sizes that do not pay for packing. */

@@ -30,6 +30,10 @@ export class Panels {
     this.prepared = this.prepare();
   }
 
+  get isPrepared(): boolean {
+    return this.prepared !== undefined;
+  }
+
   /** Fills a panel with the lanes from `first` on. Nothing to do if prepared. */
   fill(first: I32, batch: readonly I32[], { from, to }: Depth, panel: I32): Stmt[] {
     return this.prepared ? [] : [this.pack.call('void', first, ...batch, from, to, panel)];

@@ -5,6 +5,7 @@
  * the work.
  */
 import type { ContractKernel } from '../../../kernel/kernel.ts';
+import { asSymbol } from '../../../shape/poly.ts';
 import type { Block } from './emitter.ts';
 import { ContractEmitter } from './emitter.ts';
 import type { ContractPlan } from './plan.ts';
@@ -14,6 +15,7 @@ import type { Func, I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, select, when } from '../instr.ts';
 import { clear } from '../loops.ts';
 import type { Depth } from './panels.ts';
+import { emitSingle, type Single } from './single.ts';
 
 /** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */
 const groupFloats = 2048;
@@ -32,6 +34,15 @@ export class RowEmitter extends ContractEmitter {
     this.epilogue = buildRowEpilogue(k, plan, context);
     this.isWhole = this.local('isWhole');
     this.started = this.local('started');
+  }
+
+  /** The same for one row of m, where B is packed before the run and m is just a dimension. */
+  single(): Single | undefined {
+    const { k, plan, a, b, epilogue, context } = this;
+    const [axis, ...others] = k.m;
+    const dim = axis && asSymbol(axis.extent);
+    if (dim === undefined || others.length > 0 || k.batch.length > 0 || !b.isPrepared) return undefined;
+    return emitSingle(k, plan, { dim, a, b, epilogue }, context);
   }
 
   protected sizes(): readonly [number, number, number] {
