@@ -15,7 +15,7 @@ export function foldSums(clustering: Clustering, prepared: Prepared, target: Tar
   // Neither may need the other.
   const fit = (home: Cluster, c: Cluster): boolean =>
     home !== c && !reaches(home, c) && !reaches(c, home) && touched([home, c]) <= target.maxBuffers;
-  const homes = operandsByRead(clustering.clusters);
+  const homes = operandsByRead(clustering.clusters, target);
   const folded = new Set<Cluster>();
   for (const c of clustering.clusters) {
     const wanted = readOfSum(c);
@@ -52,7 +52,10 @@ interface Operand {
 }
 
 /** The operands of contractions, by what they read over their own axes and the summed ones. */
-function operandsByRead(clusters: readonly Cluster[]): ReadonlyMap<string, readonly Operand[]> {
+function operandsByRead(
+  clusters: readonly Cluster[],
+  { foldSums: sides }: Target,
+): ReadonlyMap<string, readonly Operand[]> {
   const found = new Map<string, Operand[]>();
   for (const cluster of clusters) {
     const { contraction, members } = cluster;
@@ -61,7 +64,7 @@ function operandsByRead(clusters: readonly Cluster[]): ReadonlyMap<string, reado
     // A kernel without rows would not store the sums either.
     const isFixed = (axes: readonly number[]): boolean =>
       axes.every((a) => asConstant(space[a] ?? one) !== undefined);
-    for (const side of ['m', 'n'] as const) {
+    for (const side of sides) {
       const [x, rows] = side === 'm' ? [contraction.a, contraction.n] : [contraction.b, contraction.m];
       const key = isFixed(rows) ? readThrough(x, contraction[side], contraction.k) : undefined;
       if (key !== undefined) found.set(key, [...(found.get(key) ?? []), { cluster, side }]);

@@ -78,7 +78,7 @@ function arrange(prepared: Prepared, significant: Significant, target: Target, n
   const apart = new Set<Node>();
   for (;;) {
     const clustered = cluster(prepared, significant, target, apart);
-    const clustering = target.foldSums ? foldSums(clustered, prepared, target) : clustered;
+    const clustering = foldSums(clustered, prepared, target);
     const bodies = scheduleLoops(prepared, clustering, names, (body) => scheduleWith(body, target, names));
     const ordered = order(prepared, clustering, (c) => bodies.get(c));
     const full = clustering.clusters.filter(

@@ -17,8 +17,8 @@ export interface Target {
    * which spares a kernel and its memory traffic.
    */
   readonly inlineOperations: number;
-  /** Sums over an operand of a contraction go along in its kernel. */
-  readonly foldSums: boolean;
+  /** Sums over the operands of a contraction on these sides go along in its kernel. */
+  readonly foldSums: readonly ('m' | 'n')[];
   /**
    * Contractions of at most so many products an element may be computed again in every kernel that reads them, when their
    * results are more than their operands (see `nested.ts`); 0: all are stored.
@@ -50,7 +50,7 @@ export const wasmTarget: Target = {
   clocksAreDims: false,
   haloCopies: true,
   inlineOperations: 0,
-  foldSums: false,
+  foldSums: ['n'],
   nestedDepth: 0,
   split: undefined,
 };
@@ -62,7 +62,7 @@ export const webgpuTarget: Target = {
   clocksAreDims: true,
   haloCopies: false,
   inlineOperations: 3,
-  foldSums: true,
+  foldSums: ['m', 'n'],
   nestedDepth: 128,
   split: undefined,
 };

@@ -9,6 +9,7 @@ import { forLoop, i32, minI32, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
 import { type Depth, Panels } from './panels.ts';
+import { Sums } from './sums.ts';
 
 /** A unit's indices of one role. */
 export interface Block {
@@ -23,6 +24,7 @@ export abstract class ContractEmitter {
   protected readonly packed: Local<'i32'>;
   protected readonly a: Panels;
   protected readonly b: Panels;
+  private readonly sums: Sums | undefined;
 
   constructor(
     protected readonly k: ContractKernel,
@@ -44,6 +46,7 @@ export abstract class ContractEmitter {
     const ranges = new Map([...k.batch, ...k.k].map((a) => [a.name, a.extent]));
     this.lower = new Lowering(context.environment(k, ranges));
     this.packed = this.local('packed');
+    this.sums = k.sums && new Sums(k, k.sums, plan, context);
   }
 
   /** The units of one block of the outer role follow each other: its panels stay packed. `shared` numbers those blocks. */
@@ -52,8 +55,8 @@ export abstract class ContractEmitter {
   protected abstract sizes(): readonly [number, number, number];
   private areas: readonly I32[] = [];
 
-  protected area(part: 'a' | 'b' | 'result'): I32 {
-    return this.areas[['a', 'b', 'result'].indexOf(part)]!;
+  protected area(part: 'a' | 'b' | 'result' | 'sums'): I32 {
+    return this.areas[['a', 'b', 'result', 'sums'].indexOf(part)]!;
   }
 
   protected local(name: string): Local<'i32'> {
@@ -76,7 +79,10 @@ export abstract class ContractEmitter {
     const outerIndex = lower.keep(integers.floorMod(shared, lower.poly(outer), true));
     decode(lower, k.batch, lower.keep(integers.floorDiv(shared, lower.poly(outer), true)));
     const [m, n] = plan.order === 'rows' ? [innerIndex, outerIndex] : [outerIndex, innerIndex];
-    this.unit(this.blockOf(m, plan.blockM, k.m), this.blockOf(n, plan.blockN, k.n), shared);
+    const [blockM, blockN] = [this.blockOf(m, plan.blockM, k.m), this.blockOf(n, plan.blockN, k.n)];
+    lower.push(...(this.sums?.begin(blockM, this.area('sums'), 4 * plan.blockN) ?? []));
+    this.unit(blockM, blockN, shared);
+    lower.push(...(this.sums?.store(blockM, blockN, this.area('sums')) ?? []));
     lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
     f.body.push(...lower.finish());
     return { units: multiply(...[count(k.batch), perM, perN]) };
@@ -91,13 +97,18 @@ export abstract class ContractEmitter {
 
   private makeAreas(): I32[] {
     const { lower, context } = this;
-    const [a, b, result] = this.sizes().map((bytes) => Math.ceil(bytes / 64) * 64 + 64) as [
-      number,
-      number,
-      number,
-    ];
-    const start = lower.keep(context.scratch(context.f.param(2).get, a + b + result));
-    return [start, lower.keep(i32.add(start, i32.const(a))), lower.keep(i32.add(start, i32.const(a + b)))];
+    const sizes = [...this.sizes(), ...(this.sums ? [4 * this.plan.blockN] : [])];
+    const ends = sizes.reduce<number[]>(
+      (e, bytes) => [...e, e.at(-1)! + Math.ceil(bytes / 64) * 64 + 64],
+      [0],
+    );
+    const start = lower.keep(context.scratch(context.f.param(2).get, ends.at(-1)!));
+    return sizes.map((_, i) => lower.keep(i32.add(start, i32.const(ends[i]!))));
+  }
+
+  /** Adds the panel of the strip from lane `strip` of a block on to the sums that go along. */
+  protected addToSums(m: Block, strip: I32, deep: I32, panel: I32): Stmt[] {
+    return this.sums?.add(m, strip, deep, panel, this.area('sums')) ?? [];
   }
 
   protected strips(columns: I32, body: (strip: I32) => Stmt[]): Stmt[] {

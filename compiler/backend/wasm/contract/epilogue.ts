@@ -11,8 +11,13 @@ import { Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
 
-export function buildEpilogue(k: ContractKernel, vectors: number, context: EmitContext): Func {
-  const f = context.helper('stores', ['firstM', 'firstN', ...k.batch.map((a) => a.name), 'rows', 'strip']);
+export function buildEpilogue(
+  k: ContractKernel,
+  vectors: number,
+  context: EmitContext,
+  name = 'stores',
+): Func {
+  const f = context.helper(name, ['firstM', 'firstN', ...k.batch.map((a) => a.name), 'rows', 'strip']);
   f.body.push(...new Epilogue(k, vectors, context, f).strip());
   return f;
 }

@@ -54,7 +54,8 @@ export const known = (axes: readonly Axis[]): number | undefined =>
 
 // ---------------------------------------------------------------- normal form
 
-const storePolys = (k: ContractKernel): Poly[] => k.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
+const storePolys = ({ stores, sums = [] }: ContractKernel): Poly[] =>
+  [...stores, ...sums].flatMap((s) => [s.offset, ...polysOf(s.value)]);
 
 /** Merges the axes of every role. */
 export function mergeRoles(k: ContractKernel): ContractKernel {
@@ -72,6 +73,7 @@ export function mergeRoles(k: ContractKernel): ContractKernel {
       a: mapEx(merged.a),
       b: mapEx(merged.b),
       stores: merged.stores.map((s) => mapStore(map, mapEx, s)),
+      ...(merged.sums && { sums: merged.sums.map((s) => mapStore(map, mapEx, s)) }),
     };
   }
   return merged;
@@ -172,7 +174,9 @@ export function planContract(
   if ([...kernel.m, ...kernel.n, ...kernel.k].some((a) => asConstant(a.extent) === 0)) return undefined;
   if (Math.min(m ?? guess, n ?? guess) <= 2 || (all !== undefined && all < 2048)) return undefined;
   const tiles = wide ? [wideTile, ...narrowTiles] : narrowTiles;
-  const candidates = [kernel, swapRoles(kernel)].flatMap((k) => tiles.map((tile) => candidate(k, tile)));
+  // What is summed over b stays with n.
+  const sides = kernel.sums ? [kernel] : [kernel, swapRoles(kernel)];
+  const candidates = sides.flatMap((k) => tiles.map((tile) => candidate(k, tile)));
   const best = candidates.reduce((x, y) => (y.cost < x.cost ? y : x));
   return {
     kernel: best.kernel,

@@ -86,6 +86,7 @@ export class RowEmitter extends ContractEmitter {
     return [
       deep.set(this.depth(bounds)),
       ...when(isFresh, [...this.packAll(this.b, n, this.lanes, this.area('b'), bounds), keep]),
+      ...this.addAllToSums(m, n, bounds, deep.get),
       ...this.groups(m, (group) => [
         to.set(this.results(group)),
         end.set(i32.add(group, i32.const(this.groupRows))),
@@ -96,6 +97,18 @@ export class RowEmitter extends ContractEmitter {
           to.set(i32.add(to.get, i32.const(4 * tile.rows * this.plan.blockN))),
         ]),
         ...when(this.isWhole.get, this.finish(m, n, group)),
+      ]),
+    ];
+  }
+
+  private addAllToSums(m: Block, n: Block, bounds: Depth, deep: I32): Stmt[] {
+    if (!this.k.sums) return [];
+    const panel = this.local('panel');
+    return [
+      panel.set(this.b.at(n.first, bounds, this.area('b'))),
+      ...this.strips(n.size, (strip) => [
+        ...this.addToSums(m, strip, deep, panel.get),
+        panel.set(i32.add(panel.get, this.b.pitch(deep))),
       ]),
     ];
   }

@@ -87,6 +87,7 @@ export class StripEmitter extends ContractEmitter {
       deep.set(this.depth(bounds)),
       ...this.b.fill(first, this.batch(), bounds, this.area('b')),
       b.set(this.b.at(first, bounds, this.area('b'))),
+      ...this.addToSums(m, strip, deep.get, b.get),
       panel.set(this.a.at(m.first, bounds, this.area('a'))),
       to.set(result),
       ...forLoop(row, i32.const(0), m.size, tile.rows, [
