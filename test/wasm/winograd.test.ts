@@ -1,13 +1,13 @@
 /** 3 x 3 convolutions and their gradients in the transformed domain, against the oracle in float64. */
 import { describe, expect, it } from 'vitest';
 import { mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
-import { printWasm } from '../../compiler/backend/wasm/index.ts';
+import { emitWasm, printWasm } from '../../compiler/backend/wasm/index.ts';
 import type { Matrix, TileSize } from '../../compiler/backend/wasm/winograd/matrices.ts';
 import { filterBy, filterOver } from '../../compiler/backend/wasm/winograd/matrices.ts';
 import { planImage, planWeight } from '../../compiler/backend/wasm/winograd/plan.ts';
 import type { BufferUse, Condition, ContractKernel } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
-import { add, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
+import { add, evaluate, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
 import { evaluateKernel } from '../support/kernel-eval.ts';
 import { axis, check, dim, expectClose, float, floats, load, local, modes, op, runWasm } from './harness.ts';
 
@@ -107,6 +107,19 @@ describe('convolutions', () => {
     const run = (relaxed: boolean) =>
       runWasm([convolution(deep)], buffersOf(deep), { images: deep.images }, { relaxed });
     expectClose(run(true), run(false), tolerance);
+  });
+
+  it('units of nearly as many rows of tiles each, two of one image', () => {
+    const units = (shape: Shape): number => {
+      const [entry] = emitWasm([convolution(shape)], ['images'], 4, { relaxed: true, wide: false }).entries;
+      return evaluate(entry!.units, () => shape.images);
+    };
+    const small: Shape = { images: 1, channels: 12, filters: 12, height: 12, width: 24 };
+    const { blockRows } = planImage(mergeRoles(convolution(small)))!;
+    expect(blockRows).toBe(4);
+    expect(units(small)).toBe(2);
+    expect(units({ ...small, images: 3 })).toBe(3);
+    expect(units({ ...small, images: 0 })).toBe(0);
   });
 
   it('any expression before and after: a scaled and clipped image, bias, relu, a residual, two stores', () => {

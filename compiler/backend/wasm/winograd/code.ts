@@ -93,6 +93,15 @@ export function partOf(lower: Lowering, index: I32, block: number, total: I32): 
   return { first, count: lower.keep(minI32(left, i32.const(block))) };
 }
 
+/** The part `index` of `parts` nearly equal ones of `total` indices. */
+export function evenly(lower: Lowering, index: I32, total: I32, parts: I32): Part {
+  const { integers } = lower.env;
+  const least = lower.keep(integers.floorDiv(total, parts, true));
+  const larger = lower.keep(integers.floorMod(total, parts, true));
+  const first = i32.add(i32.mul(index, least), lower.keep(minI32(index, larger)));
+  return { first: lower.keep(first), count: lower.keep(i32.add(least, i32.ltS(index, larger))) };
+}
+
 export interface Run {
   readonly stores: readonly Store[];
   readonly axis: Axis;

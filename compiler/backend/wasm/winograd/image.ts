@@ -11,6 +11,7 @@ import {
   add,
   constant,
   floorDivide,
+  maximum,
   minimum,
   multiply,
   scale,
@@ -30,6 +31,7 @@ import {
   advance,
   alternate,
   areasOf,
+  evenly,
   gridFloats,
   gridOf,
   locals,
@@ -43,6 +45,9 @@ import type { ImagePlan, Sliding } from './plan.ts';
 import type { Sizes } from './products.ts';
 import { buildProduct, sizesOf } from './products.ts';
 import { buildTaps, taps } from './taps.ts';
+
+/** Units that a call has at least, if it has as many rows of tiles. */
+const fewUnits = 2;
 
 export function emitImage(plan: ImagePlan, context: EmitContext): { readonly units: Poly } {
   return new ImageEmitter(plan, context).emit();
@@ -98,15 +103,17 @@ class ImageEmitter {
     lower.push(transformed.set(i32.const(-1)));
     lower.open('unit', unit.get);
     const { integers } = lower.env;
-    const perRows = floorDivide(add(count(this.rows), plan.blockRows - 1), plan.blockRows);
+    const all = count(this.rows);
+    const blocks = floorDivide(add(all, plan.blockRows - 1), plan.blockRows);
     const perM = Math.ceil(plan.height / plan.blockM);
+    const perRows = maximum(blocks, minimum(all, Math.ceil(fewUnits / perM)));
     const block = lower.keep(integers.floorMod(unit.get, lower.poly(perRows), true));
     const rest = lower.keep(integers.floorDiv(unit.get, lower.poly(perRows), true));
     const blockM = lower.keep(integers.floorMod(rest, i32.const(perM), true));
     decode(lower, k.batch, lower.keep(integers.floorDiv(rest, i32.const(perM), true)));
     const batch = k.batch.map((a) => lower.index(a.name));
     const m = partOf(lower, blockM, plan.blockM, i32.const(plan.height));
-    const rows = partOf(lower, block, plan.blockRows, lower.poly(count(this.rows)));
+    const rows = evenly(lower, block, lower.poly(all), lower.poly(perRows));
     const tiles = lower.keep(i32.mul(rows.count, i32.const(plan.tilesX)));
     // The units of one block of m follow each other: its weights stay as they are.
     const isNew = i32.ne(transformed.get, rest);
