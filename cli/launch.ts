@@ -47,6 +47,8 @@ export class Scripts {
     this.loaded.set(name, { source, script, module });
     const body = script.runInThisContext() as Body;
     body(module.exports, (other) => this.require(other), module, pathToFileURL(filename).href);
+    // Plain values in place of esbuild's getters: they are read with every call from one script into another.
+    module.exports = { ...module.exports };
     return module.exports;
   }
 

@@ -451,6 +451,7 @@ const isDimension = (name: string): boolean => !/^[$?@]/.test(name);
 
 /** Stands a fresh bounded variable for every division and remainder that holds index variables or data. */
 function linearise(p: Poly, known: Map<string, Poly>): Poly | undefined {
+  if (isFlat(p)) return p;
   const parts: Poly[] = [];
   for (const t of p.terms) {
     const factors: Poly[] = [constant(t.coefficient)];
