@@ -196,8 +196,13 @@ export function outOfMemory(what: string, why: string, bytes?: number): RuntimeE
   );
 }
 
+/** What a GPU is asked before a program runs on it. */
+export interface Abilities extends Pick<Gpu, 'name' | 'subgroups'> {
+  readonly device: Pick<GPUDevice, 'features'>;
+}
+
 /** @throws RuntimeError `unsupported-dtype` (E0908) when the device cannot compute in f16 */
-export function needHalf({ device, name }: Gpu): void {
+export function needHalf({ device, name }: Abilities): void {
   if (device.features.has('shader-f16')) return;
   throw new RuntimeError(
     'unsupported-dtype',
@@ -206,3 +211,29 @@ export function needHalf({ device, name }: Gpu): void {
     { device: name },
   );
 }
+
+/** @throws RuntimeError `no-device` when the program was compiled for a GPU with subgroups and this one has none */
+function needSubgroups({ subgroups, name }: Abilities): void {
+  if (subgroups) return;
+  throw new RuntimeError(
+    'no-device',
+    `the program was compiled for a GPU with subgroups, which ${name} does not have`,
+    'compile it for this GPU, or use the backend `wasm`',
+    { device: name },
+  );
+}
+
+/** What shaders may enable, and whether the device has it. */
+const needed = [
+  ['f16', needHalf],
+  ['subgroups', needSubgroups],
+] as const;
+
+/** @throws RuntimeError when the shaders enable what the device does not have */
+export function needFeatures(gpu: Abilities, shaders: readonly string[]): void {
+  for (const [feature, need] of needed) if (shaders.some((text) => enables(text, feature))) need(gpu);
+}
+
+/** `enable` directives come first in a module. */
+const enables = (text: string, feature: string): boolean =>
+  new RegExp(`^(enable \\w+;\\s*)*enable ${feature};`).test(text);

@@ -6,7 +6,7 @@ import { RuntimeError } from '../errors.ts';
 import { inOrder } from '../loops.ts';
 import { evalSize } from '../size.ts';
 import type { Gpu } from './gpu.ts';
-import { needHalf, outOfMemory } from './gpu.ts';
+import { needFeatures, outOfMemory } from './gpu.ts';
 import type { Place, Stores } from './stores.ts';
 import { ALIGNMENT, boundBytes, sizeInBytes, STORAGE_USAGE, WORD } from './stores.ts';
 
@@ -69,7 +69,7 @@ export interface Compiled {
 /** Compiles all kernels of a plan at once. */
 export async function compile(gpu: Gpu, plan: Plan): Promise<Compiled> {
   const shaders = shadersOf(plan);
-  if (Object.values(shaders).some((text) => text.startsWith('enable f16;'))) needHalf(gpu);
+  needFeatures(gpu, Object.values(shaders));
   const layouts = plan.dispatches.map((d) => gpu.layout(d.buffers.length, uniformBytes(plan) > 0));
   const most = Math.max(0, ...plan.dispatches.map((d) => d.buffers.length));
   const limit = gpu.device.limits.maxStorageBuffersPerShaderStage;
