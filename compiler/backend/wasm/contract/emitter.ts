@@ -8,14 +8,8 @@ import type { I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
-import { type Depth, Panels } from './panels.ts';
+import { type Block, type Depth, Panels } from './panels.ts';
 import { Sums } from './sums.ts';
-
-/** A unit's indices of one role. */
-export interface Block {
-  readonly first: I32;
-  readonly size: I32;
-}
 
 export abstract class ContractEmitter {
   protected readonly lower: Lowering;

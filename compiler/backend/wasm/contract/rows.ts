@@ -6,7 +6,6 @@
  */
 import type { ContractKernel } from '../../../kernel/kernel.ts';
 import { asSymbol } from '../../../shape/poly.ts';
-import type { Block } from './emitter.ts';
 import { ContractEmitter } from './emitter.ts';
 import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
@@ -14,7 +13,7 @@ import { buildRowEpilogue } from './epilogue.ts';
 import type { Func, I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, select, when } from '../instr.ts';
 import { clear } from '../loops.ts';
-import type { Depth } from './panels.ts';
+import type { Block, Depth } from './panels.ts';
 import { emitSingle, type Single } from './single.ts';
 
 /** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */

@@ -3,7 +3,6 @@
  * down the strips of A. After the last k the stores run down the strip.
  */
 import type { ContractKernel } from '../../../kernel/kernel.ts';
-import type { Block } from './emitter.ts';
 import { ContractEmitter } from './emitter.ts';
 import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
@@ -11,7 +10,7 @@ import { buildEpilogue } from './epilogue.ts';
 import type { Func, I32, Stmt } from '../encoder.ts';
 import { forLoop, i32, when } from '../instr.ts';
 import { clear } from '../loops.ts';
-import type { Depth } from './panels.ts';
+import type { Block, Depth } from './panels.ts';
 
 export class StripEmitter extends ContractEmitter {
   private readonly epilogue: Func;

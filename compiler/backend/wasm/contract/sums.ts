@@ -9,7 +9,7 @@ import type { Func, I32, Stmt } from '../encoder.ts';
 import { brIf, f32x4, forLoop, i32, loop, v128, when } from '../instr.ts';
 import { clear } from '../loops.ts';
 import { buildEpilogue } from './epilogue.ts';
-import type { Block } from './emitter.ts';
+import type { Block } from './panels.ts';
 import type { ContractPlan } from './plan.ts';
 
 /** Code of the units of one kernel. `area`: where the sums of a unit's block of n lie. */
