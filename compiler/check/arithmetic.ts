@@ -10,7 +10,7 @@ import { also, at, fail } from './report.ts';
 import { broadcastShape, castTo, extents, itersIn, mapTensors, overResult, showAll } from './tensor.ts';
 import type { BoolValue, Context, FloatValue, IntValue, TensorValue, Value } from './values.ts';
 import { int, poison, restOf, tensor } from './values.ts';
-import { rangesOf } from '../ir/graph.ts';
+import { rangesOf } from '../ir/indices.ts';
 
 export interface Place {
   readonly whole: Span;

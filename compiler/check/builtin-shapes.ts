@@ -1,6 +1,7 @@
 /** Functions on shapes: reshape, transpose, concat, pad, range, and static ones about sizes. */
-import type { Condition, Node } from '../ir/graph.ts';
-import { indexAt, rangesOf, resultIndex } from '../ir/graph.ts';
+import type { Node } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { indexAt, rangesOf, resultIndex } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import {
   add,

@@ -1,7 +1,7 @@
 /** The matrix product, written with views: a reduction of a product. */
 import type { Poly } from '../shape/poly.ts';
 import { equal } from '../shape/poly.ts';
-import { indexAt } from '../ir/graph.ts';
+import { indexAt } from '../ir/indices.ts';
 import { isFloat } from '../ir/ops.ts';
 import type { Place } from './arithmetic.ts';
 import { toTensor } from './arithmetic.ts';

@@ -3,7 +3,7 @@
  * hashed from its position, the clocks and the stream that the text and its path give it; nothing is carried.
  */
 import type { Graph, Node } from '../ir/graph.ts';
-import { resultIndex } from '../ir/graph.ts';
+import { resultIndex } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import { add, multiply, one, zero } from '../shape/poly.ts';
 import { viewOf } from './tensor.ts';

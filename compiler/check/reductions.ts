@@ -1,7 +1,7 @@
 /** Reductions: over indices (`sum(i) x[i]`) and over whole dimensions (`sum(x)`, `argmax(x, axis: 0)`). */
 import type { Reducer, Reduction } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
-import { rangesOf } from '../ir/graph.ts';
+import { rangesOf } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import { multiply, one, symbol } from '../shape/poly.ts';
 import { describe } from './describe.ts';

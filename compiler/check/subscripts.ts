@@ -2,8 +2,9 @@
 import type { Expr, Index, Slice, Spread, Subscript } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import { toTensor } from './arithmetic.ts';
-import type { Condition, Node } from '../ir/graph.ts';
-import { dataIndex, indexAt, rangesOf, resultIndex } from '../ir/graph.ts';
+import type { Node } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { dataIndex, indexAt, rangesOf, resultIndex } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import {
   add,

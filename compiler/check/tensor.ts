@@ -1,7 +1,9 @@
 /** Views and element-wise operations on tensors that may carry indices of an index equation in front. */
 import type { DType, ScalarOp } from '../ir/ops.ts';
-import type { Condition, Graph, Node } from '../ir/graph.ts';
-import { indexAt, rangesOf, sameShape } from '../ir/graph.ts';
+import type { Graph, Node } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { sameShape } from '../ir/graph.ts';
+import { indexAt, rangesOf } from '../ir/indices.ts';
 import { inHalf } from '../ir/precision.ts';
 import type { Poly, Ranges } from '../shape/poly.ts';
 import { asConstant, equal, format, simplify, substitute, symbolsOf } from '../shape/poly.ts';

@@ -4,8 +4,8 @@
  * strides (with a divisibility condition), mixed-radix digits (reshapes, windows that do not overlap), windows (one
  * index solved, the others free), repeated indices (conditions).
  */
-import type { Condition } from '../ir/graph.ts';
-import { rangesOf, resultIndex } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { rangesOf, resultIndex } from '../ir/indices.ts';
 import type { Atom, Poly } from '../shape/poly.ts';
 import {
   add,

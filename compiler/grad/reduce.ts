@@ -1,6 +1,6 @@
 /** Gradients of reductions. `x: [outer…, reduced…]`, result and its gradient: `[outer…]`. */
 import type { Graph, Node, Reduce } from '../ir/graph.ts';
-import { indexAt, resultIndex } from '../ir/graph.ts';
+import { indexAt, resultIndex } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import { add, multiply, zero } from '../shape/poly.ts';
 import type { Context } from './context.ts';

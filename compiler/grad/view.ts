@@ -1,6 +1,7 @@
 /** Gradients of views and scatters: each is the other's adjoint. */
-import type { Condition, Graph, Node, View } from '../ir/graph.ts';
-import { indexAt, rangesOf } from '../ir/graph.ts';
+import type { Graph, Node, View } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { indexAt, rangesOf } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import {
   asConstant,

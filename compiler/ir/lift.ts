@@ -2,7 +2,7 @@
 import type { Poly } from '../shape/poly.ts';
 import { add, one, substitute, subtract, symbolsOf, zero } from '../shape/poly.ts';
 import type { Graph, Node } from './graph.ts';
-import { indexAt, resultIndex } from './graph.ts';
+import { indexAt, resultIndex } from './indices.ts';
 
 export interface IndexMeaning {
   readonly symbol: string;

@@ -6,7 +6,8 @@
 import type { Poly } from '../shape/poly.ts';
 import { asConstant, linearIn, substitute, symbol } from '../shape/poly.ts';
 import type { Graph, Leaf, Node, Scan } from './graph.ts';
-import { dataIndex, indexAt, topological } from './graph.ts';
+import { topological } from './graph.ts';
+import { dataIndex, indexAt } from './indices.ts';
 import { iterationsIn, Lift, leading, mentions, type IndexMeaning } from './lift.ts';
 
 export interface LoopSpec {

@@ -4,8 +4,10 @@
  */
 import type { Poly } from '../shape/poly.ts';
 import { asConstant, isNonNegative, subtract, symbolsOf, one } from '../shape/poly.ts';
-import type { Computation, Condition, Node, Scan } from './graph.ts';
-import { rangesOf, sameShape, topological, withBodies } from './graph.ts';
+import type { Computation, Node, Scan } from './graph.ts';
+import type { Condition } from './indices.ts';
+import { sameShape, topological, withBodies } from './graph.ts';
+import { rangesOf } from './indices.ts';
 import { printNode } from './print.ts';
 import { scalarOps } from './ops.ts';
 

@@ -1,5 +1,6 @@
 /** A choice by indices between what a view reads and a constant is a guarded view: what is not chosen is never read. */
-import type { Condition, Node, View } from '../ir/graph.ts';
+import type { Node, View } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
 import { constantValue } from '../ir/make.ts';
 import { constant, subtract } from '../shape/poly.ts';
 import type { Poly } from '../shape/poly.ts';

@@ -1,6 +1,7 @@
 /** Rules about reductions: what does not depend on the reduced indices leaves, what pins an index is put in. */
-import type { Condition, Graph, Node, Reduce } from '../ir/graph.ts';
-import { indexAt, rangesOf } from '../ir/graph.ts';
+import type { Graph, Node, Reduce } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { indexAt, rangesOf } from '../ir/indices.ts';
 import type { Maker } from '../ir/make.ts';
 import type { ReduceOp } from '../ir/ops.ts';
 import type { Poly } from '../shape/poly.ts';

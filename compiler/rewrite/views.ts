@@ -4,8 +4,9 @@
  * expression takes the shape of its user. An expression that is computed for its own sake (an activation) stays whole,
  * to be computed once.
  */
-import type { Condition, Graph, MapNode, Node, View } from '../ir/graph.ts';
-import { indexAt } from '../ir/graph.ts';
+import type { Graph, MapNode, Node, View } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { indexAt } from '../ir/indices.ts';
 import { constantValue } from '../ir/make.ts';
 import type { ScalarOp } from '../ir/ops.ts';
 import type { Poly } from '../shape/poly.ts';

@@ -1,5 +1,6 @@
 /** Builds the scalar expressions of a cluster: inlines what is not significant, loads what is stored. */
-import type { Condition, Node, Reduce, Scatter, View } from '../ir/graph.ts';
+import type { Node, Reduce, Scatter, View } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
 import type { Axis, Binding, BufferUse, Ex } from '../kernel/kernel.ts';
 import type { DType } from '../ir/ops.ts';
 import {

@@ -2,7 +2,7 @@
  * Looks through what is inlined: which stored (or locally reduced) values a node reads, at which indices.
  */
 import type { Graph, Node } from '../ir/graph.ts';
-import { indexAt } from '../ir/graph.ts';
+import { indexAt } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import { isUnit } from '../ir/dependence.ts';
 import { one, substitute, symbol, zero } from '../shape/poly.ts';

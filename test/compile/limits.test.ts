@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Node } from '../../compiler/ir/graph.ts';
-import { dataIndex, Graph, resultIndex } from '../../compiler/ir/graph.ts';
+import { Graph } from '../../compiler/ir/graph.ts';
+import { dataIndex, resultIndex } from '../../compiler/ir/indices.ts';
 import { inputLimits } from '../../compiler/limits.ts';
 import { add, constant, symbol } from '../../compiler/shape/poly.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Computation, Node } from '../../compiler/ir/graph.ts';
-import { Graph, resultIndex } from '../../compiler/ir/graph.ts';
+import { Graph } from '../../compiler/ir/graph.ts';
+import { resultIndex } from '../../compiler/ir/indices.ts';
 import { printComputation } from '../../compiler/ir/print.ts';
 import { sizeOf, toGraphData } from '../../compiler/ir/serialise.ts';
 import { InvalidGraph, problemsOf, unproved, verify } from '../../compiler/ir/verify.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Graph, type Node, resultIndex } from '../../compiler/ir/graph.ts';
+import { Graph, type Node } from '../../compiler/ir/graph.ts';
+import { resultIndex } from '../../compiler/ir/indices.ts';
 import { toGraphData } from '../../compiler/ir/serialise.ts';
 import { add, constant, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
 import { evaluateGraph } from '../../runtime/interpret.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Node } from '../../compiler/ir/graph.ts';
-import { dataIndex, Graph, resultIndex } from '../../compiler/ir/graph.ts';
+import { Graph } from '../../compiler/ir/graph.ts';
+import { dataIndex, resultIndex } from '../../compiler/ir/indices.ts';
 import type { Maker } from '../../compiler/ir/make.ts';
 import { maker } from '../../compiler/ir/make.ts';
 import type { DType, ScalarOp } from '../../compiler/ir/ops.ts';

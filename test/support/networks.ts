@@ -1,6 +1,7 @@
 /** Training steps written by hand as graphs, as the checker would elaborate them. */
 import type { Computation, Node } from '../../compiler/ir/graph.ts';
-import { dataIndex, Graph, indexAt, resultIndex } from '../../compiler/ir/graph.ts';
+import { Graph } from '../../compiler/ir/graph.ts';
+import { dataIndex, indexAt, resultIndex } from '../../compiler/ir/indices.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import {
   add,

@@ -5,8 +5,10 @@
  */
 import fc from 'fast-check';
 import { toStringMethod } from 'fast-check';
-import type { Computation, Condition, Leaf, Node } from '../../compiler/ir/graph.ts';
-import { dataIndex, Graph, indexAt, resultIndex, sameShape } from '../../compiler/ir/graph.ts';
+import type { Computation, Leaf, Node } from '../../compiler/ir/graph.ts';
+import type { Condition } from '../../compiler/ir/indices.ts';
+import { Graph, sameShape } from '../../compiler/ir/graph.ts';
+import { dataIndex, indexAt, resultIndex } from '../../compiler/ir/indices.ts';
 import type { BinaryOp, ReduceOp, UnaryOp } from '../../compiler/ir/ops.ts';
 import { printComputation } from '../../compiler/ir/print.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';

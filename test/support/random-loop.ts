@@ -4,7 +4,8 @@
  * `randomGraph`: a shorter tape with smaller numbers is a smaller loop.
  */
 import fc from 'fast-check';
-import { Graph, indexAt, type Leaf, type Node } from '../../compiler/ir/graph.ts';
+import { Graph, type Leaf, type Node } from '../../compiler/ir/graph.ts';
+import { indexAt } from '../../compiler/ir/indices.ts';
 import { closeLoop } from '../../compiler/ir/loop.ts';
 import { add, constant, one, subtract, symbol, type Poly } from '../../compiler/shape/poly.ts';
 import { evaluate as evaluatePoly } from '../../compiler/shape/poly.ts';
