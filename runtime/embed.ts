@@ -3,6 +3,7 @@
  * the device's code is imported when it is opened.
  */
 import type { Plan, Port, Program, Size } from '../compiler/plan.ts';
+import { concat } from './bytes.ts';
 import type { Backend, Data, Dims, Session } from './device.ts';
 import { RuntimeError } from './errors.ts';
 import { planOf } from './ports.ts';
@@ -112,16 +113,6 @@ export function parseProgram(text: ProgramText): Program {
 
 function fromBase64(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(chunks.reduce((n, c) => n + c.length, 0));
-  let at = 0;
-  for (const c of chunks) {
-    all.set(c, at);
-    at += c.length;
-  }
-  return all;
 }
 
 class Loaded<In extends Tensors, Out extends Tensors, Batch extends Tensors, Metrics> implements LoadedModel<

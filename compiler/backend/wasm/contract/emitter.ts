@@ -8,7 +8,8 @@ import type { I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
-import { type Block, type Depth, Panels } from './panels.ts';
+import { type Depth, Panels } from './panels.ts';
+import { areasOf, type Part, partOf } from '../parts.ts';
 import { Sums } from './sums.ts';
 
 export abstract class ContractEmitter {
@@ -44,8 +45,8 @@ export abstract class ContractEmitter {
   }
 
   /** The units of one block of the outer role follow each other: its panels stay packed. `shared` numbers those blocks. */
-  protected abstract unit(m: Block, n: Block, shared: I32): void;
-  /** Bytes of the parts of the scratch area: panels of A, of B, results. */
+  protected abstract unit(m: Part, n: Part, shared: I32): void;
+  /** Floats of the parts of the scratch area: panels of A, of B, results. */
   protected abstract sizes(): readonly [number, number, number];
   private areas: readonly I32[] = [];
 
@@ -62,7 +63,7 @@ export abstract class ContractEmitter {
     const { f } = context;
     const perM = blocksOf(k.m, plan.blockM);
     const perN = blocksOf(k.n, plan.blockN);
-    this.areas = this.makeAreas();
+    this.areas = areasOf(lower, context, [...this.sizes(), ...(this.sums ? [plan.blockN] : [])]);
     lower.push(this.packed.set(i32.const(-1)));
     const unit = this.local('unit');
     lower.open('unit', unit.get);
@@ -73,7 +74,9 @@ export abstract class ContractEmitter {
     const outerIndex = lower.keep(integers.floorMod(shared, lower.poly(outer), true));
     decode(lower, k.batch, lower.keep(integers.floorDiv(shared, lower.poly(outer), true)));
     const [m, n] = plan.order === 'rows' ? [innerIndex, outerIndex] : [outerIndex, innerIndex];
-    const [blockM, blockN] = [this.blockOf(m, plan.blockM, k.m), this.blockOf(n, plan.blockN, k.n)];
+    const block = (index: I32, size: number, axes: readonly Axis[]): Part =>
+      partOf(lower, index, size, lower.poly(count(axes)));
+    const [blockM, blockN] = [block(m, plan.blockM, k.m), block(n, plan.blockN, k.n)];
     lower.push(...(this.sums?.begin(blockM, this.area('sums'), 4 * plan.blockN) ?? []));
     this.unit(blockM, blockN, shared);
     lower.push(...(this.sums?.store(blockM, blockN, this.area('sums')) ?? []));
@@ -82,26 +85,8 @@ export abstract class ContractEmitter {
     return { units: multiply(...[count(k.batch), perM, perN]) };
   }
 
-  private blockOf(index: I32, size: number, axes: readonly Axis[]): Block {
-    const { lower } = this;
-    const first = lower.keep(i32.mul(index, i32.const(size)));
-    const left = lower.keep(i32.sub(lower.poly(count(axes)), first));
-    return { first, size: lower.keep(minI32(left, i32.const(size))) };
-  }
-
-  private makeAreas(): I32[] {
-    const { lower, context } = this;
-    const sizes = [...this.sizes(), ...(this.sums ? [4 * this.plan.blockN] : [])];
-    const ends = sizes.reduce<number[]>(
-      (e, bytes) => [...e, e.at(-1)! + Math.ceil(bytes / 64) * 64 + 64],
-      [0],
-    );
-    const start = lower.keep(context.scratch(context.f.param(2).get, ends.at(-1)!));
-    return sizes.map((_, i) => lower.keep(i32.add(start, i32.const(ends[i]!))));
-  }
-
   /** Adds the panel of the strip from lane `strip` of a block on to the sums that go along. */
-  protected addToSums(m: Block, strip: I32, deep: I32, panel: I32): Stmt[] {
+  protected addToSums(m: Part, strip: I32, deep: I32, panel: I32): Stmt[] {
     return this.sums?.add(m, strip, deep, panel, this.area('sums')) ?? [];
   }
 
@@ -138,7 +123,7 @@ export abstract class ContractEmitter {
   }
 
   /** Packs all panels of a block from `area` on, `width` lanes each; nothing where they were packed before the run. */
-  protected packAll(panels: Panels, { first, size }: Block, width: number, area: I32, bounds: Depth): Stmt[] {
+  protected packAll(panels: Panels, { first, size }: Part, width: number, area: I32, bounds: Depth): Stmt[] {
     const [lane, to] = [this.local('lane'), this.local('to')];
     const fill = panels.fill(i32.add(first, lane.get), this.batch(), bounds, to.get);
     if (fill.length === 0) return [];

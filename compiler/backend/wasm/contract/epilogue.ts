@@ -2,7 +2,7 @@
  * The end of a contraction: a strip of results [m][lanes] lies in scratch memory, and the stores run over it. A function
  * (first m, first n, batch indices, rows, strip).
  */
-import type { ContractKernel } from '../../../kernel/kernel.ts';
+import type { ContractKernel, Store } from '../../../kernel/kernel.ts';
 import type { EmitContext } from '../context.ts';
 import type { ContractPlan } from './plan.ts';
 import type { Code, Func, I32, Stmt } from '../encoder.ts';
@@ -51,7 +51,7 @@ export function buildRowEpilogue(
   );
   lower.push(at.set(i32.add(tiles, bytes)));
   new Loops(lower, f).vector(k.n[0]!, { from, to }, tile.vectors, (vectors) => {
-    storeAll(k, lower, at.get, vectors);
+    storeAll(k.stores, lower, at.get, vectors);
     // From a whole strip to the next tile; within the last one along the row.
     const step = vectors === tile.vectors ? tile.rows * lanes : Math.max(1, 4 * vectors);
     lower.push(at.set(i32.add(at.get, i32.const(4 * step))));
@@ -69,14 +69,14 @@ function loweringOf(k: ContractKernel, context: EmitContext, f: Func): Lowering 
 }
 
 /** The stores of so many vectors of results that lie at `at`; of one result if 0. */
-function storeAll(k: ContractKernel, lower: Lowering, at: I32, vectors: number): void {
+export function storeAll(stores: readonly Store[], lower: Lowering, at: I32, vectors: number): void {
   const acc: Code[] =
     vectors === 0
       ? [lower.keep(f32.load(at))]
       : Array.from({ length: vectors }, (_, u) => lower.keep(v128.load(at, 16 * u)));
   lower.define('acc', vectors > 0, acc);
-  const values = k.stores.map((s) => acc.map((_, u) => lower.value(lower.env.interner.item(s.value), u)));
-  k.stores.forEach((s, i) => values[i]!.forEach((value, u) => lower.store(s.buffer, s.offset, value, u)));
+  const values = stores.map((s) => acc.map((_, u) => lower.value(lower.env.interner.item(s.value), u)));
+  stores.forEach((s, i) => values[i]!.forEach((value, u) => lower.store(s.buffer, s.offset, value, u)));
 }
 
 class Epilogue {
@@ -113,7 +113,7 @@ class Epilogue {
     const lower = this.lowering();
     for (const a of k.n) lower.bind(a.name, index(a.name));
     lower.open(inner.name, index(inner.name), true);
-    this.rows(lower, lane, (at) => storeAll(k, lower, at, vectors));
+    this.rows(lower, lane, (at) => storeAll(k.stores, lower, at, vectors));
     const body = lower.close();
     return [...head.finish(), ...when(fits, [...lower.finish(), ...body], otherwise)];
   }
@@ -128,7 +128,7 @@ class Epilogue {
     lower.open('flat', n.get);
     decode(lower, k.n, n.get);
     const lane = lower.keep(i32.sub(n.get, f.param(1).get));
-    this.rows(lower, lane, (at) => storeAll(k, lower, at, 0));
+    this.rows(lower, lane, (at) => storeAll(k.stores, lower, at, 0));
     lower.push(...forLoop(n, first, end, 1, lower.close()));
     return lower.finish();
   }

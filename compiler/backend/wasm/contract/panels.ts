@@ -10,12 +10,6 @@ import { forLoop, i32 } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { buildPack, count, type PackSpec } from './pack.ts';
 
-/** A unit's indices of one role. */
-export interface Block {
-  readonly first: I32;
-  readonly size: I32;
-}
-
 /** Bounds of the k axes that count as one, which is cut into blocks. */
 export interface Depth {
   readonly from: I32;

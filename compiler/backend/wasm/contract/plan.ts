@@ -204,7 +204,7 @@ const clamp = (x: number, low: number, high: number): number => Math.max(low, Ma
 type Blocks = Pick<ContractPlan, 'order' | 'blockM' | 'blockN' | 'cut' | 'chunk' | 'blockK' | 'single'>;
 
 /** Few blocks are shared out best where there are as many for every thread. */
-const evenly = (blocks: number): number => (blocks > 1 && blocks < 16 ? roundUp(blocks, 2) : blocks);
+const evenCount = (blocks: number): number => (blocks > 1 && blocks < 16 ? roundUp(blocks, 2) : blocks);
 
 /** Strip by strip. */
 function stripBlocks(candidate: Candidate): Blocks {
@@ -216,7 +216,7 @@ function stripBlocks(candidate: Candidate): Blocks {
   const { cut, chunk, blockK } = single ? uncut(k.k, total) : cutOf(k.k, blockedK);
   const most = Math.min(252, rowsInCache(k, tile, b.cost));
   const fits = roundUp(clamp(Math.floor(blockA / blockK), 4 * tile.rows, most), tile.rows);
-  const blockM = m === undefined ? fits : roundUp(Math.ceil(m / evenly(Math.ceil(m / fits))), tile.rows);
+  const blockM = m === undefined ? fits : roundUp(Math.ceil(m / evenCount(Math.ceil(m / fits))), tile.rows);
   const mostN = single
     ? roundUp(Math.max(1, Math.floor(unitProducts / (blockM * blockK))), lanes)
     : Math.floor(resultFloats / blockM / lanes) * lanes;

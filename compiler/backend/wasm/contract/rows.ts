@@ -13,7 +13,8 @@ import { buildRowEpilogue } from './epilogue.ts';
 import type { Func, I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, select, when } from '../instr.ts';
 import { clear } from '../loops.ts';
-import type { Block, Depth } from './panels.ts';
+import type { Depth } from './panels.ts';
+import type { Part } from '../parts.ts';
 import { emitSingle, type Single } from './single.ts';
 
 /** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */
@@ -47,10 +48,10 @@ export class RowEmitter extends ContractEmitter {
   protected sizes(): readonly [number, number, number] {
     const { blockM, blockN, blockK, single, tile } = this.plan;
     const rows = single ? this.groupRows : Math.ceil(blockM / this.groupRows) * this.groupRows;
-    return [4 * tile.rows * blockK, 4 * blockN * blockK, 4 * rows * blockN];
+    return [tile.rows * blockK, blockN * blockK, rows * blockN];
   }
 
-  protected unit(m: Block, n: Block, shared: I32): void {
+  protected unit(m: Part, n: Part, shared: I32): void {
     const { lower, plan, context } = this;
     const isWhole = plan.single ? i32.const(1) : i32.leS(lower.poly(this.cutExtent()), i32.const(plan.chunk));
     lower.push(this.isWhole.set(isWhole), this.started.set(i32.const(0)));
@@ -63,18 +64,21 @@ export class RowEmitter extends ContractEmitter {
     lower.push(
       ...when(isLeft, [
         // An empty sum is 0.
-        ...when(i32.eqz(this.started.get), clear(context.f, this.area('result'), i32.const(this.sizes()[2]))),
+        ...when(
+          i32.eqz(this.started.get),
+          clear(context.f, this.area('result'), i32.const(4 * this.sizes()[2])),
+        ),
         ...this.groups(m, (group) => this.finish(m, n, group)),
       ]),
     );
   }
 
-  private groups(m: Block, body: (group: I32) => Stmt[]): Stmt[] {
+  private groups(m: Part, body: (group: I32) => Stmt[]): Stmt[] {
     const group = this.local('group');
     return forLoop(group, i32.const(0), m.size, this.groupRows, body(group.get));
   }
 
-  private block(m: Block, n: Block, bounds: Depth, shared: I32): Stmt[] {
+  private block(m: Part, n: Part, bounds: Depth, shared: I32): Stmt[] {
     const { tile } = this.plan;
     const deep = this.local('deep');
     const row = this.local('row');
@@ -100,7 +104,7 @@ export class RowEmitter extends ContractEmitter {
     ];
   }
 
-  private addAllToSums(m: Block, n: Block, bounds: Depth, deep: I32): Stmt[] {
+  private addAllToSums(m: Part, n: Part, bounds: Depth, deep: I32): Stmt[] {
     if (!this.k.sums) return [];
     const panel = this.local('panel');
     return [
@@ -118,7 +122,7 @@ export class RowEmitter extends ContractEmitter {
     return this.plan.single ? this.area('result') : select(this.isWhole.get, this.area('result'), own);
   }
 
-  private multiplyRow(first: I32, n: Block, bounds: Depth, deep: I32, results: I32): Stmt[] {
+  private multiplyRow(first: I32, n: Part, bounds: Depth, deep: I32, results: I32): Stmt[] {
     const { rows } = this.plan.tile;
     const panel = this.local('panel');
     const a = this.local('a');
@@ -135,7 +139,7 @@ export class RowEmitter extends ContractEmitter {
     ];
   }
 
-  private finish(m: Block, n: Block, group: I32): Stmt[] {
+  private finish(m: Part, n: Part, group: I32): Stmt[] {
     const rows = this.local('rows');
     const first = i32.add(m.first, group);
     return [

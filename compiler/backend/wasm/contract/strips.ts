@@ -10,7 +10,8 @@ import { buildEpilogue } from './epilogue.ts';
 import type { Func, I32, Stmt } from '../encoder.ts';
 import { forLoop, i32, when } from '../instr.ts';
 import { clear } from '../loops.ts';
-import type { Block, Depth } from './panels.ts';
+import type { Depth } from './panels.ts';
+import type { Part } from '../parts.ts';
 
 export class StripEmitter extends ContractEmitter {
   private readonly epilogue: Func;
@@ -23,13 +24,13 @@ export class StripEmitter extends ContractEmitter {
   protected sizes(): readonly [number, number, number] {
     const { plan } = this;
     return [
-      4 * plan.blockM * plan.blockK,
-      4 * this.lanes * plan.blockK,
-      4 * plan.blockM * (plan.single ? this.lanes : plan.blockN),
+      plan.blockM * plan.blockK,
+      this.lanes * plan.blockK,
+      plan.blockM * (plan.single ? this.lanes : plan.blockN),
     ];
   }
 
-  protected unit(m: Block, n: Block, shared: I32): void {
+  protected unit(m: Part, n: Part, shared: I32): void {
     const { lower, plan } = this;
     if (!plan.single) return this.blocked(m, n);
     const fresh = i32.ne(this.packed.get, shared);
@@ -44,7 +45,7 @@ export class StripEmitter extends ContractEmitter {
   }
 
   /** Several blocks of k: the results of all strips are kept until the last. */
-  private blocked(m: Block, n: Block): void {
+  private blocked(m: Part, n: Part): void {
     const { lower, plan, context } = this;
     const stripBytes = 4 * plan.blockM * this.lanes;
     const resultOf = (strip: I32): I32 =>
@@ -70,11 +71,11 @@ export class StripEmitter extends ContractEmitter {
     );
   }
 
-  private packRows(m: Block, bounds: Depth): Stmt[] {
+  private packRows(m: Part, bounds: Depth): Stmt[] {
     return this.packAll(this.a, m, this.plan.tile.rows, this.area('a'), bounds);
   }
 
-  private multiplyStrip(m: Block, n: Block, strip: I32, result: I32, bounds: Depth, isAdding: I32): Stmt[] {
+  private multiplyStrip(m: Part, n: Part, strip: I32, result: I32, bounds: Depth, isAdding: I32): Stmt[] {
     const { tile } = this.plan;
     const row = this.local('row');
     const panel = this.local('panel');
@@ -97,7 +98,7 @@ export class StripEmitter extends ContractEmitter {
     ];
   }
 
-  private finish(m: Block, n: Block, strip: I32, result: I32): Stmt {
+  private finish(m: Part, n: Part, strip: I32, result: I32): Stmt {
     return this.epilogue.call('void', m.first, i32.add(n.first, strip), ...this.batch(), m.size, result);
   }
 }

@@ -9,7 +9,7 @@ import type { Func, I32, Stmt } from '../encoder.ts';
 import { brIf, f32x4, forLoop, i32, loop, v128, when } from '../instr.ts';
 import { clear } from '../loops.ts';
 import { buildEpilogue } from './epilogue.ts';
-import type { Block } from './panels.ts';
+import type { Part } from '../parts.ts';
 import type { ContractPlan } from './plan.ts';
 
 /** Code of the units of one kernel. `area`: where the sums of a unit's block of n lie. */
@@ -32,17 +32,17 @@ export class Sums {
     this.stores = buildEpilogue({ ...k, m: [], stores }, plan.tile.vectors, context, 'sums');
   }
 
-  begin(m: Block, area: I32, bytes: number): Stmt[] {
+  begin(m: Part, area: I32, bytes: number): Stmt[] {
     return when(isFirst(m), clear(this.context.f, area, i32.const(bytes)));
   }
 
   /** Adds the panel of the strip that begins at lane `strip` of the block, `depth` k's of it. */
-  add(m: Block, strip: I32, depth: I32, panel: I32, area: I32): Stmt[] {
+  add(m: Part, strip: I32, depth: I32, panel: I32, area: I32): Stmt[] {
     const to = i32.add(area, i32.mul(strip, i32.const(4)));
     return when(isFirst(m), [this.addPanel.call('void', depth, panel, to)]);
   }
 
-  store(m: Block, n: Block, area: I32): Stmt[] {
+  store(m: Part, n: Part, area: I32): Stmt[] {
     const strip = this.context.f.local('i32', 'strip');
     const at = i32.add(area, i32.mul(strip.get, i32.const(4)));
     const one = this.stores.call('void', i32.const(0), i32.add(n.first, strip.get), i32.const(1), at);
@@ -50,7 +50,7 @@ export class Sums {
   }
 }
 
-const isFirst = (m: Block): I32 => i32.eqz(m.first);
+const isFirst = (m: Part): I32 => i32.eqz(m.first);
 
 /** (count of k >= 1, panel, sums). In the order of k, so that blocks of k make no difference. */
 function buildAddPanel(vectors: number, context: EmitContext): Func {

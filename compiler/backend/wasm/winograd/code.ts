@@ -1,11 +1,11 @@
 /** What the emitters of transformed convolutions share. */
-import { roundUp } from '../contract/plan.ts';
+import { storeAll } from '../contract/epilogue.ts';
 import type { Axis, Store } from '../../../kernel/kernel.ts';
-import type { EmitContext } from '../context.ts';
 import type { Func, I32, Local, Stmt, V128 } from '../encoder.ts';
-import { f32, i32, minI32, v128 } from '../instr.ts';
+import { i32, minI32, v128 } from '../instr.ts';
 import type { Bounds, Loops } from '../loops.ts';
 import type { Lowering } from '../lower.ts';
+import type { Part } from '../parts.ts';
 import type { Grid } from './matrices.ts';
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -72,34 +72,13 @@ export function inLocals(): Grid {
   return { put: (i, j, value) => void ((rows[i] ??= [])[j] = value), get: (i, j) => rows[i]![j]! };
 }
 
-/** Byte offsets of parts of the thread's scratch area with room for so many floats. */
-export function areasOf(lower: Lowering, context: EmitContext, floats: readonly number[]): I32[] {
-  const bytes = floats.map((n) => roundUp(4 * n, 64) + 64);
-  const total = (n: number): number => bytes.slice(0, n).reduce((x, y) => x + y, 0);
-  const start = lower.keep(context.scratch(context.f.param(2).get, total(bytes.length)));
-  return bytes.map((_, i) => lower.keep(i32.add(start, i32.const(total(i)))));
-}
-
-/** Indices of a role that a unit has. */
-export interface Part {
-  readonly first: I32;
-  readonly count: I32;
-}
-
-/** The block `index` of `total` indices. */
-export function partOf(lower: Lowering, index: I32, block: number, total: I32): Part {
-  const first = lower.keep(i32.mul(index, i32.const(block)));
-  const left = lower.keep(i32.sub(total, first));
-  return { first, count: lower.keep(minI32(left, i32.const(block))) };
-}
-
 /** The part `index` of `parts` nearly equal ones of `total` indices. */
 export function evenly(lower: Lowering, index: I32, total: I32, parts: I32): Part {
   const { integers } = lower.env;
   const least = lower.keep(integers.floorDiv(total, parts, true));
   const larger = lower.keep(integers.floorMod(total, parts, true));
   const first = i32.add(i32.mul(index, least), lower.keep(minI32(index, larger)));
-  return { first: lower.keep(first), count: lower.keep(i32.add(least, i32.ltS(index, larger))) };
+  return { first: lower.keep(first), size: lower.keep(i32.add(least, i32.ltS(index, larger))) };
 }
 
 export interface Run {
@@ -114,10 +93,6 @@ export interface Run {
 export function storeRun(lower: Lowering, loops: Loops, { stores, axis, bounds, from }: Run): void {
   loops.vector(axis, bounds, 2, (vectors) => {
     const at = lower.keep(i32.add(from, i32.mul(lower.index(axis.name), i32.const(4))));
-    const copies = range(Math.max(1, vectors));
-    const read = (u: number) => lower.keep(vectors > 0 ? v128.load(at, 16 * u) : f32.load(at));
-    lower.define('acc', vectors > 0, copies.map(read));
-    const values = stores.map((s) => copies.map((u) => lower.value(lower.env.interner.item(s.value), u)));
-    stores.forEach((s, i) => values[i]!.forEach((value, u) => lower.store(s.buffer, s.offset, value, u)));
+    storeAll(stores, lower, at, vectors);
   });
 }

@@ -1,9 +1,8 @@
 /**
  * 3 x 3 convolutions by F(2 x 2, 3 x 3) or F(4 x 4, 3 x 3) (Lavin & Gray 2016): for each position of a patch, which has two rows
- * and columns more than a tile of results, one product of the transformed
- * weights [m][channels] and patches [channels][tiles]. A unit is a block of m and some rows of tiles, flattened: its patches are
- * transformed first; then each strip of tiles is multiplied, one position after the other, and transformed back, and at the end
- * the stores run over the rows of results.
+ * and columns more than a tile of results, one product of the transformed weights [m][channels] and patches [channels][tiles]. A
+ * unit is a block of m and some rows of tiles, flattened: its patches are transformed first; then each strip of tiles is
+ * multiplied, one position after the other, and transformed back, and at the end the stores run over the rows of results.
  */
 import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
 import type { Poly } from '../../../shape/poly.ts';
@@ -25,18 +24,17 @@ import type { Item } from '../intern.ts';
 import { Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from '../contract/pack.ts';
+import { areasOf, partOf } from '../parts.ts';
 import { exMapper } from '../transform.ts';
 import { down, times } from './matrices.ts';
 import {
   advance,
   alternate,
-  areasOf,
   evenly,
   gridFloats,
   gridOf,
   locals,
   params,
-  partOf,
   range,
   storeRun,
   sum,
@@ -114,19 +112,19 @@ class ImageEmitter {
     const batch = k.batch.map((a) => lower.index(a.name));
     const m = partOf(lower, blockM, plan.blockM, i32.const(plan.height));
     const rows = evenly(lower, block, lower.poly(all), lower.poly(perRows));
-    const tiles = lower.keep(i32.mul(rows.count, i32.const(plan.tilesX)));
+    const tiles = lower.keep(i32.mul(rows.size, i32.const(plan.tilesX)));
     // The units of one block of m follow each other: its weights stay as they are.
     const isNew = i32.ne(transformed.get, rest);
     const weights = ready ? lower.keep(i32.add(ready, i32.mul(blockM, i32.const(4 * sizes.weights)))) : u;
     const transform = [
-      transformWeights.call('void', m.first, m.count, raw, u, ...batch),
+      transformWeights.call('void', m.first, m.size, raw, u, ...batch),
       transformed.set(rest),
     ];
     lower.push(
       ...(ready ? [] : when(isNew, transform)),
-      transformPatches.call('void', rows.first, rows.count, v, grid, ...batch),
-      product.call('void', m.count, tiles, weights, v, products, y, grid),
-      stores.call('void', m.first, m.count, rows.first, rows.count, y, ...batch),
+      transformPatches.call('void', rows.first, rows.size, v, grid, ...batch),
+      product.call('void', m.size, tiles, weights, v, products, y, grid),
+      stores.call('void', m.first, m.size, rows.first, rows.size, y, ...batch),
     );
     lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
     f.body.push(...lower.finish());
@@ -147,7 +145,7 @@ class ImageEmitter {
     lower.open('unit', unit.get);
     const m = partOf(lower, unit.get, plan.blockM, i32.const(plan.height));
     const to = i32.add(base, i32.mul(unit.get, i32.const(4 * sizes.weights)));
-    lower.push(transformWeights.call('void', m.first, m.count, raw, to));
+    lower.push(transformWeights.call('void', m.first, m.size, raw, to));
     lower.push(...forLoop(unit, fill.param(0).get, fill.param(1).get, 1, lower.close()));
     fill.body.push(...lower.finish());
     return base;

@@ -14,21 +14,9 @@ import type { Bounds } from '../loops.ts';
 import { clear, Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from '../contract/pack.ts';
+import { areasOf, type Part, partOf } from '../parts.ts';
 import { exMapper, mapStore, mergeAxes, polysOf } from '../transform.ts';
-import type { Part } from './code.ts';
-import {
-  advance,
-  areasOf,
-  gridFloats,
-  gridOf,
-  keeper,
-  locals,
-  params,
-  partOf,
-  range,
-  storeRun,
-  sum,
-} from './code.ts';
+import { advance, gridFloats, gridOf, keeper, locals, params, range, storeRun, sum } from './code.ts';
 import { around } from './matrices.ts';
 import type { Side } from './panels.ts';
 import { buildFill, filtersOf, packedFloats, panelFloats, patchesOf, piecesOf, planeOf } from './panels.ts';
@@ -87,8 +75,8 @@ class WeightEmitter {
     decode(lower, k.batch, lower.keep(integers.floorDiv(rest, i32.const(perC), true)));
     multiplyPieces(m, c, areas);
     lower.push(
-      back.call('void', m.count, c.count, areas.sums, areas.a, areas.grid),
-      stores.call('void', m.first, m.count, c.first, c.count, areas.a, ...this.batch),
+      back.call('void', m.size, c.size, areas.sums, areas.a, areas.grid),
+      stores.call('void', m.first, m.size, c.first, c.size, areas.a, ...this.batch),
     );
     lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
     f.body.push(...lower.finish());
@@ -131,15 +119,15 @@ class WeightEmitter {
       decode(lower, this.pieces, piece.get);
       const where = [...this.pieces.map((axis) => lower.index(axis.name)), ...this.batch];
       lower.push(
-        fillA.call('void', m.first, m.count, packed, grid, a, tiles.get, ...where),
-        fillB.call('void', c.first, c.count, packed, grid, b, tiles.get, ...where),
+        fillA.call('void', m.first, m.size, packed, grid, a, tiles.get, ...where),
+        fillB.call('void', c.first, c.size, packed, grid, b, tiles.get, ...where),
       );
       const firstRow = i32.mul(lower.index('block of rows'), i32.const(plan.blockRows));
       const left = lower.keep(i32.sub(i32.const(plan.tilesY), firstRow));
       const rows = lower.keep(minI32(left, i32.const(plan.blockRows)));
       lower.push(advance(tiles, i32.mul(rows, i32.const(plan.tilesX))));
       lower.push(...forLoop(piece, from.get, end, 1, lower.close()));
-      lower.push(product.call('void', tiles.get, m.count, c.count, a, b, sums, adding.get));
+      lower.push(product.call('void', tiles.get, m.size, c.size, a, b, sums, adding.get));
       lower.push(adding.set(i32.const(1)));
       lower.push(...forLoop(from, i32.const(0), pieces, plan.pieces, lower.close()));
       lower.push(...when(i32.eqz(adding.get), clear(f, sums, i32.const(4 * this.sumFloats))));

@@ -1,0 +1,26 @@
+/** Parts of what a thread works on: of the indices of a role, and of its scratch area. */
+import type { EmitContext } from './context.ts';
+import type { I32 } from './encoder.ts';
+import { i32, minI32 } from './instr.ts';
+import type { Lowering } from './lower.ts';
+
+/** Indices of a role that a unit has. */
+export interface Part {
+  readonly first: I32;
+  readonly size: I32;
+}
+
+/** The block `index` of `total` indices. */
+export function partOf(lower: Lowering, index: I32, block: number, total: I32): Part {
+  const first = lower.keep(i32.mul(index, i32.const(block)));
+  const left = lower.keep(i32.sub(total, first));
+  return { first, size: lower.keep(minI32(left, i32.const(block))) };
+}
+
+/** Byte offsets of parts of the thread's scratch area with room for so many floats. */
+export function areasOf(lower: Lowering, context: EmitContext, floats: readonly number[]): I32[] {
+  const bytes = floats.map((n) => 64 * Math.ceil((4 * n) / 64) + 64);
+  const total = (n: number): number => bytes.slice(0, n).reduce((x, y) => x + y, 0);
+  const start = lower.keep(context.scratch(context.f.param(2).get, total(bytes.length)));
+  return bytes.map((_, i) => lower.keep(i32.add(start, i32.const(total(i)))));
+}
