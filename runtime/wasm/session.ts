@@ -30,9 +30,6 @@ const shareDispatches = 100_000;
 /** Operations of a piece, of which a thread takes some at a time: a few microseconds. */
 const pieceOperations = 100_000;
 
-/** Operations of a first run from which it waits until the threads know its plan: about what one does meanwhile. */
-const waitFrom = 400_000_000;
-
 /** A plan with its buffers at fixed addresses. */
 interface Loaded extends ThreadPlan {
   /** Its place among the plans that the threads know. */
@@ -63,12 +60,6 @@ const entriesOf = ({ dispatches }: Plan): string[] => [
 const preparedOf = ({ code }: Plan): PreparedCode['entries'] =>
   (code.kind === 'wasm' && code.prepared?.entries) || [];
 
-/** Operations of a run, as the threads count them. */
-function workOf(plan: Plan, dims: Dims): number {
-  const runs = runsOf(plan, dims);
-  return plan.dispatches.reduce((sum, d, i) => sum + evalSize(d.work ?? d.flops, dims) * runs[i]!, 0);
-}
-
 const outputAt = ({ plan, layout }: Loaded, i: number): number => layout.buffers[plan.outputs[i]!.buffer]!;
 
 /** The other threads of a session; none for one thread. Starting them takes as long as a small program does to compile. */
@@ -92,8 +83,6 @@ export class WasmSession implements Session {
   private changes = 0;
   /** How many shapes of runs threads have been told of. */
   private shapes = 0;
-  /** The threads are learning of a new layout. */
-  private loading: Promise<void> | undefined;
 
   private constructor(
     readonly program: Program,
@@ -159,9 +148,8 @@ export class WasmSession implements Session {
   // ---------------------------------------------------------------- plans
 
   async reserve(name: string, dims: Dims): Promise<void> {
-    await this.loading;
     this.fit(planOf(this.program, name), name, dims);
-    await this.loading;
+    await this.pool?.starting;
   }
 
   private fits(plan: Plan, name: string, dims: Dims): boolean {
@@ -209,20 +197,10 @@ export class WasmSession implements Session {
       made.dims.forEach((global, i) => (global.value = Number(before?.dims[i]?.value ?? 0)));
       this.loaded.set(name, { ...made, ...(before?.bound && { bound: before.bound }) });
     }
-    if (this.pool) this.tell(this.pool);
+    if (this.pool) this.tellThreads(this.pool);
   }
 
-  /** One layout after the other; `loading` stays where it failed, for those who wait for it. */
-  private tell(pool: ThreadPool): void {
-    const told = this.loading ? this.loading.then(() => this.tellThreads(pool)) : this.tellThreads(pool);
-    this.loading = told;
-    const end = (): void => {
-      if (this.loading === told) this.loading = undefined;
-    };
-    told.then(end, () => undefined);
-  }
-
-  private tellThreads(pool: ThreadPool): Promise<void> {
+  private tellThreads(pool: ThreadPool): void {
     const plans = [...this.layout.plans].map(([name, { buffers, scratch, prepared }]) => {
       const plan = planOf(this.program, name);
       return {
@@ -234,7 +212,7 @@ export class WasmSession implements Session {
         entries: entriesOf(plan),
       };
     });
-    return pool.load(
+    pool.load(
       this.open,
       [...this.layout.plans.keys()].map((name) => planOf(this.program, name)),
       plans,
@@ -284,7 +262,8 @@ export class WasmSession implements Session {
         : { units, entry: i },
     );
     const work = plan.dispatches.map((d) => evalSize(d.work ?? d.flops, dims));
-    const total = workOf(plan, dims);
+    const runs = runsOf(plan, dims);
+    const total = work.reduce((sum, w, i) => sum + w * runs[i]!, 0);
     const units = chosen.map((c) => evalSize(c.units, dims));
     const step: StepShape = {
       dims: plan.dims.map((d) => dims[d]!),
@@ -316,16 +295,9 @@ export class WasmSession implements Session {
     checkDims(plan, dims);
     checkInputs(plan, dims, inputs);
     checkClocks(plan, clocks);
-    const isReady = !this.loading && this.fits(plan, name, dims);
-    if (!this.pool || isReady || this.isSoonDone(plan, name, dims))
-      return this.runNow(plan, name, dims, inputs, clocks);
+    if (!this.pool?.starting) return this.runNow(plan, name, dims, inputs, clocks);
     const kept = Object.fromEntries(Object.entries(inputs).map(([port, data]) => [port, data.slice()]));
-    return this.reserve(name, dims).then(() => this.run(name, dims, kept, clocks));
-  }
-
-  /** A first run that this thread is done with before the others have learned of it: it does not wait for them. */
-  private isSoonDone(plan: Plan, name: string, dims: Dims): boolean {
-    return !this.ran.has(name) && workOf(plan, dims) < waitFrom;
+    return this.reserve(name, dims).then(() => this.runNow(plan, name, dims, kept, clocks));
   }
 
   private runNow(
@@ -363,7 +335,7 @@ export class WasmSession implements Session {
   }
 
   private dispatch(loaded: Loaded, bound: Bound): void {
-    if (this.pool && bound.shape && !this.loading) this.pool.run(loaded.index, loaded, bound.shape);
+    if (this.pool && bound.shape) this.pool.run(loaded.index, loaded, bound.shape);
     else this.each(loaded, bound, (entry, units) => entry(0, units, 0));
   }
 

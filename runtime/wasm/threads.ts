@@ -57,19 +57,39 @@ const piecesPerThread = 32;
 /** A worker of Node or of a browser. */
 interface Thread {
   post(message: LoadMessage): void;
-  /** The next message, or a failure. */
-  answer(): Promise<string>;
   end(): void;
 }
 
+/** How workers are made here; `heard` is told what one says: `ready`, or how it failed. */
+interface Maker {
+  readonly make: (heard: (said: string) => void) => Thread;
+  /** They start whatever this thread does meanwhile; those of a browser only once it is idle. */
+  readonly besides: boolean;
+}
+
+/**
+ * Nobody waits for the threads to start or to learn of plans: until they come, steps are done without them. Where they cannot
+ * start beside this thread, `starting` is to be waited for before the first steps.
+ */
 export class ThreadPool {
-  private isWaiting = false;
+  private readonly workers: readonly Thread[];
   /** With its control words made anew for every set of plans: while threads learn of new plans, none reads the old words. */
   private runner: Runner | undefined;
-  private constructor(private readonly workers: readonly Thread[]) {}
+  private failure: Error | undefined;
+  private readonly unready = new Set<Thread>();
+  private isOver: (() => void) | undefined;
+  starting: Promise<void> | undefined;
 
-  get threads(): number {
-    return this.workers.length + 1;
+  private constructor(
+    readonly threads: number,
+    { make, besides }: Maker,
+  ) {
+    if (!besides) this.starting = new Promise((over) => (this.isOver = over));
+    this.workers = Array.from({ length: threads - 1 }, () => {
+      const worker = make((said) => this.hear(worker, said));
+      this.unready.add(worker);
+      return worker;
+    });
   }
 
   /** Starts `threads` - 1 workers. Throws RuntimeError where there are no shared memory or workers. */
@@ -80,33 +100,30 @@ export class ThreadPool {
         'threads need SharedArrayBuffer, which this page does not have',
         'serve it with the headers COOP and COEP, or use one thread',
       );
-    const make = await threadMaker();
-    return new ThreadPool(Array.from({ length: threads - 1 }, () => make()));
+    return new ThreadPool(threads, await threadMaker());
+  }
+
+  private hear(worker: Thread, said: string): void {
+    if (said === 'ready') this.unready.delete(worker);
+    else this.failure ??= new Error(`a thread failed: ${said}`);
+    if (this.unready.size > 0 && !this.failure) return;
+    this.isOver?.();
+    this.starting = undefined;
   }
 
   /** Tells every worker about the plans (`described` in full), in the order of their numbers. Nothing may run meanwhile. */
-  async load(
-    memory: WebAssembly.Memory,
-    described: readonly Plan[],
-    plans: LoadMessage['plans'],
-  ): Promise<void> {
-    if (this.isWaiting) this.runner!.command(1, 0);
+  load(memory: WebAssembly.Memory, described: readonly Plan[], plans: LoadMessage['plans']): void {
+    this.runner?.command(1, 0);
     const control = new SharedArrayBuffer(controlBytes(described, this.threads));
     const words = new Int32Array(control);
     const { threads } = this;
     this.runner = createRunner(words, 0, threads, mayBlock(words));
-    const answers = this.workers.map((worker, i) => {
-      const answer = worker.answer();
-      worker.post({ memory, control, thread: i + 1, threads, plans });
-      return answer;
-    });
-    for (const answer of await Promise.all(answers))
-      if (answer !== 'ready') throw new Error(`a thread could not load the plans: ${answer}`);
-    this.isWaiting = true;
+    this.workers.forEach((worker, i) => worker.post({ memory, control, thread: i + 1, threads, plans }));
   }
 
-  /** Runs a step on all threads; returns when it is done. */
+  /** Runs a step on all threads; returns when it is done. @throws what a thread has failed with */
   run(index: number, plan: ThreadPlan, shape: Shape): void {
+    if (this.failure) throw this.failure;
     const runner = this.runner!;
     runner.command(0, index, shape);
     try {
@@ -118,8 +135,8 @@ export class ThreadPool {
   }
 
   close(): void {
-    if (this.isWaiting) this.runner!.command(2, 0);
-    this.isWaiting = false;
+    this.runner?.command(2, 0);
+    this.runner = undefined;
     for (const worker of this.workers) worker.end();
   }
 }
@@ -136,17 +153,14 @@ function mayBlock(control: Int32Array): boolean {
 
 interface NodeWorker {
   postMessage(message: unknown): void;
-  once(event: string, listener: (value: unknown) => void): void;
-  off(event: string, listener: (value: unknown) => void): void;
-  ref(): void;
+  on(event: string, listener: (value: unknown) => void): void;
   unref(): void;
   terminate(): Promise<number>;
 }
 
 const program = (port: string): string => `(${workerMain.toString()})(${port}, ${createRunner.toString()})`;
 
-/** How to start a worker here. */
-async function threadMaker(): Promise<() => Thread> {
+async function threadMaker(): Promise<Maker> {
   if (typeof process !== 'undefined' && process.versions?.node) {
     // Not a literal, so that bundlers for browsers do not look for it.
     const name = 'node:worker_threads';
@@ -154,44 +168,30 @@ async function threadMaker(): Promise<() => Thread> {
       Worker: new (source: string, options: { eval: boolean }) => NodeWorker;
     };
     const port = `(({ parentPort: p }) => ({ send: (m) => p.postMessage(m), receive: (f) => p.on('message', f) }))(require('node:worker_threads'))`;
-    return () => nodeThread(new Node(program(port), { eval: true }));
+    const make: Maker['make'] = (heard) => nodeThread(new Node(program(port), { eval: true }), heard);
+    return { make, besides: true };
   }
   const port = `{ send: (m) => postMessage(m), receive: (f) => { onmessage = (e) => f(e.data); } }`;
   const url = URL.createObjectURL(new Blob([program(port)], { type: 'text/javascript' }));
-  return () => browserThread(new Worker(url));
+  return { make: (heard) => browserThread(new Worker(url), heard), besides: false };
 }
 
-/** Holds the process only while it is asked something. */
-function nodeThread(worker: NodeWorker): Thread {
+/** Does not hold the process. */
+function nodeThread(worker: NodeWorker, heard: (said: string) => void): Thread {
+  worker.on('message', (said) => heard(String(said)));
+  worker.on('error', (error) => heard(String(error)));
   worker.unref();
   return {
     post: (message) => worker.postMessage(message),
-    answer: () =>
-      new Promise((resolve, reject) => {
-        const settle = (act: () => void): void => {
-          worker.off('message', done);
-          worker.off('error', failed);
-          worker.unref();
-          act();
-        };
-        const done = (message: unknown): void => settle(() => resolve(String(message)));
-        const failed = (error: unknown): void => settle(() => reject(error as Error));
-        worker.once('message', done);
-        worker.once('error', failed);
-        worker.ref();
-      }),
     end: () => void worker.terminate(),
   };
 }
 
-function browserThread(worker: Worker): Thread {
+function browserThread(worker: Worker, heard: (said: string) => void): Thread {
+  worker.onmessage = (event) => heard(String(event.data));
+  worker.onerror = (event) => heard(event.message);
   return {
     post: (message) => worker.postMessage(message),
-    answer: () =>
-      new Promise((resolve, reject) => {
-        worker.onmessage = (event) => resolve(String(event.data));
-        worker.onerror = (event) => reject(new Error(event.message));
-      }),
     end: () => worker.terminate(),
   };
 }

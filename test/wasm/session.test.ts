@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { RowsKernel } from '../../compiler/kernel/kernel.ts';
 import { sizeOf } from '../../compiler/ir/serialise.ts';
@@ -233,18 +233,42 @@ describe('threads', () => {
     session.close();
   });
 
-  it('are not waited for by a short first run, and share the next ones', async () => {
+  it('are not waited for: steps begin without them, and they join in', async () => {
+    const session = await openWasm(program(), { threads: 2, shareFrom: 0, pool: startThreads(2) });
+    // Each moves memory while the other thread still starts, or learns where it was.
+    for (let i = 0; i < 50; i++) {
+      const batch = 3000 + 100 * i;
+      expect(session.run('step', { batch }, { x: xs(batch) }, { step: 1 })).toBeUndefined();
+      expect(
+        session.run('again', { batch: batch + 2000 }, { x: xs(batch + 2000) }, { step: 1 }),
+      ).toBeUndefined();
+    }
+    expect(await session.read('w')).toEqual(Float32Array.of(100, 100));
+    expect(await session.output('step', 'y')).toEqual(ys(7900, [98, 98]));
+    expect(await session.output('again', 'y')).toEqual(ys(9900, [99, 99]));
+    session.close();
+  });
+
+  it('say so in the next step when one of them failed', async () => {
+    const broken = { ...program().plans['step']! };
+    const { code } = broken;
+    if (code.kind !== 'wasm') throw new Error('not wasm');
     const pool = startThreads(2);
     const session = await openWasm(program(), { threads: 2, shareFrom: 0, pool });
-    // Each moves memory while the threads still learn where it was.
-    expect(session.run('step', { batch: 3000 }, { x: xs(3000) }, { step: 1 })).toBeUndefined();
-    expect(session.run('again', { batch: 5000 }, { x: xs(5000) }, { step: 2 })).toBeUndefined();
-    const next = session.run('step', { batch: 3000 }, { x: xs(3000) }, { step: 3 });
-    expect(next).toBeInstanceOf(Promise);
-    await next;
-    expect(await session.read('w')).toEqual(Float32Array.of(6, 6));
-    expect(await session.output('step', 'y')).toEqual(ys(3000, [3, 3]));
-    expect(await session.output('again', 'y')).toEqual(ys(5000, [1, 1]));
+    const step = (): unknown => session.run('step', { batch: 3000 }, { x: xs(3000) }, { step: 1 });
+    step();
+    // A module that cannot be instantiated with what the thread is sent.
+    (await pool)!.load(new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true }), [broken], [
+      {
+        module: new WebAssembly.Module(code.bytes as BufferSource),
+        buffers: [],
+        scratch: 0,
+        prepared: 0,
+        dims: 0,
+        entries: [],
+      },
+    ]);
+    await vi.waitFor(() => expect(step).toThrow('a thread failed'), { timeout: 5000 });
     session.close();
   });
 
