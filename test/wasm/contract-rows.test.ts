@@ -50,7 +50,7 @@ it.each([
 it.each([3, 4, 6, 7])('panels that are made before the run stay in their room: %d rows', (m) => {
   const [n, k] = [50, 16];
   const roles = { m: [axis('m', m)], n: [axis('n', n)], k: [axis('k', k)] };
-  const c = contract(abc, roles, load(0, at(['m', m], ['k', k])), load(1, at(['k', k], ['n', n])), {
+  const c = contract(abc, roles, load(0, at(['k', k], ['m', m])), load(1, at(['k', k], ['n', n])), {
     buffer: 2,
     offset: at(['m', m], ['n', n]),
     value: acc,

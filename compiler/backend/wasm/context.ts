@@ -1,5 +1,6 @@
 import type { Ex, Kernel } from '../../kernel/kernel.ts';
 import type { Ranges } from '../../shape/poly.ts';
+import type { MicroShape } from './contract/micro.ts';
 import type { Func, I32, Module } from './encoder.ts';
 import type { Environment } from './levels.ts';
 
@@ -15,11 +16,8 @@ export interface EmitContext {
   variant(name: string): Func;
   /** An internal function. */
   helper(name: string, params: readonly string[]): Func;
-  /**
-   * The module's register kernel for a tile of `rows` by `vectors` times 4, of which `used` are computed. `pitch`: bytes from
-   * one k of B to the next, where it is not a panel.
-   */
-  micro(rows: number, vectors: number, used: number, pitch?: number): Func;
+  /** The module's register kernel of that shape. */
+  micro(shape: MicroShape): Func;
   /**
    * Room of `bytes` for what a function (begin, end, thread) of so many units makes of an operand before the first run, if that
    * depends on nothing but constant buffers. At most once for a kernel.

@@ -15,7 +15,7 @@ import type { Single } from './contract/single.ts';
 import { emitContract, singleRow } from './contract/index.ts';
 import { workOf } from './cost.ts';
 import { i32 } from './instr.ts';
-import { buildMicro } from './contract/micro.ts';
+import { buildMicro, type MicroShape } from './contract/micro.ts';
 import { emitRows, emitScatter } from './rows.ts';
 import { IntegerLibrary } from './scalar-ops.ts';
 import { polysOf } from './transform.ts';
@@ -203,7 +203,7 @@ class Emitter {
           'void',
         ),
       variant: (name) => this.module.func(`${k.name}.${name}.body`, unitParams, 'void'),
-      micro: (rows, vectors, used, pitch) => this.micro(rows, vectors, used, pitch),
+      micro: (shape) => this.micro(shape),
       scratch: (thread, bytes) => this.scratch(thread, bytes),
       prepare: (operand, bytes, units) => {
         if (prepared || !this.preparedBase || !this.dependsOnConstants(k, operand)) return undefined;
@@ -224,11 +224,12 @@ class Emitter {
     return isFixed && loads.length > 0 && loads.every((l) => this.isConstant(k.buffers[l.buffer]!));
   }
 
-  private micro(rows: number, vectors: number, used: number, pitch = 16 * vectors): Func {
-    const key = `${rows}x${used}/${vectors} ${pitch}`;
+  private micro(shape: MicroShape): Func {
+    const { rows, vectors, used = vectors, pitch = 16 * vectors, a } = shape;
+    const key = [rows, vectors, used, pitch, a?.lane ?? 4, a?.k ?? 4 * rows].join(' ');
     const known = this.micros.get(key);
     if (known) return known;
-    const made = buildMicro(this.module, { rows, vectors, used, pitch }, this.options.relaxed);
+    const made = buildMicro(this.module, shape, this.options.relaxed);
     this.micros.set(key, made);
     return made;
   }

@@ -17,10 +17,11 @@ export function partOf(lower: Lowering, index: I32, block: number, total: I32): 
   return { first, size: lower.keep(minI32(left, i32.const(block))) };
 }
 
-/** Byte offsets of parts of the thread's scratch area with room for so many floats. */
-export function areasOf(lower: Lowering, context: EmitContext, floats: readonly number[]): I32[] {
+/** Byte offsets of parts of the thread's scratch area with room for so many floats; the area has `least` floats or more. */
+export function areasOf(lower: Lowering, context: EmitContext, floats: readonly number[], least = 0): I32[] {
   const bytes = floats.map((n) => 64 * Math.ceil((4 * n) / 64) + 64);
   const total = (n: number): number => bytes.slice(0, n).reduce((x, y) => x + y, 0);
-  const start = lower.keep(context.scratch(context.f.param(2).get, total(bytes.length)));
+  const all = Math.max(total(bytes.length), 4 * least);
+  const start = lower.keep(context.scratch(context.f.param(2).get, all));
   return bytes.map((_, i) => lower.keep(i32.add(start, i32.const(total(i)))));
 }

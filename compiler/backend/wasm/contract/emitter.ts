@@ -8,7 +8,7 @@ import type { I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
-import { type Depth, Panels } from './panels.ts';
+import { type Depth, type Operand, Panels, RowsInPlace } from './panels.ts';
 import { areasOf, type Part, partOf } from '../parts.ts';
 import { Sums } from './sums.ts';
 
@@ -17,7 +17,7 @@ export abstract class ContractEmitter {
   protected readonly lanes: number;
   /** Which block of the role whose panels stay packed while units share it is packed now. */
   protected readonly packed: Local<'i32'>;
-  protected readonly a: Panels;
+  protected readonly a: Operand;
   protected readonly b: Panels;
   private readonly sums: Sums | undefined;
 
@@ -28,11 +28,6 @@ export abstract class ContractEmitter {
   ) {
     const shared = { kernel: k, batch: k.batch, k: k.k };
     this.lanes = 4 * plan.tile.vectors;
-    this.a = new Panels(
-      { ...shared, name: 'packA', operand: k.a, lanes: k.m, along: plan.packA, width: plan.tile.rows },
-      plan,
-      context,
-    );
     this.b = new Panels(
       { ...shared, name: 'packB', operand: k.b, lanes: k.n, along: plan.packB, width: this.lanes },
       plan,
@@ -40,6 +35,14 @@ export abstract class ContractEmitter {
     );
     const ranges = new Map([...k.batch, ...k.k].map((a) => [a.name, a.extent]));
     this.lower = new Lowering(context.environment(k, ranges));
+    const { rows } = plan.tile;
+    this.a = plan.inPlace
+      ? new RowsInPlace(plan.inPlace, rows, plan, this.lower)
+      : new Panels(
+          { ...shared, name: 'packA', operand: k.a, lanes: k.m, along: plan.packA, width: rows },
+          plan,
+          context,
+        );
     this.packed = this.local('packed');
     this.sums = k.sums && new Sums(k, k.sums, plan, context);
   }
@@ -63,7 +66,10 @@ export abstract class ContractEmitter {
     const { f } = context;
     const perM = blocksOf(k.m, plan.blockM);
     const perN = blocksOf(k.n, plan.blockN);
-    this.areas = areasOf(lower, context, [...this.sizes(), ...(this.sums ? [plan.blockN] : [])]);
+    const { inPlace, tile } = plan;
+    const [a, ...sizes] = this.sizes();
+    const floats = [inPlace ? 0 : a, ...sizes, ...(this.sums ? [plan.blockN] : [])];
+    this.areas = areasOf(lower, context, floats, tile.rows * (inPlace?.pitch ?? 0));
     lower.push(this.packed.set(i32.const(-1)));
     const unit = this.local('unit');
     lower.open('unit', unit.get);
@@ -123,7 +129,7 @@ export abstract class ContractEmitter {
   }
 
   /** Packs all panels of a block from `area` on, `width` lanes each; nothing where they were packed before the run. */
-  protected packAll(panels: Panels, { first, size }: Part, width: number, area: I32, bounds: Depth): Stmt[] {
+  protected packAll(panels: Operand, { first, size }: Part, width: number, area: I32, bounds: Depth): Stmt[] {
     const [lane, to] = [this.local('lane'), this.local('to')];
     const fill = panels.fill(i32.add(first, lane.get), this.batch(), bounds, to.get);
     if (fill.length === 0) return [];
@@ -135,7 +141,8 @@ export abstract class ContractEmitter {
   protected multiplyTile(left: I32, args: readonly I32[]): Stmt[] {
     const { rows, vectors } = this.plan.tile;
     const total = asConstant(count(this.k.n));
-    const call = (used: number): Stmt => this.context.micro(rows, vectors, used).call('void', ...args);
+    const call = (used: number): Stmt =>
+      this.context.micro({ rows, vectors, used, a: this.a.steps }).call('void', ...args);
     const rest = total === undefined ? undefined : Math.ceil((total % this.lanes) / 4);
     let code: Stmt[] = [call(vectors)];
     for (let used = vectors - 1; used >= 1; used--)

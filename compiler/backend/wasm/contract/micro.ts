@@ -1,6 +1,6 @@
 /**
- * The register kernel of contractions: a tile of C from a packed panel of A (`rows` values for each k) and one of B
- * (`4 * vectors` values for each k). V8's register allocator decides the shapes: 4 x 8 and 3 x 12 stay in registers, larger
+ * The register kernel of contractions: a tile of C from `rows` values of A for each k, of a packed panel or where they lie, and
+ * a packed panel of B (`4 * vectors` values for each k). V8's register allocator decides the shapes: 4 x 8 and 3 x 12 stay in registers, larger
  * ones or an unrolled k spill.
  */
 import type { Func, Module, Stmt, V128 } from '../encoder.ts';
@@ -13,11 +13,13 @@ export interface MicroShape {
   readonly used?: number;
   /** Bytes from one k of B to the next; that of a panel if not given. */
   readonly pitch?: number;
+  /** Bytes from one row of A to the next, and from one k; those of a panel if not given. */
+  readonly a?: { readonly lane: number; readonly k: number };
 }
 
-/** (count of k >= 1, panel of A, panel of B, tile of C row by row without gaps, whether to add to the tile) */
+/** (count of k >= 1, rows of A, panel of B, tile of C row by row without gaps, whether to add to the tile) */
 export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean): Func {
-  const { rows, vectors, used = vectors, pitch = 16 * vectors } = shape;
+  const { rows, vectors, used = vectors, pitch = 16 * vectors, a: steps = { lane: 4, k: 4 * rows } } = shape;
   const params = ['count', 'a', 'b', 'tile', 'add'].map((name) => [name, 'i32'] as const);
   const f = module.func(`micro.${rows}x${4 * used}of${4 * vectors}`, params, 'void');
   const [count, a, b, tile, add] = [0, 1, 2, 3, 4].map((i) => f.param(i));
@@ -37,10 +39,10 @@ export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean):
     loop(
       ...bs.map((v, j) => v.set(v128.load(b!.get, 16 * j))),
       ...range(rows).flatMap((i) => [
-        splat.set(v128.loadSplat(a!.get, 4 * i)),
+        splat.set(v128.loadSplat(a!.get, steps.lane * i)),
         ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
       ]),
-      a!.set(i32.add(a!.get, i32.const(4 * rows))),
+      a!.set(i32.add(a!.get, i32.const(steps.k))),
       b!.set(i32.add(b!.get, i32.const(pitch))),
       brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
     ),

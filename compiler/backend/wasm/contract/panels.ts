@@ -1,8 +1,9 @@
 /**
- * The panels of one operand of a contraction, [k][width] for every strip of lanes: packed where they are used, or, where the
- * operand is made of parameters alone, packed for all strips before the first run.
+ * What the register kernel reads of one operand of a contraction: panels [k][width] for every strip of lanes, packed where they
+ * are used, or, where the operand is made of parameters alone, packed for all strips before the first run; or rows in place.
  */
 import type { ContractKernel } from '../../../kernel/kernel.ts';
+import type { InPlace } from './in-place.ts';
 import { known, type ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import type { Func, I32, Stmt } from '../encoder.ts';
@@ -16,7 +17,19 @@ export interface Depth {
   readonly to: I32;
 }
 
-export class Panels {
+/** What the register kernel reads of one operand. */
+export interface Operand {
+  /** Bytes from one lane to the next, and from one k to the next. */
+  readonly steps: { readonly lane: number; readonly k: number };
+  /** Makes a panel of the lanes from `first` on. Nothing to do where it is there. */
+  fill(first: I32, batch: readonly I32[], depth: Depth, panel: I32): Stmt[];
+  /** Where the lanes from `first` (a multiple of the width) on lie; `packed` if they were packed just now. */
+  at(first: I32, depth: Depth, packed: I32): I32;
+  /** Bytes from one strip to the next; `depth` is the number of k in a block. */
+  pitch(depth: I32): I32;
+}
+
+export class Panels implements Operand {
   private readonly pack: Func;
   /** Where the panels of all strips begin, if they are there before the run. */
   private readonly prepared: I32 | undefined;
@@ -34,12 +47,14 @@ export class Panels {
     return this.prepared !== undefined;
   }
 
-  /** Fills a panel with the lanes from `first` on. Nothing to do if prepared. */
+  get steps(): Operand['steps'] {
+    return { lane: 4, k: 4 * this.spec.width };
+  }
+
   fill(first: I32, batch: readonly I32[], { from, to }: Depth, panel: I32): Stmt[] {
     return this.prepared ? [] : [this.pack.call('void', first, ...batch, from, to, panel)];
   }
 
-  /** Where the panel lies of the lanes from `first` (a multiple of the width) on; `packed` if it was packed just now. */
   at(first: I32, { from }: Depth, packed: I32): I32 {
     return this.prepared ? this.address(this.prepared, first, from) : packed;
   }
@@ -52,7 +67,6 @@ export class Panels {
     return i32.add(base, i32.mul(floats, i32.const(4)));
   }
 
-  /** Bytes from one strip to the next; `depth` is the number of k in a block. */
   pitch(depth: I32): I32 {
     const { k, width } = this.spec;
     return this.prepared ? i32.const(4 * width * known(k)!) : i32.mul(depth, i32.const(4 * width));
@@ -78,5 +92,33 @@ export class Panels {
     lower.push(...forLoop(strip, fill.param(0).get, fill.param(1).get, 1, lower.close()));
     fill.body.push(...lower.finish());
     return base;
+  }
+}
+
+/** Strips of `width` rows that are read where they lie. */
+export class RowsInPlace implements Operand {
+  constructor(
+    private readonly rows: InPlace,
+    private readonly width: number,
+    private readonly plan: Pick<ContractPlan, 'chunk' | 'blockK'>,
+    private readonly lower: Lowering,
+  ) {}
+
+  get steps(): { readonly lane: number; readonly k: number } {
+    return { lane: 4 * this.rows.pitch, k: 4 };
+  }
+
+  fill(): Stmt[] {
+    return [];
+  }
+
+  at(first: I32, { from }: Depth): I32 {
+    const inner = this.plan.blockK / this.plan.chunk;
+    const before = i32.add(i32.mul(first, i32.const(this.rows.pitch)), i32.mul(from, i32.const(inner)));
+    return i32.add(this.lower.poly(this.rows.base), i32.mul(before, i32.const(4)));
+  }
+
+  pitch(): I32 {
+    return i32.const(4 * this.width * this.rows.pitch);
   }
 }

@@ -3,6 +3,7 @@ import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
 import { swapRoles } from '../../../kernel/rebuild.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, evaluate, linearIn } from '../../../shape/poly.ts';
+import { type InPlace, inPlaceOf } from './in-place.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from '../transform.ts';
 
 export interface Tile {
@@ -20,6 +21,8 @@ export interface ContractPlan {
   readonly tile: Tile;
   readonly order: Order;
   readonly packA: PackAlong;
+  /** A is not packed. */
+  readonly inPlace: InPlace | undefined;
   readonly packB: PackAlong;
   /** m and n indices of a unit: multiples of the tile, or less if there are less. */
   readonly blockM: number;
@@ -134,6 +137,7 @@ interface Packing {
 interface Candidate {
   readonly kernel: ContractKernel;
   readonly tile: Tile;
+  readonly inPlace: InPlace | undefined;
   readonly a: Packing;
   readonly b: Packing;
   readonly cost: number;
@@ -152,7 +156,10 @@ const stripCost = (tile: Tile, vectors: number): number =>
 
 function candidate(kernel: ContractKernel, tile: Tile): Candidate {
   const [m, n, k] = [sizeOf(kernel.m), sizeOf(kernel.n), sizeOf(kernel.k)];
-  const a = cheaper(kernel.a, kernel.m.at(-1), kernel.k.at(-1));
+  const inPlace = inPlaceOf(kernel);
+  const a = inPlace
+    ? ({ along: 'k', cost: 0 } as const)
+    : cheaper(kernel.a, kernel.m.at(-1), kernel.k.at(-1));
   const b = cheaper(kernel.b, kernel.n.at(-1), kernel.k.at(-1));
   const strip = (vectors: number): number => stripCost(tile, vectors);
   const lanes = 4 * tile.vectors;
@@ -161,7 +168,7 @@ function candidate(kernel: ContractKernel, tile: Tile): Candidate {
     (n % lanes > 0 ? strip(Math.ceil((n % lanes) / 4)) + 0.3 : 0);
   const multiply = Math.ceil(m / tile.rows) * k * strips;
   const cost = multiply + n * k * b.cost + m * k * a.cost + m * n * storeCost(kernel);
-  return { kernel, tile, a, b, cost };
+  return { kernel, tile, inPlace, a, b, cost };
 }
 
 /** The kernel with its roles settled, and how to run it; undefined when plain loops are better. */
@@ -183,6 +190,7 @@ export function planContract(
     plan: {
       tile: best.tile,
       packA: best.a.along,
+      inPlace: best.inPlace,
       packB: best.b.along,
       ...(rowBlocks(best) ?? stripBlocks(best)),
     },

@@ -8,7 +8,8 @@ import { constant } from '../../../shape/poly.ts';
 import type { EmitContext } from '../context.ts';
 import type { Func, I32, Module, Stmt } from '../encoder.ts';
 import { brIf, f32x4, forLoop, i32, loop, minI32, v128, when } from '../instr.ts';
-import type { Panels } from './panels.ts';
+import { Lowering } from '../lower.ts';
+import { type Operand, RowsInPlace } from './panels.ts';
 import { type ContractPlan, known, wideTile } from './plan.ts';
 
 /** Sums at once: each needs a vector of B beside it, and all must stay in registers, where the engine has pairs of vectors those. */
@@ -25,8 +26,8 @@ export interface Single {
 
 interface Parts {
   readonly dim: string;
-  readonly a: Panels;
-  readonly b: Panels;
+  readonly a: Operand;
+  readonly b: Operand;
   /** Stores along a row; see `buildRowEpilogue`. */
   readonly epilogue: Func;
 }
@@ -35,7 +36,7 @@ interface Parts {
 export function emitSingle(
   k: ContractKernel,
   plan: ContractPlan,
-  { dim, a, b, epilogue }: Parts,
+  { dim, a: packedA, b, epilogue }: Parts,
   context: EmitContext,
 ): Single {
   const { tile } = plan;
@@ -47,21 +48,26 @@ export function emitSingle(
   const f = context.variant('single');
   const [unit, strip, panel, to] = ['unit', 'strip', 'panel', 'to'].map((name) => f.local('i32', name));
   const [first, end] = [f.local('i32', 'first'), f.local('i32', 'end')];
-  const packed = 64 * Math.ceil((4 * tile.rows * depth + 64) / 64);
+  const lower = new Lowering(context.environment(k, new Map(), f));
+  const a = plan.inPlace ? new RowsInPlace(plan.inPlace, tile.rows, plan, lower) : packedA;
+  const packed = plan.inPlace ? 0 : 64 * Math.ceil((4 * tile.rows * depth + 64) / 64);
   const stripBytes = 4 * tile.rows * lanes;
   const area = f.local('i32', 'area');
   const results = i32.add(area.get, i32.const(packed));
   const none = i32.const(0);
   const all = { from: none, to: i32.const(depth / (plan.blockK / plan.chunk)) };
-  const row = (count: number): Stmt =>
-    buildRow(context.module, { ...plan.tile, strips: count, panelBytes: 4 * lanes * depth }, context).call(
+  const shape = { ...plan.tile, panelBytes: 4 * lanes * depth, step: a.steps.k };
+  const x = a.at(none, all, area.get);
+  const row = (strips: number): Stmt =>
+    buildRow(context.module, { ...shape, strips }, context).call(
       'void',
       i32.const(depth),
-      a.at(none, all, area.get),
+      x,
       panel!.get,
       to!.get,
     );
   f.body.push(
+    ...lower.finish(),
     area.set(context.scratch(f.param(2).get, packed + stripBytes * perUnit)),
     ...a.fill(none, [], all, area.get),
     ...forLoop(unit!, f.param(0).get, f.param(1).get, 1, [
@@ -92,11 +98,13 @@ interface RowShape {
   readonly vectors: number;
   readonly strips: number;
   readonly panelBytes: number;
+  /** Bytes from one k of A to the next. */
+  readonly step: number;
 }
 
-/** (count of k >= 1, panel of A, panel of the first strip of B, results): those of a strip lie where the row of a tile does. */
+/** (count of k >= 1, row of A, panel of the first strip of B, results): those of a strip lie where the row of a tile does. */
 function buildRow(module: Module, shape: RowShape, { relaxed }: EmitContext): Func {
-  const { rows, vectors, strips, panelBytes } = shape;
+  const { rows, vectors, strips, panelBytes, step } = shape;
   const params = ['count', 'a', 'b', 'to'].map((name) => [name, 'i32'] as const);
   const f = module.func(`row.${strips}x${4 * vectors}`, params, 'void');
   const [count, a, b, to] = [0, 1, 2, 3].map((i) => f.param(i));
@@ -118,7 +126,7 @@ function buildRow(module: Module, shape: RowShape, { relaxed }: EmitContext): Fu
             : f32x4.add(sum.get, f32x4.mul(splat.get, value.get)),
         ),
       ),
-      a!.set(i32.add(a!.get, i32.const(4 * rows))),
+      a!.set(i32.add(a!.get, i32.const(step))),
       b!.set(i32.add(b!.get, i32.const(16 * vectors))),
       brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
     ),

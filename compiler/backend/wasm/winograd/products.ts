@@ -49,7 +49,7 @@ export function buildProduct(plan: ImagePlan, sizes: Sizes, context: EmitContext
   const vectors = plan.strip / 4;
   const micro = (used: number): Stmt =>
     context
-      .micro(4, vectors, used, 4 * sizes.pitch)
+      .micro({ rows: 4, vectors, used, pitch: 4 * sizes.pitch })
       .call('void', i32.const(plan.depth), a.get, b.get, to.get, i32.const(0));
   const back = buildTransform(plan, sizes, context);
   const { strip, isHalf, row, position, a, b, from, to } = locals(

@@ -143,7 +143,7 @@ class WeightEmitter {
     const names = ['tiles', 'height', 'width', 'a', 'b', 'sums', 'adding'] as const;
     const f = context.helper('product', names);
     const at = params(f, ...names);
-    const micro = context.micro(4, width / 4, width / 4);
+    const micro = context.micro({ rows: 4, vectors: width / 4 });
     const { p, row, column, pa, pb, to } = locals(f, 'p', 'row', 'column', 'pa', 'pb', 'to');
     const panel = 4 * plan.tiles;
     const times = (l: typeof p, n: number): I32 => i32.mul(l.get, i32.const(n));
