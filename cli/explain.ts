@@ -10,6 +10,7 @@ import { printKernel } from '../compiler/kernel/print.ts';
 import type { Plan } from '../compiler/plan.ts';
 import type { Scheduled } from '../compiler/schedule/schedule.ts';
 import { format } from '../compiler/shape/poly.ts';
+import { hasRelaxedSimd } from '../runtime/wasm.ts';
 import { shown } from './compilation.ts';
 import type { CompileSettings } from './settings.ts';
 import { defaultThreads } from './devices.ts';
@@ -99,7 +100,7 @@ function assembled({ terminal, model, task, target, workgroups, settings }: Subj
   const { memory } = settings;
   const options = {
     target,
-    relaxed: false,
+    relaxed: target === 'wasm' && hasRelaxedSimd(),
     workgroups,
     sets: settings.set ?? {},
     threads: threadsOf(target),
@@ -126,7 +127,7 @@ const wat = (subject: Subject): string =>
       kernels.map((k) => k.kernel),
       dims,
       buffers.length,
-      { relaxed: false },
+      { relaxed: hasRelaxedSimd() },
     );
     return `;; ${name}\n${text}\n`;
   });

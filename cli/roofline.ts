@@ -4,6 +4,7 @@ import type { Axis, Kernel } from '../compiler/kernel/kernel.ts';
 import type { TaskInfo } from '../compiler/plan.ts';
 import { trafficOf } from '../compiler/schedule/traffic.ts';
 import { evaluate, multiply, one } from '../compiler/shape/poly.ts';
+import { hasRelaxedSimd } from '../runtime/wasm.ts';
 import type { Dims } from '../runtime/device.ts';
 import { fileHost } from './host.ts';
 import { milliseconds } from './numbers.ts';
@@ -51,7 +52,7 @@ export function workOf(
   const limits = memoryOptions({ target: 'wasm', threads: 1 }, options);
   const assembling = {
     target: 'wasm',
-    relaxed: false,
+    relaxed: hasRelaxedSimd(),
     sets: options.set,
     predict: false,
     ...limits,

@@ -9,7 +9,7 @@ import { kernelKey } from './kernel/key.ts';
 import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
 import { type Again, type Budget, outputRoom, withinBudget } from './budget.ts';
 import { schedule, type Scheduled } from './schedule/schedule.ts';
-import { type Target, wasmTarget, webgpuTargetFor } from './schedule/target.ts';
+import { type Target, wasmTargetFor, webgpuTargetFor } from './schedule/target.ts';
 import { lazily } from './lazy.ts';
 import { multiply, one, symbolsOf, type Poly } from './shape/poly.ts';
 
@@ -35,10 +35,11 @@ export interface TargetOptions {
 /** What the schedule has to know of the target. */
 export const targetOf = ({
   target,
+  relaxed,
   workgroups = 1,
   isSoftware = false,
-}: Pick<TargetOptions, 'target' | 'workgroups' | 'isSoftware'>): Target =>
-  target === 'wasm' ? wasmTarget : webgpuTargetFor(workgroups, isSoftware);
+}: Pick<TargetOptions, 'target' | 'relaxed' | 'workgroups' | 'isSoftware'>): Target =>
+  target === 'wasm' ? wasmTargetFor(relaxed) : webgpuTargetFor(workgroups, isSoftware);
 
 /** Plans by name, with what they were made of. */
 export interface Assembled {

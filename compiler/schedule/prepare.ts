@@ -8,7 +8,9 @@ import { isCostly } from '../ir/graph.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
 import { LoopOperands } from './loops.ts';
 import { baseOf, compact, Dependence } from './reads.ts';
+import type { Poly } from '../shape/poly.ts';
 import type { Target } from './target.ts';
+import { isWindow } from './window.ts';
 
 export interface Prepared {
   readonly computation: Computation;
@@ -28,12 +30,15 @@ export function prepare(computation: Computation, target: Target): Prepared {
   const renewed = new Map<Node, Node>();
   const renew = (node: Node): Node => renewed.get(node) ?? node;
 
-  const plain = (operand: Node, role: string): Node => {
+  const plain = (found: Contraction, side: 'a' | 'b', shape: readonly Poly[]): Node => {
+    const operand = found[side];
+    const role = side === 'a' ? 'the left operand' : 'the right operand';
+    const padded = isWindow(found, side, shape, target.windows) ? (n: Node): Node => n : halo;
     const base = baseOf(operand);
     const half = fromHalf(graph, operand, base, dependence);
     if (half) {
       if (half.stored) forced.set(half.stored, `${role} of a contraction is read many times`);
-      return halo(half.operand);
+      return padded(half.operand);
     }
     if (base.op === 'map' && !isCheap(base, target.inlineOperations)) {
       const { small, full } =
@@ -41,9 +46,9 @@ export function prepare(computation: Computation, target: Target): Prepared {
           ? compact(graph, operand, dependence.axesOf(operand))
           : { small: base, full: operand };
       forced.set(small, `${role} of a contraction is read many times`);
-      return halo(full);
+      return padded(full);
     }
-    return halo(operand);
+    return padded(operand);
   };
   const halo = (operand: Node): Node => {
     const padded = target.haloCopies ? withHalo(graph, operand) : undefined;
@@ -60,27 +65,33 @@ export function prepare(computation: Computation, target: Target): Prepared {
     if (made.op === 'part' && node.op === 'part') made = loops.part(made, node);
     const found = recognise(graph, made, dependence);
     if (found && made.op === 'reduce') {
-      const [a, b] = [plain(found.a, 'the left operand'), plain(found.b, 'the right operand')];
+      const shape = made.inputs[0]?.shape ?? [];
+      const [a, b] = [plain(found, 'a', shape), plain(found, 'b', shape)];
       const { fn, count } = made;
       made = graph.from(graph.originsOf(node), () => graph.reduce(fn, graph.map('mul', [a, b]), count));
       contractions.set(made, { ...found, a, b });
     }
     renewed.set(node, made);
   }
-  // A result that is a leaf itself is copied: `stop` is the identity that can be stored.
-  const result = (node: Node): Node => (node.op === 'leaf' ? graph.stop(node) : renew(node));
   return {
-    computation: {
-      ...computation,
-      outputs: computation.outputs.map((o) => ({ ...o, node: result(o.node) })),
-      updates: computation.updates
-        .filter((u) => u.value !== u.leaf)
-        .map((u) => ({ ...u, value: result(u.value) })),
-    },
+    computation: renewedComputation(computation, renew),
     contractions,
     forced,
     dependence,
     inlined: new Set(),
+  };
+}
+
+function renewedComputation(computation: Computation, renew: (node: Node) => Node): Computation {
+  const { graph } = computation;
+  // A result that is a leaf itself is copied: `stop` is the identity that can be stored.
+  const result = (node: Node): Node => (node.op === 'leaf' ? graph.stop(node) : renew(node));
+  return {
+    ...computation,
+    outputs: computation.outputs.map((o) => ({ ...o, node: result(o.node) })),
+    updates: computation.updates
+      .filter((u) => u.value !== u.leaf)
+      .map((u) => ({ ...u, value: result(u.value) })),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Node } from '../ir/graph.ts';
+import { transformedWindow, type WindowRule } from '../kernel/window.ts';
 
 /** What the schedule must know of a device: limits and preferences, as constraints of fusion. */
 export interface Target {
@@ -12,6 +13,8 @@ export interface Target {
    * the inner loop has none.
    */
   readonly haloCopies: boolean;
+  /** Of such windows over an image the kernel itself copies what it needs with its halo; undefined: of none. */
+  readonly windows: WindowRule | undefined;
   /**
    * Operations on an operand of a contraction that are done again wherever a tile of it is loaded (scaling an image),
    * which spares a kernel and its memory traffic.
@@ -49,11 +52,18 @@ export const wasmTarget: Target = {
   maxBuffers: Infinity,
   clocksAreDims: false,
   haloCopies: true,
+  windows: undefined,
   inlineOperations: 0,
   foldSums: ['n'],
   nestedDepth: 0,
   split: undefined,
 };
+
+/** With relaxed SIMD, small windows run with fewer multiplications (`backend/wasm/winograd`). */
+export const wasmTargetFor = (relaxed: boolean): Target => ({
+  ...wasmTarget,
+  windows: relaxed ? transformedWindow : undefined,
+});
 
 /** The storage buffers a stage that every WebGPU adapter grants; guards are free in tile loads. */
 export const webgpuTarget: Target = {
@@ -61,6 +71,7 @@ export const webgpuTarget: Target = {
   maxBuffers: 8,
   clocksAreDims: true,
   haloCopies: false,
+  windows: undefined,
   inlineOperations: 3,
   foldSums: ['m', 'n'],
   nestedDepth: 128,

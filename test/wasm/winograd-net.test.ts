@@ -1,12 +1,13 @@
 /** A network of 3 x 3 convolutions whose three products are all transformed: against the reference, and on several threads. */
 import { describe, expect, it } from 'vitest';
-import { mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
+import { loadsOf, mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
 import { planImage, planWeight } from '../../compiler/backend/wasm/winograd/plan.ts';
 import { elaborateTask } from '../../compiler/check/index.ts';
 import { compileTask, load, optimise } from '../../compiler/compile.ts';
 import type { Target } from '../../compiler/plan.ts';
+import type { ContractKernel, Kernel } from '../../compiler/kernel/kernel.ts';
 import { schedule } from '../../compiler/schedule/schedule.ts';
-import { wasmTarget } from '../../compiler/schedule/target.ts';
+import { wasmTargetFor } from '../../compiler/schedule/target.ts';
 import { openReference } from '../../runtime/reference.ts';
 import { openWasm, supportsRelaxedSimd } from '../../runtime/wasm.ts';
 import { must, testHost } from '../support/backends.ts';
@@ -49,14 +50,32 @@ async function tensorsAfter(target: Target, threads: number): Promise<Record<str
   }
 }
 
-it('the second convolution and both its gradients are transformed', () => {
+const kernelsFor = (relaxed: boolean): readonly Kernel[] => {
   const { graphs } = elaborateTask(load('net.nnet', host), 'train');
   const { train } = optimise(graphs!.computations);
-  const contractions = schedule(train!, wasmTarget).kernels.flatMap(({ kernel }) =>
-    kernel.kind === 'contract' ? [mergeRoles(kernel)] : [],
-  );
-  expect(contractions.filter((k) => planImage(k))).toHaveLength(2);
-  expect(contractions.filter((k) => planWeight(k))).toHaveLength(1);
+  return schedule(train!, wasmTargetFor(relaxed)).kernels.map((k) => k.kernel);
+};
+const contractions = (kernels: readonly Kernel[]): ContractKernel[] =>
+  kernels.flatMap((k) => (k.kind === 'contract' ? [mergeRoles(k)] : []));
+
+it('the second convolution and both its gradients are transformed', () => {
+  const all = contractions(kernelsFor(true));
+  expect(all.filter((k) => planImage(k))).toHaveLength(2);
+  expect(all.filter((k) => planWeight(k))).toHaveLength(1);
+});
+
+it('windows that are transformed are read through their guards, others from copies with a halo', () => {
+  const copies = (kernels: readonly Kernel[]): number =>
+    kernels.filter((k) => k.notes.some((n) => n.includes('padding around'))).length;
+  const guarded = (kernels: readonly Kernel[]): ContractKernel[] =>
+    contractions(kernels).filter((k) => [k.a, k.b].some((x) => loadsOf(x).some((l) => l.guard.length > 0)));
+  // The image's and its gradient's; the gradient of the weights still wants the image's.
+  expect(copies(kernelsFor(false))).toBe(2);
+  expect(guarded(kernelsFor(false))).toEqual([]);
+  const relaxed = kernelsFor(true);
+  expect(copies(relaxed)).toBe(1);
+  expect(guarded(relaxed)).toHaveLength(2);
+  for (const k of guarded(relaxed)) expect(planImage(k), k.name).toBeDefined();
 });
 
 describe.runIf(supportsRelaxedSimd())('trained', () => {

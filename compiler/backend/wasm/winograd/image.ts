@@ -6,40 +6,17 @@
  */
 import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
 import type { Poly } from '../../../shape/poly.ts';
-import {
-  add,
-  constant,
-  floorDivide,
-  maximum,
-  minimum,
-  multiply,
-  scale,
-  substitute,
-  symbol,
-} from '../../../shape/poly.ts';
+import { add, constant, floorDivide, maximum, minimum, multiply } from '../../../shape/poly.ts';
 import type { EmitContext } from '../context.ts';
-import type { Func, I32, Stmt, V128 } from '../encoder.ts';
-import { forLoop, i32, i32x4, minI32, v128, when } from '../instr.ts';
-import type { Item } from '../intern.ts';
+import type { Func, I32 } from '../encoder.ts';
+import { forLoop, i32, minI32, when } from '../instr.ts';
 import { Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from '../contract/pack.ts';
 import { areasOf, partOf } from '../parts.ts';
-import { exMapper } from '../transform.ts';
-import { down, times } from './matrices.ts';
-import {
-  advance,
-  alternate,
-  evenly,
-  gridFloats,
-  gridOf,
-  locals,
-  params,
-  range,
-  storeRun,
-  sum,
-} from './code.ts';
-import type { ImagePlan, Sliding } from './plan.ts';
+import { evenly, gridFloats, locals, params, storeRun } from './code.ts';
+import { buildPatches, lineFloats, rowsOfTiles } from './patches.ts';
+import type { ImagePlan } from './plan.ts';
 import type { Sizes } from './products.ts';
 import { buildProduct, sizesOf } from './products.ts';
 import { buildTaps, taps } from './taps.ts';
@@ -62,7 +39,7 @@ class ImageEmitter {
   ) {
     this.k = plan.kernel;
     this.sizes = sizesOf(plan);
-    this.rows = [...plan.images, { name: 'tile row', extent: constant(plan.tilesY) }];
+    this.rows = rowsOfTiles(plan);
   }
 
   private helper(name: string, own: readonly string[]): Func {
@@ -83,7 +60,7 @@ class ImageEmitter {
     const { f } = context;
     const transformWeights = buildTaps(plan, sizes, context);
     const ready = this.prepareWeights(transformWeights);
-    const transformPatches = this.patches();
+    const transformPatches = buildPatches(plan, sizes, context);
     const product = buildProduct(plan, sizes, context);
     const stores = this.stores();
     const lower = new Lowering(context.environment(k, new Map(k.batch.map((a) => [a.name, a.extent]))));
@@ -93,10 +70,11 @@ class ImageEmitter {
       sizes.results,
       plan.positions * plan.blockM * plan.strip,
       4 * taps * plan.depth,
+      lineFloats(plan),
       gridFloats,
     ];
     const areas = areasOf(lower, context, floats);
-    const [u, v, y, products, raw, grid] = areas as [I32, I32, I32, I32, I32, I32];
+    const [u, v, y, products, raw, lines, grid] = areas as [I32, I32, I32, I32, I32, I32, I32];
     const { unit, transformed } = locals(f, 'unit', 'transformed');
     lower.push(transformed.set(i32.const(-1)));
     lower.open('unit', unit.get);
@@ -122,7 +100,7 @@ class ImageEmitter {
     ];
     lower.push(
       ...(ready ? [] : when(isNew, transform)),
-      transformPatches.call('void', rows.first, rows.size, v, grid, ...batch),
+      transformPatches.call('void', rows.first, rows.size, v, lines, grid, ...batch),
       product.call('void', m.size, tiles, weights, v, products, y, grid),
       stores.call('void', m.first, m.size, rows.first, rows.size, y, ...batch),
     );
@@ -151,81 +129,6 @@ class ImageEmitter {
     return base;
   }
 
-  // ---------------------------------------------------------------- patches: [position][channel][tile]
-
-  /** (first row of tiles, number of rows, to, room for a grid, batch): Bᵀ d B of four tiles at a time. */
-  private patches(): Func {
-    const { plan, sizes } = this;
-    const { tile, size, filtering } = plan;
-    const { x, y } = plan.window;
-    const names = ['first', 'rows', 'to', 'grid'] as const;
-    const f = this.helper('patches', names);
-    const given = params(f, ...names);
-    const seen = [y, x].map((s) => ({ name: s.slide.name, extent: constant(s.extent + 2) }));
-    const lower = this.lowering(f, [...this.rows, ...plan.channels, ...seen]);
-    const { row, left, at, line, channel } = locals(f, 'row', 'left', 'at', 'line', 'channel');
-    const keep = (v: V128): V128 => lower.keep(v);
-    const push = (s: Stmt): void => lower.push(s);
-    lower.push(channel.set(given.to));
-    // Channel by channel: the parts of a cache line that rows of tiles have are written soon after each other.
-    new Loops(lower, f).nest(plan.channels, () => {
-      lower.push(line.set(channel.get));
-      lower.open('row of tiles', row.get);
-      decode(lower, this.rows, lower.keep(i32.add(given.first, row.get)));
-      lower.push(at.set(line.get));
-      lower.open(x.slide.name, left.get, true);
-      const image = range(size).map((i) => this.imageRow(lower, i));
-      const inside = this.inside(lower, left.get);
-      const d = (i: number, u: number): V128 => keep(lower.vector(image[i]!, u));
-      const grid = gridOf(given.grid, size, keep, push);
-      down(filtering.B, tile + 1, d, grid, keep);
-      for (const i of range(size)) {
-        const values = range(tile + 1).map((u) => grid.get(i, u));
-        times(filtering.B, shifts(values, keep).map(inside), keep).forEach((value, j) =>
-          push(v128.store(at.get, value, 4 * sizes.plane * (size * i + j))),
-        );
-      }
-      lower.push(advance(at, 16));
-      const end = i32.const(tile * plan.tilesX);
-      lower.push(...forLoop(left, i32.const(0), end, 4 * tile, lower.close()));
-      lower.push(advance(line, 4 * plan.tilesX));
-      lower.push(...forLoop(row, i32.const(0), given.rows, 1, lower.close()));
-      lower.push(advance(channel, 4 * sizes.pitch));
-    });
-    f.body.push(...lower.finish());
-    return f;
-  }
-
-  /** Row `i` of the patches. Below the last row of results a patch may end: it only feeds what is not stored. */
-  private imageRow(lower: Lowering, i: number): Item {
-    const { tile, tilesY } = this.plan;
-    const { x, y } = this.plan.window;
-    const at = add(scale(symbol('tile row'), tile), i);
-    const seen = tile * (tilesY - 1) + i > y.extent + 1 ? minimum(at, y.extent + 1) : at;
-    const first = (s: Sliding): Poly => constant(s.sign === 1 ? 0 : 2);
-    const where = new Map([
-      [y.slide.name, seen],
-      [y.tap.name, first(y)],
-      [x.tap.name, first(x)],
-    ]);
-    const operand = exMapper((p) => substitute(p, (s) => where.get(s)))(this.k.b);
-    return lower.env.interner.item(operand);
-  }
-
-  /**
-   * Columns of the last patch that lie beyond the image count as 0 where results that are stored depend on them, if only
-   * by rounding: what is read there may be of another image, or no number.
-   */
-  private inside(lower: Lowering, left: I32): (column: V128, j: number) => V128 {
-    const { tile, size, tilesX, window } = this.plan;
-    const exist = window.x.extent + 2 - tile * (tilesX - 1);
-    // The last column feeds the last result only.
-    if (exist >= size - 1) return (column) => column;
-    const last = i32x4.splat(i32.sub(i32.const(tile * (tilesX - 1)), left));
-    const isOther = lower.keep(i32x4.ne(i32x4.const(0, tile, 2 * tile, 3 * tile), last));
-    return (column, j) => (j < exist || j === size - 1 ? column : v128.and(column, isOther));
-  }
-
   // ---------------------------------------------------------------- stores
 
   /** (first m, number of m, first row of tiles, number of rows, results, batch) */
@@ -238,37 +141,25 @@ class ImageEmitter {
     const at = params(f, ...names);
     const lower = this.lowering(f, [...this.rows, ...k.m, ...k.n]);
     const { row, line, m } = locals(f, 'row', 'line', 'm');
+    // Along the results of one m, as they lie in memory: what the stores read comes from there, too.
+    lower.open('row of m', m.get);
+    decode(lower, k.m, lower.keep(i32.add(at.firstM, m.get)));
+    const ofM = lower.keep(i32.add(at.results, i32.mul(m.get, i32.const(4 * tile * tile * sizes.lanes))));
     lower.open('row of tiles', row.get);
     decode(lower, this.rows, lower.keep(i32.add(at.first, row.get)));
     const firstLine = lower.keep(i32.mul(lower.index('tile row'), i32.const(tile)));
     const lines = lower.keep(minI32(lower.keep(i32.sub(i32.const(y.extent), firstLine)), i32.const(tile)));
+    const inRow = lower.keep(i32.add(ofM, i32.mul(row.get, i32.const(4 * tile * plan.tilesX))));
     lower.open('line of results', line.get);
-    lower.bind(y.slide.name, lower.keep(i32.add(firstLine, line.get)));
-    const inRow = i32.mul(row.get, i32.const(4 * tile * plan.tilesX));
-    const results = lower.keep(sum(at.results, inRow, i32.mul(line.get, i32.const(4 * tile * sizes.lanes))));
-    lower.open('row of m', m.get);
     lower.beginStage();
-    decode(lower, k.m, lower.keep(i32.add(at.firstM, m.get)));
-    const from = lower.keep(i32.add(results, i32.mul(m.get, i32.const(4 * tile * tile * sizes.lanes))));
+    lower.bind(y.slide.name, lower.keep(i32.add(firstLine, line.get)));
+    const from = lower.keep(i32.add(inRow, i32.mul(line.get, i32.const(4 * tile * sizes.lanes))));
     const loops = new Loops(lower, f);
     storeRun(lower, loops, { stores: k.stores, axis: x.slide, bounds: loops.whole(x.slide), from });
-    lower.push(...forLoop(m, i32.const(0), at.height, 1, lower.close()));
     lower.push(...forLoop(line, i32.const(0), lines, 1, lower.close()));
     lower.push(...forLoop(row, i32.const(0), at.rows, 1, lower.close()));
+    lower.push(...forLoop(m, i32.const(0), at.height, 1, lower.close()));
     f.body.push(...lower.finish());
     return f;
   }
 }
-
-/** Every second or fourth of a row of neighbours, which has one vector more than that, from column 0, 1, … on. */
-function shifts(row: readonly V128[], keep: (v: V128) => V128): V128[] {
-  const next = row.at(-1)!;
-  const columns = row.length === 3 ? halves(row, keep) : alternate(row.slice(0, 4), keep).map(keep);
-  const moved = (i: number): V128 => keep(v128.shuffle(columns[i]!, next, [1, 2, 3, 4 + i]));
-  return [...columns, moved(0), moved(1)];
-}
-
-const halves = ([a, b]: readonly V128[], keep: (v: V128) => V128): V128[] => [
-  keep(v128.shuffle(a!, b!, [0, 2, 4, 6])),
-  keep(v128.shuffle(a!, b!, [1, 3, 5, 7])),
-];

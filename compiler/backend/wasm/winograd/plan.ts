@@ -4,6 +4,7 @@
  */
 import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
 import { swapRoles } from '../../../kernel/rebuild.ts';
+import { transformedWindow } from '../../../kernel/window.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../../shape/poly.ts';
 import { known, loadsOf, narrowTiles, roundUp, wideTile } from '../contract/plan.ts';
@@ -65,7 +66,6 @@ export interface WeightPlan extends Tiling {
   readonly tiles: number;
 }
 
-const taps = 3;
 /** Cycles of each position of a tile: a product of a channel and a row of m, and the transform of either. */
 const productCost = 0.13;
 const sideCost = 0.68;
@@ -75,11 +75,7 @@ const weightTiles = 4;
 const worthwhile = 0.9;
 /** Images of an unknown number. */
 const guess = 16;
-/** Below this there is no gain from tiles of two. */
-const leastExtent = 4;
-/** Fewer channels or rows do not pay for the transforms of patches and results (measured), fewer tiles not for the weights'. */
-const leastDepth = 12;
-const fewTiles = 32;
+const { taps, extent: leastExtent, depth: leastDepth, tiles: fewTiles } = transformedWindow;
 
 /** Whether all of `polys` know the two axes as `slide + sign * tap` only. */
 function slides(polys: readonly Poly[], slide: Axis, tap: Axis, sign: 1 | -1): boolean {
