@@ -6,7 +6,8 @@
  * The program of a worker is the text of these two functions, so each refers to nothing but its parameters and globals.
  */
 
-export type Entry = (begin: number, end: number, thread: number) => void;
+/** `again`: 1 where this thread ran other units of the same dispatch just before. */
+export type Entry = (begin: number, end: number, thread: number, again?: number) => void;
 
 /** What a thread knows of a loaded plan. */
 export interface ThreadPlan {
@@ -112,13 +113,15 @@ export function createRunner(
 
   const shared = (entry: Entry, units: number, perPiece: number, number: number): void => {
     const pieces = Math.ceil(units / perPiece);
+    let again = 0;
     for (let i = 0; i < threads; i++) {
       const owner = (thread + i) % threads;
       const start = Math.floor((pieces * owner) / threads);
       const size = Math.floor((pieces * (owner + 1)) / threads) - start;
       for (let taken = 0; (taken = take(owner, number, size)) !== 0;) {
         const [first, end] = [start + (taken >> 6), start + (taken & 63)];
-        entry(first * perPiece, Math.min(units, end * perPiece), thread);
+        entry(first * perPiece, Math.min(units, end * perPiece), thread, again);
+        again = 1;
         addDone(end - first);
         if (owner === thread && end === start + size) break;
       }

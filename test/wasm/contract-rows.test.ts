@@ -78,6 +78,38 @@ it.each([3, 4, 6, 7])('panels that are made before the run stay in their room: %
   expect(behind.every((byte) => byte === 0xa5)).toBe(true);
 });
 
+it('a block that is packed stays so between calls of one thread for one dispatch, and not for the next', () => {
+  const [m, n, k] = [256, 200, 64];
+  const roles = { m: [axis('m', m)], n: [axis('n', n)], k: [axis('k', k)] };
+  const c = contract(abc, roles, load(0, at(['m', m], ['k', k])), load(1, at(['k', k], ['n', n])), {
+    buffer: 2,
+    offset: at(['m', m], ['n', n]),
+    value: acc,
+  });
+  const { bytes, entries } = emitWasm([c], [], 3, { relaxed: false });
+  const units = evaluate(entries[0]!.units, () => 1);
+  const memory = new WebAssembly.Memory({ initial: 16 });
+  const fixed = (value: number) => new WebAssembly.Global({ value: 'i32', mutable: false }, value);
+  const places = [0, 1 << 17, 1 << 18];
+  const env = {
+    memory,
+    scratch: fixed(1 << 19),
+    ...Object.fromEntries(places.map((p, i) => [`b${i}`, fixed(p)])),
+  };
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(bytes)), { env });
+  const run = exports['c'] as (from: number, to: number, thread: number, again?: number) => void;
+  const view = (i: number, length: number) => new Float32Array(memory.buffer, places[i]!, length);
+  view(0, m * k).fill(1);
+  view(1, k * n).fill(1);
+  expect(units).toBeGreaterThan(2);
+  run(0, 1, 0);
+  view(1, k * n).fill(2);
+  run(1, 2, 0, 1);
+  run(2, units, 0);
+  const [first, second, last] = [0, m / units, m - 1].map((row) => view(2, m * n)[row * n]);
+  expect([first, second, last]).toEqual([k, k, 2 * k]);
+});
+
 describe.each([
   ['strict', false, false],
   ['relaxed', supportsRelaxedSimd(), false],
@@ -89,12 +121,18 @@ describe.each([
     [300, 9],
     [500, 128],
   ])('%i columns over %i', (n, k) => {
-    for (const isTurned of [false, true]) {
+    for (const [isTurned, isPlain] of [
+      [false, false],
+      [true, false],
+      [false, true],
+    ]) {
+      const x = load(0, at(['m', 'rows'], ['k', k]));
       const roles = { m: [axis('m', 'rows')], n: [axis('n', n)], k: [axis('k', k)] };
       const c = contract(
         [use(0), use(1), use(2), use(3, 'write')],
         roles,
-        op('mul', 'f32', load(0, at(['m', 'rows'], ['k', k])), float(0.5)),
+        // Packed, or read where it lies.
+        isPlain ? x : op('mul', 'f32', x, float(0.5)),
         load(1, isTurned ? at(['n', n], ['k', k]) : at(['k', k], ['n', n])),
         {
           buffer: 3,
@@ -102,9 +140,9 @@ describe.each([
           value: op('add', 'f32', acc, load(2, at(['n', n]))),
         },
       );
-      const [x, w, bias, y] = [floats(k), floats(k * n, 2), floats(n, 3), floats(n, 4)];
+      const [row, w, bias, y] = [floats(k), floats(k * n, 2), floats(n, 3), floats(n, 4)];
       const expected = y.slice();
-      evaluateKernel(c, { rows: 1 }, [x, w, bias, expected]);
+      evaluateKernel(c, { rows: 1 }, [row, w, bias, expected]);
       const emitted = emitWasm([c], ['rows'], 4, { relaxed, wide, constant: (b) => b === 1 });
       const { special } = emitted.entries[0]!;
       expect(special).toMatchObject({ dim: 'rows', value: 1, entry: 'c.single' });
@@ -123,7 +161,7 @@ describe.each([
       const run = (entry: string, from: number, to: number): void =>
         (exports[entry] as (from: number, to: number, thread: number) => void)(from, to, 0);
       const view = (i: number, length: number) => new Float32Array(memory.buffer, places[i]!, length);
-      [x, w, bias, y].forEach((values, i) => view(i, values.length).set(values));
+      [row, w, bias, y].forEach((values, i) => view(i, values.length).set(values));
       for (const { entry, units } of emitted.prepare) run(entry, 0, units);
       const behind = new Uint8Array(memory.buffer, scratch + evaluate(emitted.scratchBytes, () => 1), 64);
       behind.fill(0xa5);

@@ -92,8 +92,8 @@ function prepare(
       const { entry, units } = special && dims[special.dim] === special.value ? special : usual;
       const total = evaluate(units, value);
       const step = split ?? Math.max(1, total);
-      const run = exports[entry] as (begin: number, end: number, thread: number) => void;
-      for (let u = 0; u < total; u += step) run(u, Math.min(total, u + step), 0);
+      const run = exports[entry] as (begin: number, end: number, thread: number, again: number) => void;
+      for (let u = 0; u < total; u += step) run(u, Math.min(total, u + step), 0, u > 0 ? 1 : 0);
     }
     const words = new Int32Array(memory.buffer);
     buffers.forEach((b, i) => {

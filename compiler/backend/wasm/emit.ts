@@ -61,8 +61,9 @@ export interface Emitted {
 
 /**
  * Code for `kernels`. `dims` are the plan's dimensions in the order of the globals d0 …; `bufferCount` the number of its
- * buffers b0 …. Each kernel becomes an exported function (begin, end, thread) that runs units begin … end - 1; units never
- * write the same element, and results do not depend on how they are split.
+ * buffers b0 …. Each kernel becomes an exported function (begin, end, thread, again) that runs units begin … end - 1; units never
+ * write the same element, and results do not depend on how they are split. `again`, 0 if left out: since the thread ran other
+ * units of the same dispatch it has done nothing else, so that what it packed for those is there still.
  */
 export function emitWasm(
   kernels: readonly Kernel[],
@@ -109,6 +110,7 @@ const unitParams = [
   ['begin', 'i32'],
   ['end', 'i32'],
   ['thread', 'i32'],
+  ['again', 'i32'],
 ] as const;
 
 class Emitter {

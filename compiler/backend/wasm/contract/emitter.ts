@@ -5,7 +5,7 @@ import { add, asConstant, floorDivide, multiply } from '../../../shape/poly.ts';
 import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import type { I32, Local, Stmt } from '../encoder.ts';
-import { forLoop, i32, minI32, when } from '../instr.ts';
+import { forLoop, i32, minI32, select, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
 import { type Depth, type Operand, Panels, RowsInPlace } from './panels.ts';
@@ -15,7 +15,7 @@ import { Sums } from './sums.ts';
 export abstract class ContractEmitter {
   protected readonly lower: Lowering;
   protected readonly lanes: number;
-  /** Which block of the role whose panels stay packed while units share it is packed now. */
+  /** Which block of the role whose panels stay packed while units share it is packed now; kept for the thread's next call. */
   protected readonly packed: Local<'i32'>;
   protected readonly a: Operand;
   protected readonly b: Panels;
@@ -69,8 +69,10 @@ export abstract class ContractEmitter {
     const { inPlace, tile } = plan;
     const [a, ...sizes] = this.sizes();
     const floats = [inPlace ? 0 : a, ...sizes, ...(this.sums ? [plan.blockN] : [])];
-    this.areas = areasOf(lower, context, floats, tile.rows * (inPlace?.pitch ?? 0));
-    lower.push(this.packed.set(i32.const(-1)));
+    const [kept, ...areas] = areasOf(lower, context, [1, ...floats], tile.rows * (inPlace?.pitch ?? 0));
+    this.areas = areas;
+    const again = f.param(3).get;
+    lower.push(this.packed.set(select(again, i32.load(kept!), i32.const(-1))));
     const unit = this.local('unit');
     lower.open('unit', unit.get);
     const [outer, inner] = plan.order === 'rows' ? [perN, perM] : [perM, perN];
@@ -87,6 +89,7 @@ export abstract class ContractEmitter {
     this.unit(blockM, blockN, shared);
     lower.push(...(this.sums?.store(blockM, blockN, this.area('sums')) ?? []));
     lower.push(...forLoop(unit, f.param(0).get, f.param(1).get, 1, lower.close()));
+    lower.push(i32.store(kept!, this.packed.get));
     f.body.push(...lower.finish());
     return { units: multiply(...[count(k.batch), perM, perN]) };
   }
