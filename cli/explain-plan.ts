@@ -3,7 +3,7 @@ import type { Made } from '../compiler/assemble.ts';
 import type { Again } from '../compiler/budget.ts';
 import type { TaskGraphs } from '../compiler/check/index.ts';
 import { hasNested } from '../compiler/kernel/flops.ts';
-import { footprint } from '../compiler/memory.ts';
+import { footprint, preparedRoom } from '../compiler/memory.ts';
 import type { Plan, Program, Tensor } from '../compiler/plan.ts';
 import type { Buffer, Scheduled } from '../compiler/schedule/scheduled.ts';
 import { trafficOf } from '../compiler/schedule/traffic.ts';
@@ -32,7 +32,11 @@ export function printPlan(
   const bound = { ...dims, ...loops };
   const valueOf = (p: Poly): number => evaluate(p, (s) => bound[s] ?? 1);
   const runs = runsOf(plan, bound);
-  const rows = scheduled.kernels.map(({ kernel, flops }, i) => {
+  const kernels = scheduled.kernels.values();
+  const rows = plan.dispatches.map((d, i) => {
+    if (d.prepares !== undefined)
+      return { cells: [d.name, 'prepare', '', `${runs[i] ?? 1}`], flops: 0, traffic: 0 };
+    const { kernel, flops } = kernels.next().value!;
     const sizes = kernel.buffers.map((u) => (scheduled.buffers[u.buffer] as Buffer).size);
     return {
       cells: [kernel.name, kernel.kind, `${kernel.buffers.length}`, `${runs[i] ?? 1}`],
@@ -88,6 +92,7 @@ function memoryLine(
     (sum, p) => sum + evalSize(plan.buffers[p.buffer]!.size, dims) * bytesPerElement,
     0,
   );
+  const prepared = preparedRoom(plan);
   const [params, slots] = [keptAs(['param']), keptAs(['slot'])];
   const parts = [
     `parameters ${bytes(params)}`,
@@ -95,7 +100,8 @@ function memoryLine(
     `other states ${bytes(Math.max(0, kept - params - slots))}`,
     `arena ${bytes(transient)} (inputs ${bytes(inputs)}, activations and gradients)`,
     ...(scratch > 0 ? [`scratch ${bytes(scratch)} for ${threads} threads`] : []),
-    `outputs ${bytes(outputs)}`,
+    `outputs ${bytes(outputs - prepared)}`,
+    ...(prepared > 0 ? [`prepared ${bytes(prepared)}`] : []),
   ];
   return `${bytes(total)} predicted: ${parts.join(', ')}`;
 }

@@ -121,13 +121,13 @@ function printWgsl({ name, code }: Plan): string {
 }
 
 const wat = (subject: Subject): string =>
-  eachSchedule(subject, (name, { plan, scheduled: { kernels, buffers } }) => {
+  eachSchedule(subject, (name, { plan, scheduled: { kernels, buffers, loops } }) => {
     const dims = [...plan.dims, ...plan.loops.map((l) => l.dim)];
     const text = printWasm(
       kernels.map((k) => k.kernel),
       dims,
       buffers.length,
-      { relaxed: hasRelaxedSimd() },
+      { relaxed: hasRelaxedSimd(), loops },
     );
     return `;; ${name}\n${text}\n`;
   });

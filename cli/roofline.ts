@@ -1,7 +1,7 @@
 /** Every kernel of a step: its time, and how near it is to what the machine could do. */
 import { assembleTask, load } from '../compiler/compile.ts';
 import type { Axis, Kernel } from '../compiler/kernel/kernel.ts';
-import type { TaskInfo } from '../compiler/plan.ts';
+import type { Plan, TaskInfo } from '../compiler/plan.ts';
 import { trafficOf } from '../compiler/schedule/traffic.ts';
 import { evaluate, multiply, one } from '../compiler/shape/poly.ts';
 import { hasRelaxedSimd } from '../runtime/wasm.ts';
@@ -39,12 +39,12 @@ export interface Work {
   readonly bytes: number;
 }
 
-/** The work of every kernel of a plan, in order, from its schedule. */
+/** The work of every dispatch of a plan, from its schedule: to prepare what kernels read is none that has to be done. */
 export function workOf(
   terminal: Terminal,
   file: string,
   info: TaskInfo,
-  plan: string,
+  plan: Plan,
   dims: Dims,
   options: Options,
 ): Work[] {
@@ -57,23 +57,23 @@ export function workOf(
     predict: false,
     ...limits,
   } as const;
-  const made = assembleTask(model, info.name, assembling).result?.assembled.made[plan];
-  if (!made) throw new Error(`${file} has no plan ${plan}`);
+  const made = assembleTask(model, info.name, assembling).result?.assembled.made[plan.name];
+  if (!made) throw new Error(`${file} has no plan ${plan.name}`);
   const { kernels, buffers, loops } = made.scheduled;
   // A loop's number changes which elements are touched, not how many.
   const values = (name: string): number => dims[name] ?? (loops.some((l) => l.dim === name) ? 1 : 0);
-  return kernels.map(({ kernel, flops }) => ({
-    name: kernel.name,
-    shape: shapeOf(kernel, values),
-    flops: evaluate(flops, values),
-    bytes: evaluate(
-      trafficOf(
-        kernel,
-        kernel.buffers.map((b) => buffers[b.buffer]!.size),
-      ),
-      values,
-    ),
-  }));
+  const rest = kernels.values();
+  return plan.dispatches.map(({ name, prepares }) => {
+    if (prepares !== undefined) return { name, shape: '', flops: 0, bytes: 0 };
+    const { kernel, flops } = rest.next().value!;
+    const sizes = kernel.buffers.map((b) => buffers[b.buffer]!.size);
+    return {
+      name,
+      shape: shapeOf(kernel, values),
+      flops: evaluate(flops, values),
+      bytes: evaluate(trafficOf(kernel, sizes), values),
+    };
+  });
 }
 
 function shapeOf(kernel: Kernel, values: (name: string) => number): string {
@@ -93,7 +93,7 @@ function shapeOf(kernel: Kernel, values: (name: string) => number): string {
   }
 }
 
-/** Puts time and work together. `ms` and `runs` by kernel, in the order of `work`. */
+/** Puts time and work together. `ms` and `runs` in the order of `work`. */
 export const timings = (
   work: readonly Work[],
   ms: readonly number[],

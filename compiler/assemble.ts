@@ -1,5 +1,5 @@
 /** Computations -> Program: schedules each, has its kernels printed for the target, and lists buffers and ports. */
-import { emitWasm } from './backend/wasm/index.ts';
+import { emitWasm, type Preparation } from './backend/wasm/index.ts';
 import { emitWgsl, variantsOf, type WgslKernel } from './backend/wgsl/index.ts';
 import type { Computation, Leaf, Node } from './ir/graph.ts';
 import { topological, withBodies } from './ir/graph.ts';
@@ -8,6 +8,7 @@ import { clockDim, withClocksAsDims } from './kernel/clocks.ts';
 import { kernelKey } from './kernel/key.ts';
 import type { Code, Dispatch, Plan, PlanBuffer, Port, Program, Store, Tensor } from './plan.ts';
 import { type Again, type Budget, outputRoom, withinBudget } from './budget.ts';
+import { withPreparations } from './preparations.ts';
 import { schedule, type Scheduled } from './schedule/schedule.ts';
 import { type Target, wasmTargetFor, webgpuTargetFor } from './schedule/target.ts';
 import { lazily } from './lazy.ts';
@@ -161,10 +162,13 @@ function devicePlan(
   const dims = dimsOf(scheduled, c);
   const loops = scheduled.loops.map((l) => ({ ...l, count: sizeOf(l.count) }));
   const all = [...dims, ...loops.map((l) => l.dim)];
-  const { code, dispatches } =
-    options.target === 'wasm'
-      ? wasmCode(scheduled, all, c.updates.length === 0, options)
-      : wgslCode(scheduled, all, options);
+  const {
+    code,
+    dispatches,
+    preparations = [],
+  } = options.target === 'wasm'
+    ? wasmCode(scheduled, all, c.updates.length === 0, options)
+    : wgslCode(scheduled, all, options);
   const port = (portName: string, node: Node, buffer: number): Port => ({
     name: portName,
     dtype: node.dtype,
@@ -173,7 +177,7 @@ function devicePlan(
   });
   const ports = (role: Leaf['role']): Port[] =>
     scheduled.buffers.flatMap((b, i) => (b.leaf?.role === role ? [port(b.leaf.name, b.leaf, i)] : []));
-  return {
+  const plan: Plan = {
     name,
     target: options.target,
     dims,
@@ -193,6 +197,7 @@ function devicePlan(
     loops,
     code,
   };
+  return withPreparations(plan, preparations);
 }
 
 /** Every dimension that a shape or an index expression of these nodes names. */
@@ -218,6 +223,7 @@ function dimsOf(scheduled: Scheduled, c: Computation): string[] {
 interface Emitted {
   readonly code: Code;
   readonly dispatches: readonly Dispatch[];
+  readonly preparations?: readonly Preparation[];
 }
 
 /** `isPure`: changes nothing that is kept, so that what depends on nothing else can be prepared. */
@@ -235,9 +241,11 @@ function wasmCode(
   const emitted = emitWasm(kernels, dims, scheduled.buffers.length, {
     relaxed,
     wide,
+    loops: scheduled.loops,
     ...(isPure && { constant }),
   });
-  const prepared = { bytes: emitted.preparedBytes, entries: emitted.prepare };
+  const bytes = emitted.preparedBytes;
+  const entries = emitted.prepare.filter((p) => p.moment === 'start');
   const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {
     const { entry, units, special, work } = emitted.entries[i] ?? { entry: kernel.name, units: one };
     return {
@@ -256,9 +264,12 @@ function wasmCode(
       bytes: emitted.bytes,
       scratchBytes: sizeOf(emitted.scratchBytes),
       relaxed,
-      ...(prepared.entries.length > 0 && { prepared }),
+      ...(bytes > 0 && {
+        prepared: { bytes, entries: entries.map(({ entry, units }) => ({ entry, units })) },
+      }),
     },
     dispatches,
+    preparations: emitted.prepare,
   };
 }
 

@@ -90,6 +90,8 @@ export interface Dispatch {
   readonly work?: Size;
   /** Wasm: what runs instead where a dimension has a certain value (a matrix product at batch 1 packs nothing). */
   readonly special?: Special;
+  /** Wasm: fills, before a loop, the room of what the kernel of this name reads prepared in every iteration. */
+  readonly prepares?: string;
   /** WebGPU: the same kernel in other shapes, of which a device may be faster with one. Same buffers, same results to rounding. */
   readonly variants?: readonly Variant[];
 }
@@ -111,7 +113,8 @@ export type Code =
    * A module importing `env.memory`, `env.b0 …` (i32 globals: byte offset of each buffer), `env.scratch` (byte offset of
    * the scratch area of `scratchBytes` per thread), and `env.d0 …` (mutable i32 globals: the dimensions), exporting one
    * function `(begin, end, thread)` per entry. `prepared`: of `env.prepared` so many bytes are the plan's own; its entries fill
-   * them from parameters and states, before the first run and whenever these may have changed.
+   * what depends on parameters and states alone, before the first run and whenever these may have changed. Dispatches before
+   * loops fill the rest.
    */
   | {
       readonly kind: 'wasm';

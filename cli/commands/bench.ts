@@ -205,7 +205,7 @@ async function benchKernels(
   if (!(session instanceof WasmSession))
     throw new UsageError('kernels are timed on wasm', 'add --backend wasm');
   const { measurePeaks, rooflineTable, timings, workOf } = await loadCompiler();
-  const work = workOf(terminal, file, info, steps.plan.name, { batch: steps.batch }, options);
+  const work = workOf(terminal, file, info, steps.plan, { batch: steps.batch }, options);
   const peaks = measurePeaks(supportsRelaxedSimd());
   const ms = await timeKernels(session, steps, options);
   const kernels = timings(work, ms, runsOf(steps.plan, { batch: steps.batch }), peaks);

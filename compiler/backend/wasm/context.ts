@@ -19,8 +19,8 @@ export interface EmitContext {
   /** The module's register kernel of that shape. */
   micro(shape: MicroShape): Func;
   /**
-   * Room of `bytes` for what a function (begin, end, thread) of so many units makes of an operand before the first run, if that
-   * depends on nothing but constant buffers. At most once for a kernel.
+   * Room of `bytes` for what a function (begin, end, thread) of so many units makes of an operand before the first run, or before
+   * a loop, if nothing changes it from then on (`lasting.ts`). At most once for a kernel.
    */
   prepare(operand: Ex, bytes: number, units: number): { readonly base: I32; readonly fill: Func } | undefined;
   /** Byte offset of a thread's scratch area, of which `bytes` are used. */

@@ -1,12 +1,12 @@
 /** Kernels to one WebAssembly module. */
 import { kernelKey } from '../../kernel/key.ts';
-import type { BufferUse, Ex, Kernel } from '../../kernel/kernel.ts';
-import { loadsIn } from '../../kernel/walk.ts';
+import type { Ex, Kernel } from '../../kernel/kernel.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
-import { constant, symbolsOf } from '../../shape/poly.ts';
+import { constant } from '../../shape/poly.ts';
 import type { Func, I32, OwnGlobal } from './encoder.ts';
 import { Module } from './encoder.ts';
 import { Interner } from './intern.ts';
+import { type KernelLoop, Lasting, type Moment } from './lasting.ts';
 import type { Environment } from './levels.ts';
 import { MathLibrary } from './math.ts';
 import { printModule } from './print.ts';
@@ -18,7 +18,6 @@ import { i32 } from './instr.ts';
 import { buildMicro, type MicroShape } from './contract/micro.ts';
 import { emitRows, emitScatter } from './rows.ts';
 import { IntegerLibrary } from './scalar-ops.ts';
-import { polysOf } from './transform.ts';
 
 export interface EmitOptions {
   /** Relaxed SIMD: multiply and add may fuse. Without it results are the same on every machine. */
@@ -32,6 +31,8 @@ export interface EmitOptions {
    * made once, before the first run. None if not given.
    */
   readonly constant?: (buffer: number) => boolean;
+  /** Kernels that are run several times, outer loops first: what a loop does not change is made before it. */
+  readonly loops?: readonly KernelLoop[];
 }
 
 export interface EmittedKernel {
@@ -54,9 +55,19 @@ export interface Emitted {
   readonly entries: readonly EmittedKernel[];
   /** For each thread. */
   readonly scratchBytes: Poly;
-  /** Bytes that the module imports the offset of as `env.prepared`, and what fills them from constant buffers. */
+  /** Bytes that the module imports the offset of as `env.prepared`, and what fills them. */
   readonly preparedBytes: number;
-  readonly prepare: readonly { readonly entry: string; readonly units: number }[];
+  readonly prepare: readonly Preparation[];
+}
+
+/** What fills the room of what a kernel reads prepared. */
+export interface Preparation {
+  readonly entry: string;
+  readonly units: number;
+  readonly moment: Moment;
+  /** Number of the kernel, and what it takes to prepare it, in operations of a matrix product. */
+  readonly kernel: number;
+  readonly work: number;
 }
 
 /**
@@ -71,8 +82,8 @@ export function emitWasm(
   bufferCount: number,
   options: EmitOptions,
 ): Emitted {
-  const emitter = new Emitter(dims, bufferCount, options);
-  const entries = kernels.map((k) => emitter.kernel(k));
+  const emitter = new Emitter(kernels, dims, bufferCount, options);
+  const entries = kernels.map((_, i) => emitter.kernel(i));
   const { preparedBytes, prepare } = emitter;
   const scratchBytes = constant(emitter.scratchBytes);
   return { bytes: emitter.module.encode(), entries, scratchBytes, preparedBytes, prepare };
@@ -86,8 +97,8 @@ export function printWasm(
   options: EmitOptions,
   name?: string,
 ): string {
-  const emitter = new Emitter(dims, bufferCount, options);
-  for (const k of kernels) emitter.kernel(k);
+  const emitter = new Emitter(kernels, dims, bufferCount, options);
+  kernels.forEach((_, i) => emitter.kernel(i));
   return printModule(emitter.module, name);
 }
 
@@ -99,12 +110,16 @@ interface Body {
   readonly single?: Single | undefined;
 }
 
-/** Room that a kernel has for what it makes of constant buffers, and the function that does so. */
+/** Room that a kernel has for what is made of an operand before it runs, and the function that does so. */
 interface Prepared {
+  readonly operand: Ex;
   readonly bytes: number;
   readonly units: number;
   readonly f: Func;
 }
+
+/** To pack an element takes as long as so many operations of a matrix product. */
+const packOperations = 10;
 
 const unitParams = [
   ['begin', 'i32'],
@@ -130,32 +145,41 @@ class Emitter {
   private readonly micros = new Map<string, Func>();
   private readonly math: MathLibrary;
   private readonly integers: IntegerLibrary;
+  private readonly lasting: Lasting;
 
   constructor(
+    private readonly kernels: readonly Kernel[],
     dims: readonly string[],
     bufferCount: number,
     private readonly options: EmitOptions,
   ) {
+    const { constant: isConstant = () => false, loops = [] } = options;
+    this.lasting = new Lasting(kernels, dims, loops, isConstant);
     this.module = new Module({ shared: options.shared ?? false });
     this.bases = Array.from({ length: bufferCount }, (_, i) => this.module.importGlobal(`b${i}`, false).get);
     this.scratchBase = this.module.importGlobal('scratch', false).get;
-    this.preparedBase = options.constant && this.module.importGlobal('prepared', false).get;
+    if (options.constant || loops.length > 0)
+      this.preparedBase = this.module.importGlobal('prepared', false).get;
     this.dims = new Map(dims.map((d, i) => [d, this.module.importGlobal(`d${i}`, true).get]));
     this.math = new MathLibrary(this.module, options.relaxed);
     this.integers = new IntegerLibrary(this.module);
   }
 
   /** The entry says which buffers, the body what is done to them: kernels that do the same share it. */
-  kernel(k: Kernel): EmittedKernel {
-    const { special, ...made } = { ...this.entry(k), ...(k.kind === 'rows' && { work: workOf(k) }) };
+  kernel(at: number): EmittedKernel {
+    const k = this.kernels[at]!;
+    const { special, ...made } = { ...this.entry(k, at), ...(k.kind === 'rows' && { work: workOf(k) }) };
     if (special) return { ...made, special };
     const single = k.kind === 'contract' ? singleRow(k) : undefined;
-    return single ? { ...made, special: { ...this.entry(single.kernel), dim: single.dim, value: 1 } } : made;
+    return single
+      ? { ...made, special: { ...this.entry(single.kernel, at), dim: single.dim, value: 1 } }
+      : made;
   }
 
-  private entry(k: Kernel): EmittedKernel {
-    const key = `${kernelKey(k)} ${k.buffers.map((use) => (this.isConstant(use) ? 1 : 0)).join('')}`;
-    const body = this.bodies.get(key) ?? this.body(k);
+  /** `k`: the kernel of that number, or what stands for it in a special case. */
+  private entry(k: Kernel, at: number): EmittedKernel {
+    const key = `${kernelKey(k)} ${this.lasting.key(at)}`;
+    const body = this.bodies.get(key) ?? this.body(k, at);
     this.bodies.set(key, body);
     const { prepared, single } = body;
     this.exported(k.name, k, body, body.f);
@@ -163,8 +187,10 @@ class Emitter {
     if (prepared) {
       const entry = `${k.name}.prepare`;
       this.exported(entry, k, body, prepared.f);
-      this.prepare.push({ entry, units: prepared.units });
-      this.preparedBytes += prepared.bytes;
+      const { operand, units, bytes } = prepared;
+      const moment = this.lasting.from(at, operand)!;
+      this.prepare.push({ entry, units, moment, kernel: at, work: (bytes / 4) * packOperations });
+      this.preparedBytes += bytes;
     }
     const special = single && {
       ...{ dim: single.dim, value: 1 },
@@ -181,15 +207,11 @@ class Emitter {
     f.body.push(body.call('void', ...f.params.map((p) => p.get)));
   }
 
-  private isConstant({ buffer, mode }: BufferUse): boolean {
-    return mode === 'read' && this.options.constant?.(buffer) === true;
-  }
-
   private slot(i: number): OwnGlobal {
     return (this.slots[i] ??= this.module.ownGlobal(`base${i}`));
   }
 
-  private body(k: Kernel): Body {
+  private body(k: Kernel, at: number): Body {
     const f = this.module.func(`${k.name}.body`, unitParams, 'void');
     let prepared: Prepared | undefined;
     const context: EmitContext = {
@@ -208,22 +230,16 @@ class Emitter {
       micro: (shape) => this.micro(shape),
       scratch: (thread, bytes) => this.scratch(thread, bytes),
       prepare: (operand, bytes, units) => {
-        if (prepared || !this.preparedBase || !this.dependsOnConstants(k, operand)) return undefined;
+        if (prepared || !this.preparedBase || this.lasting.from(at, operand) === undefined) return undefined;
         const fill = this.module.func(`${k.name}.fill`, unitParams, 'void');
         // Whole vectors of what is narrower reach past the last of it.
-        prepared = { f: fill, units, bytes: Math.ceil((bytes + 16) / 64) * 64 };
+        prepared = { operand, f: fill, units, bytes: Math.ceil((bytes + 16) / 64) * 64 };
         this.preparedSlot ??= this.module.ownGlobal('prepared.base');
         return { base: this.preparedSlot.get, fill };
       },
     };
     const emitted = this.emitted(k, context);
     return { f, ...emitted, ...(prepared && { prepared }) };
-  }
-
-  private dependsOnConstants(k: Kernel, ex: Ex): boolean {
-    const loads = loadsIn(ex);
-    const isFixed = polysOf(ex).every((p) => [...symbolsOf(p)].every((s) => !this.dims.has(s)));
-    return isFixed && loads.length > 0 && loads.every((l) => this.isConstant(k.buffers[l.buffer]!));
   }
 
   private micro(shape: MicroShape): Func {

@@ -1,2 +1,2 @@
 export { emitWasm, printWasm } from './emit.ts';
-export type { Emitted, EmitOptions } from './emit.ts';
+export type { Emitted, EmitOptions, Preparation } from './emit.ts';

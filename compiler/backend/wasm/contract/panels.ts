@@ -1,6 +1,6 @@
 /**
  * What the register kernel reads of one operand of a contraction: panels [k][width] for every strip of lanes, packed where they
- * are used, or, where the operand is made of parameters alone, packed for all strips before the first run; or rows in place.
+ * are used, or, where the operand stays as it is, packed for all strips before the first run or a loop; or rows in place.
  */
 import type { ContractKernel } from '../../../kernel/kernel.ts';
 import type { InPlace } from './in-place.ts';
