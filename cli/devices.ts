@@ -10,13 +10,20 @@ import { hasRelaxedSimd, openWasm, requestPairing, startThreads } from '../runti
 import { PlanCache } from './cache.ts';
 import type { BackendChoice } from './options.ts';
 
-/** A device before its program: the compiler needs to know what it compiles for. */
-export interface Chosen {
-  readonly target: Target;
-  /** Wasm only: compile with relaxed SIMD. */
+/** What an engine is given code for. */
+export interface WasmEngine {
+  /** With relaxed SIMD. */
   readonly relaxed: boolean;
-  /** Wasm only: compile with wide register tiles. */
+  /** With wide register tiles. */
   readonly wide: boolean;
+}
+
+/** Code that every engine has the same results of. */
+export const anyEngine: WasmEngine = { relaxed: false, wide: false };
+
+/** A device before its program: the compiler needs to know what it compiles for. `WasmEngine`: of Wasm only. */
+export interface Chosen extends WasmEngine {
+  readonly target: Target;
   /** WebGPU only: so many workgroups keep it busy. */
   readonly workgroups?: number;
   /** WebGPU only: a driver that computes on the CPU. */
@@ -69,8 +76,7 @@ function mayHaveGpu(): boolean {
 function reference(): Chosen {
   return {
     target: 'reference',
-    relaxed: false,
-    wide: false,
+    ...anyEngine,
     threads: 1,
     about: 'reference (float64, slow)',
     load: (program) => Promise.resolve(openReference(program)),
@@ -85,22 +91,26 @@ const mostThreads = 4;
 export const defaultThreads = (): number => Math.min(mostThreads, availableParallelism());
 
 async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
-  const relaxed = hasRelaxedSimd();
   const threads = wanted ?? defaultThreads();
   const about = threads > 1 ? `${name}, ${threads} threads` : name;
-  const wide = requestPairing() && (await prefersWide(relaxed));
+  const engine = await wasmEngine();
   // They start while the task is compiled, or read from the cache.
   const pool = startThreads(threads);
   pool.catch(() => undefined);
   return {
     target: 'wasm',
-    relaxed,
-    wide,
+    ...engine,
     threads,
     about,
     load: async (program) => await openWasm(program, { threads, pool }),
     close: () => void pool.then((p) => p?.close()).catch(() => undefined),
   };
+}
+
+/** What code is made for that is run on this machine at once. */
+export async function wasmEngine(): Promise<WasmEngine> {
+  const relaxed = hasRelaxedSimd();
+  return { relaxed, wide: requestPairing() && (await prefersWide(relaxed)) };
 }
 
 /** Measured once for an engine on a processor. */
@@ -116,8 +126,7 @@ async function webgpu(allowSoftware: boolean): Promise<Chosen | { readonly reaso
   if ('reason' in device) return device;
   return {
     target: 'webgpu',
-    relaxed: false,
-    wide: false,
+    ...anyEngine,
     workgroups: device.workgroups,
     isSoftware: device.isSoftware,
     subgroups: device.subgroups,

@@ -2,7 +2,7 @@
 import { printWasm } from '../compiler/backend/wasm/index.ts';
 import type { Model, TaskGraphs } from '../compiler/check/index.ts';
 import { elaborateTask } from '../compiler/check/index.ts';
-import type { Made } from '../compiler/assemble.ts';
+import { type Made, wasmOptions } from '../compiler/assemble.ts';
 import { type AssembledTask, assembleTask } from '../compiler/compile.ts';
 import type { Computation } from '../compiler/ir/graph.ts';
 import { printComputation } from '../compiler/ir/print.ts';
@@ -10,10 +10,9 @@ import { printKernel } from '../compiler/kernel/print.ts';
 import type { Plan } from '../compiler/plan.ts';
 import type { Scheduled } from '../compiler/schedule/schedule.ts';
 import { format } from '../compiler/shape/poly.ts';
-import { hasRelaxedSimd } from '../runtime/wasm.ts';
 import { shown } from './compilation.ts';
 import type { CompileSettings } from './settings.ts';
-import { defaultThreads } from './devices.ts';
+import type { WasmEngine } from './devices.ts';
 import { dimsOf, printPlan } from './explain-plan.ts';
 import type { Stage } from './options.ts';
 import type { Terminal } from './terminal.ts';
@@ -23,6 +22,9 @@ export interface Subject {
   readonly model: Model;
   readonly task: string;
   readonly target: 'wasm' | 'webgpu';
+  /** Wasm: for which engine code is made. */
+  readonly engine: WasmEngine;
+  readonly threads: number;
   /** So many keep the GPU busy. */
   readonly workgroups: number;
   readonly settings: CompileSettings;
@@ -96,21 +98,21 @@ function printKernels(name: string, { scheduled: { kernels, buffers } }: Made): 
 
 // ---------------------------------------------------------------- code
 
-function assembled({ terminal, model, task, target, workgroups, settings }: Subject): AssembledTask {
+function assembled(subject: Subject): AssembledTask {
+  const { terminal, model, task, target, engine, workgroups, settings } = subject;
   const { memory } = settings;
   const options = {
     target,
-    relaxed: target === 'wasm' && hasRelaxedSimd(),
+    ...(target === 'wasm' ? engine : { relaxed: false }),
     workgroups,
     sets: settings.set ?? {},
-    threads: threadsOf(target),
+    threads: threadsOf(subject),
     ...(memory !== undefined && { memory }),
   };
   return shown(terminal, assembleTask(model, task, options), settings);
 }
 
-/** As many as a run would take. */
-const threadsOf = (target: Subject['target']): number => (target === 'wasm' ? defaultThreads() : 1);
+const threadsOf = ({ target, threads }: Subject): number => (target === 'wasm' ? threads : 1);
 
 const codeOf = (subject: Subject, print: (plan: Plan) => string): string =>
   eachSchedule(subject, (_, { plan }) => print(plan));
@@ -120,21 +122,21 @@ function printWgsl({ name, code }: Plan): string {
   return shaders.map(([kernel, text]) => `// ${name}: ${kernel}\n${text}\n`).join('\n');
 }
 
-const wat = (subject: Subject): string =>
-  eachSchedule(subject, (name, { plan, scheduled: { kernels, buffers, loops } }) => {
+function wat(subject: Subject): string {
+  const { graphs, assembled: all } = assembled(subject);
+  const texts = Object.entries(graphs.computations).map(([name, computation]) => {
+    const { plan, scheduled } = all.made[name] as Made;
     const dims = [...plan.dims, ...plan.loops.map((l) => l.dim)];
-    const text = printWasm(
-      kernels.map((k) => k.kernel),
-      dims,
-      buffers.length,
-      { relaxed: hasRelaxedSimd(), loops },
-    );
-    return `;; ${name}\n${text}\n`;
+    const kernels = scheduled.kernels.map((k) => k.kernel);
+    const options = wasmOptions(scheduled, computation, subject.engine);
+    return `;; ${name}\n${printWasm(kernels, dims, scheduled.buffers.length, options)}\n`;
   });
+  return texts.join('\n');
+}
 
 function plans(subject: Subject): string {
   const { graphs, assembled: all } = assembled(subject);
-  const threads = threadsOf(subject.target);
+  const threads = threadsOf(subject);
   return Object.keys(all.made)
     .map((name) => printPlan(all.made[name] as Made, dimsOf(graphs, name), all.program, threads))
     .join('\n');

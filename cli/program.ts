@@ -122,6 +122,11 @@ const option = {
   tune: () => new Option('--tune', 'webgpu: time the shapes of kernels on this GPU and keep the fastest'),
   kernels: () => new Option('--kernels', 'time every kernel, beside what the machine can do'),
   strict: () => new Option('--strict', 'exit 1 on warnings too'),
+  strictCode: () =>
+    new Option(
+      '--strict',
+      'wasm: code with the same results on every engine, as in compiled modules (default: what `run` takes here)',
+    ),
 } satisfies Record<string, () => Option>;
 
 // ---------------------------------------------------------------- commands
@@ -172,7 +177,7 @@ const commands: readonly CommandRow[] = [
   {
     name: 'explain <file> [task]',
     about: 'show what the compiler makes of a file',
-    options: [option.stage, option.backend, option.workgroups, option.set, option.memory],
+    options: [option.stage, ...device, option.strictCode, option.workgroups, option.set, option.memory],
     load: async () => (await loadCompiler()).explain,
   },
   {

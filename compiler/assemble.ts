@@ -1,5 +1,5 @@
 /** Computations -> Program: schedules each, has its kernels printed for the target, and lists buffers and ports. */
-import { emitWasm, type Preparation } from './backend/wasm/index.ts';
+import { type EmitOptions, emitWasm, type Preparation } from './backend/wasm/index.ts';
 import { emitWgsl, variantsOf, type WgslKernel } from './backend/wgsl/index.ts';
 import type { Computation, Leaf, Node } from './ir/graph.ts';
 import { topological, withBodies } from './ir/graph.ts';
@@ -166,9 +166,7 @@ function devicePlan(
     code,
     dispatches,
     preparations = [],
-  } = options.target === 'wasm'
-    ? wasmCode(scheduled, all, c.updates.length === 0, options)
-    : wgslCode(scheduled, all, options);
+  } = options.target === 'wasm' ? wasmCode(scheduled, all, c, options) : wgslCode(scheduled, all, options);
   const port = (portName: string, node: Node, buffer: number): Port => ({
     name: portName,
     dtype: node.dtype,
@@ -226,24 +224,28 @@ interface Emitted {
   readonly preparations?: readonly Preparation[];
 }
 
-/** `isPure`: changes nothing that is kept, so that what depends on nothing else can be prepared. */
+/** What code is made for. A computation that changes nothing that is kept can prepare what depends on nothing else. */
+export function wasmOptions(
+  { buffers, loops }: Scheduled,
+  { updates }: Computation,
+  { relaxed, wide = false }: Pick<TargetOptions, 'relaxed' | 'wide'>,
+): EmitOptions {
+  const constant = (buffer: number): boolean => {
+    const leaf = buffers[buffer]?.leaf;
+    return leaf !== undefined && isKept(leaf);
+  };
+  return { relaxed, wide, loops, ...(updates.length === 0 && { constant }) };
+}
+
 function wasmCode(
   scheduled: Scheduled,
   dims: readonly string[],
-  isPure: boolean,
-  { relaxed, wide = false }: TargetOptions,
+  c: Computation,
+  options: TargetOptions,
 ): Emitted {
+  const { relaxed } = options;
   const kernels = scheduled.kernels.map((k) => k.kernel);
-  const constant = (buffer: number): boolean => {
-    const leaf = scheduled.buffers[buffer]?.leaf;
-    return leaf !== undefined && isKept(leaf);
-  };
-  const emitted = emitWasm(kernels, dims, scheduled.buffers.length, {
-    relaxed,
-    wide,
-    loops: scheduled.loops,
-    ...(isPure && { constant }),
-  });
+  const emitted = emitWasm(kernels, dims, scheduled.buffers.length, wasmOptions(scheduled, c, options));
   const bytes = emitted.preparedBytes;
   const entries = emitted.prepare.filter((p) => p.moment === 'start');
   const dispatches = scheduled.kernels.map(({ kernel, flops }, i): Dispatch => {

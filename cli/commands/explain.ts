@@ -1,6 +1,7 @@
 /** `nnetc explain FILE --stage STAGE`: what the compiler makes of a file, stage by stage. */
 import { tasksOf } from '../../compiler/check/index.ts';
 import { loadFile, pick } from '../compilation.ts';
+import { anyEngine, defaultThreads, wasmEngine } from '../devices.ts';
 import type { ExitCode } from '../exit.ts';
 import { exitCodes } from '../exit.ts';
 import { explainStage } from '../explain.ts';
@@ -17,7 +18,9 @@ export async function explain(
   const task = pick('task', asked, tasksOf(model), file, 'train');
   const target = options.backend === 'webgpu' ? 'webgpu' : 'wasm';
   const stage = (options.stage ?? 'schedule') as Stage;
-  const workgroups = options.workgroups ?? 1;
-  terminal.out.write(explainStage(stage, { terminal, model, task, target, workgroups, settings: options }));
+  const { workgroups = 1, threads = defaultThreads() } = options;
+  const engine = options.strict === true ? anyEngine : await wasmEngine();
+  const machine = { target, engine, threads, workgroups } as const;
+  terminal.out.write(explainStage(stage, { terminal, model, task, ...machine, settings: options }));
   return exitCodes.done;
 }

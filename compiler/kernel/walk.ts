@@ -1,21 +1,31 @@
 /** Questions about expressions, for every device. */
 import type { Ex, LoadEx, Stage } from './kernel.ts';
 
-/** Every load under `root`, outer ones first, each once. */
-export function loadsIn(root: Ex): LoadEx[] {
-  const loads: LoadEx[] = [];
-  const seen = new Set<Ex>();
-  const visit = (ex: Ex): void => {
-    if (seen.has(ex)) return;
-    seen.add(ex);
-    if (ex.kind === 'load') loads.push(ex);
-    if (ex.kind === 'op') ex.args.forEach(visit);
-    if (ex.kind === 'dot') [ex.a, ex.b].forEach(visit);
-    if (ex.kind === 'load' || ex.kind === 'index') for (const { value } of ex.data) visit(value);
-  };
-  visit(root);
-  return loads;
+const none: readonly Ex[] = [];
+
+/** What an expression is made of directly. */
+export function partsOf(ex: Ex): readonly Ex[] {
+  if (ex.kind === 'op') return ex.args;
+  if (ex.kind === 'dot') return [ex.a, ex.b];
+  if ((ex.kind !== 'load' && ex.kind !== 'index') || ex.data.length === 0) return none;
+  return ex.data.map((d) => d.value);
 }
+
+/** How often everything under these roots is used, as a root or part of something else. */
+export function usesIn(roots: readonly Ex[]): ReadonlyMap<Ex, number> {
+  const uses = new Map<Ex, number>();
+  const visit = (ex: Ex): void => {
+    const before = uses.get(ex) ?? 0;
+    uses.set(ex, before + 1);
+    if (before === 0) partsOf(ex).forEach(visit);
+  };
+  roots.forEach(visit);
+  return uses;
+}
+
+/** Every load under `root`, outer ones first, each once. */
+export const loadsIn = (root: Ex): LoadEx[] =>
+  [...usesIn([root]).keys()].filter((ex): ex is LoadEx => ex.kind === 'load');
 
 /** What a stage computes. */
 export const rootsOf = (stage: Stage): readonly Ex[] =>

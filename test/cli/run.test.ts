@@ -15,6 +15,7 @@ import { format } from 'prettier';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { decisive } from '../../cli/settings.ts';
 import { openTensors } from '../../runtime/checkpoint.ts';
+import { hasRelaxedSimd } from '../../runtime/relaxed.ts';
 import { encodeSafetensors } from '../../runtime/safetensors.ts';
 import { cli, cliWith } from './run-cli.ts';
 
@@ -238,6 +239,14 @@ describe('nnetc explain', () => {
       expect(out).toContain(marks[stage as keyof typeof marks]);
     },
   );
+
+  it('shows the code that a run here would take, or that of every engine', async () => {
+    const { out } = await nnetc('explain', 'tiny.nnet', '--stage', 'wat');
+    expect(out.includes('relaxed_madd')).toBe(hasRelaxedSimd());
+    const strict = await nnetc('explain', 'tiny.nnet', '--stage', 'wat', '--strict');
+    expect(strict.out).toContain('f32x4.mul');
+    expect(strict.out).not.toContain('relaxed_madd');
+  });
 });
 
 describe('--memory', () => {
