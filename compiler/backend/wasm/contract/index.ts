@@ -13,6 +13,7 @@ import { Lowering } from '../lower.ts';
 import { RowEmitter } from './rows.ts';
 import type { Single } from './single.ts';
 import { StripEmitter } from './strips.ts';
+import { emitWindow, planWindow } from './windows.ts';
 import { emitRows } from '../rows.ts';
 import { exMapper, mapStore } from '../transform.ts';
 import { emitImage } from '../winograd/image.ts';
@@ -34,6 +35,8 @@ export function emitContract(
   const planned = planContract(merged, context.wide);
   if (!planned)
     return kernel.sums ? emitBoth(kernel, kernel.sums, context) : emitRows(asRows(kernel), context);
+  const window = planWindow(merged, context.wide);
+  if (window && window.cost < planned.cost) return emitWindow(window, context);
   const { plan } = planned;
   if (plan.order === 'strips') return new StripEmitter(planned.kernel, plan, context).emit();
   const rows = new RowEmitter(planned.kernel, plan, context);

@@ -15,14 +15,17 @@ export interface MicroShape {
   readonly pitch?: number;
   /** Bytes from one row of A to the next, and from one k; those of a panel if not given. */
   readonly a?: { readonly lane: number; readonly k: number };
+  /** B stays where it is; each k lies there at a place from a table, in bytes. */
+  readonly placed?: boolean;
 }
 
-/** (count of k >= 1, rows of A, panel of B, tile of C row by row without gaps, whether to add to the tile) */
+/** (count of k >= 1, rows of A, panel of B, tile of C row by row without gaps, whether to add to the tile, and the places of k) */
 export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean): Func {
   const { rows, vectors, used = vectors, pitch = 16 * vectors, a: steps = { lane: 4, k: 4 * rows } } = shape;
-  const params = ['count', 'a', 'b', 'tile', 'add'].map((name) => [name, 'i32'] as const);
+  const names = ['count', 'a', 'b', 'tile', 'add', ...(shape.placed ? ['places'] : [])];
+  const params = names.map((name) => [name, 'i32'] as const);
   const f = module.func(`micro.${rows}x${4 * used}of${4 * vectors}`, params, 'void');
-  const [count, a, b, tile, add] = [0, 1, 2, 3, 4].map((i) => f.param(i));
+  const [count, a, b, tile, add, places] = names.map((_, i) => f.param(i));
   const sums = range(rows).map(() => range(used).map(() => f.local('v128', 'sum')));
   const bs = range(used).map(() => f.local('v128', 'b'));
   const splat = f.local('v128', 'a');
@@ -31,19 +34,24 @@ export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean):
     range(rows).flatMap((i) => range(used).map((j) => make(i, j)));
   const multiplyAdd = (x: V128, y: V128, sum: V128): V128 =>
     relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
+  const at = places ? f.local('i32', 'at') : b!;
+  const next = places
+    ? places.set(i32.add(places.get, i32.const(4)))
+    : b!.set(i32.add(b!.get, i32.const(pitch)));
   f.body.push(
     ...when(
       add!.get,
       each((i, j) => sums[i]![j]!.set(v128.load(tile!.get, offset(i, j)))),
     ),
     loop(
-      ...bs.map((v, j) => v.set(v128.load(b!.get, 16 * j))),
+      ...(places ? [at.set(i32.add(b!.get, i32.load(places.get)))] : []),
+      ...bs.map((v, j) => v.set(v128.load(at.get, 16 * j))),
       ...range(rows).flatMap((i) => [
         splat.set(v128.loadSplat(a!.get, steps.lane * i)),
         ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
       ]),
       a!.set(i32.add(a!.get, i32.const(steps.k))),
-      b!.set(i32.add(b!.get, i32.const(pitch))),
+      next,
       brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
     ),
     ...each((i, j) => v128.store(tile!.get, sums[i]![j]!.get, offset(i, j))),

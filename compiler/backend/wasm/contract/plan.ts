@@ -38,7 +38,7 @@ export interface ContractPlan {
 
 /** Dimensions that are bound later count as this when sizes are compared. */
 const guess = 64;
-const sizeOf = (axes: readonly Axis[]): number =>
+export const sizeOf = (axes: readonly Axis[]): number =>
   axes.reduce(
     (v, a) =>
       v *
@@ -122,7 +122,7 @@ export function cheaper(ex: Ex, lanes: Axis | undefined, k: Axis | undefined): P
   return x <= y ? { along: 'lanes', cost: x } : { along: 'k', cost: y };
 }
 
-function storeCost(k: ContractKernel): number {
+export function storeCost(k: ContractKernel): number {
   const lanes = k.n.at(-1);
   const offsets = k.stores.flatMap((s) => [s.offset, ...loadsOf(s.value).map((l) => l.offset)]);
   return offsets.reduce((sum, p) => sum + (Math.abs(stepOf(p, lanes)) <= 1 ? 0.4 : 1.6), 0.5);
@@ -149,9 +149,10 @@ export const narrowTiles: readonly Tile[] = [
   { rows: 3, vectors: 3 },
 ];
 export const wideTile: Tile = { rows: 4, vectors: 4 };
+export const tilesFor = (wide: boolean): readonly Tile[] => (wide ? [wideTile, ...narrowTiles] : narrowTiles);
 
 /** One k of a strip of the register tile. */
-const stripCost = (tile: Tile, vectors: number): number =>
+export const stripCost = (tile: Tile, vectors: number): number =>
   tile.rows * vectors * (tile === wideTile && vectors % 2 === 0 ? 0.3 : 0.55) + 0.3;
 
 function candidate(kernel: ContractKernel, tile: Tile): Candidate {
@@ -171,22 +172,23 @@ function candidate(kernel: ContractKernel, tile: Tile): Candidate {
   return { kernel, tile, inPlace, a, b, cost };
 }
 
-/** The kernel with its roles settled, and how to run it; undefined when plain loops are better. */
+/** The kernel with its roles settled, how to run it, and the cost; undefined when plain loops are better. */
 export function planContract(
   kernel: ContractKernel,
   wide: boolean,
-): { readonly kernel: ContractKernel; readonly plan: ContractPlan } | undefined {
+): { readonly kernel: ContractKernel; readonly plan: ContractPlan; readonly cost: number } | undefined {
   const [m, n, all] = [known(kernel.m), known(kernel.n), known([...kernel.m, ...kernel.n, ...kernel.k])];
   if (kernel.m.length === 0 || kernel.n.length === 0 || kernel.k.length === 0) return undefined;
   if ([...kernel.m, ...kernel.n, ...kernel.k].some((a) => asConstant(a.extent) === 0)) return undefined;
   if (Math.min(m ?? guess, n ?? guess) <= 2 || (all !== undefined && all < 2048)) return undefined;
-  const tiles = wide ? [wideTile, ...narrowTiles] : narrowTiles;
+  const tiles = tilesFor(wide);
   // What is summed over b stays with n.
   const sides = kernel.sums ? [kernel] : [kernel, swapRoles(kernel)];
   const candidates = sides.flatMap((k) => tiles.map((tile) => candidate(k, tile)));
   const best = candidates.reduce((x, y) => (y.cost < x.cost ? y : x));
   return {
     kernel: best.kernel,
+    cost: best.cost,
     plan: {
       tile: best.tile,
       packA: best.a.along,
