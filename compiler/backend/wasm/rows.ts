@@ -16,6 +16,7 @@ import { Lowering } from './lower.ts';
 import type { EmitContext } from './context.ts';
 import { computeOnce } from './stages.ts';
 import { inSteps } from './steps.ts';
+import { cutAtGuards } from './segments.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
 import { extract, vectorConst, vectorReduce } from './vector-ops.ts';
@@ -79,7 +80,7 @@ function neighbours(at: LoadEx, axis: string): boolean {
 }
 
 export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows {
-  const merged = normalise(inSteps(writeOutChoices(computeOnce(kernel)))) as RowsKernel;
+  const merged = normalise(inSteps(cutAtGuards(writeOutChoices(computeOnce(kernel))))) as RowsKernel;
   const best = bestGridAxis(merged);
   const along = best && gridCost(merged, best) <= innerCost(merged) ? best : undefined;
   const k = along ? { ...merged, grid: [...merged.grid.filter((a) => a !== along), along] } : merged;
