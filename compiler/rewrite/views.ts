@@ -177,9 +177,10 @@ const cheap: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
   'floor',
 ]);
 
-/** Made of views, constants and indices only, through cheap operations. */
+/** Made of views, constants and indices only, through cheap operations. Tensors side by side that windows pass over are copied once. */
 function existsToBeViewed(node: Node, repeated: boolean, seen = new Set<Node>()): boolean {
   if (node.op !== 'map') return node.op === 'view' || node.op === 'index';
+  if (repeated && isConcatenation(node)) return false;
   if (seen.has(node)) return true;
   seen.add(node);
   return (!repeated || cheap.has(node.fn)) && node.inputs.every((x) => existsToBeViewed(x, repeated, seen));
@@ -189,6 +190,12 @@ function existsToBeViewed(node: Node, repeated: boolean, seen = new Set<Node>())
 const joins = (node: MapNode): boolean =>
   node.fn === 'add' &&
   node.inputs.every((x) => (x.op === 'view' && x.guard.length > 0) || (x.op === 'map' && joins(x)));
+
+/** A choice between tensors of which one at least is not everywhere. */
+const isConcatenation = ({ fn, inputs: [, ...parts] }: MapNode): boolean =>
+  fn === 'where' &&
+  parts.every((x) => x.op === 'view' || (x.op === 'map' && isConcatenation(x))) &&
+  parts.some((x) => x.op === 'view' && x.guard.length > 0);
 
 const elements = (shape: readonly Poly[]): Poly => multiply(...shape, 1);
 

@@ -6,6 +6,7 @@ import { elaborateTask } from '../../compiler/check/index.ts';
 import type { Ex, Kernel, RowsKernel } from '../../compiler/kernel/kernel.ts';
 import { schedule } from '../../compiler/schedule/schedule.ts';
 import { type Target, wasmTarget, webgpuTarget } from '../../compiler/schedule/target.ts';
+import { asConstant } from '../../compiler/shape/poly.ts';
 import { root } from '../support/examples.ts';
 
 function kernelsOf(
@@ -95,5 +96,18 @@ describe.each([wasmTarget, webgpuTarget])('on $name', (target) => {
     const { kernels } = kernelsOf('examples/lenet.nnet', 'train', target);
     expect(kernels.filter((k) => k.kind === 'contract')).toHaveLength(14);
     expect(kernels.filter((k) => k.kind === 'scatter')).toHaveLength(0);
+  });
+});
+
+describe('windows over tensors side by side', () => {
+  it.each([wasmTarget, webgpuTarget])('pass over one copy of them, on $name', (target) => {
+    const { kernels } = kernelsOf('examples/unet.nnet', 'predict', target);
+    // 9 times as much would be written if each window had its own copy.
+    const sizes = kernels.flatMap((k) =>
+      k.kind === 'rows' && JSON.stringify(k.stages).includes('"where"')
+        ? [k.grid.reduce((n, a) => n * (asConstant(a.extent) ?? 1), 1)]
+        : [],
+    );
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(16 * 30 * 30);
   });
 });
