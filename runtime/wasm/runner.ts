@@ -3,7 +3,7 @@
  * begins with a share of its own, so that what it needs lies in its cache, and helps the others when that is done. Nobody
  * waits for a thread that is late: the others do its share. A dispatch begins when all pieces of those before it are done.
  *
- * The program of a worker is the text of these two functions, so each refers to nothing but its parameters and globals.
+ * The program of a worker is the text of `Runner` and `workerMain`, so each refers to nothing but its parameters and globals.
  */
 
 /** `again`: 1 where this thread ran other units of the same dispatch just before. */
@@ -35,68 +35,214 @@ export interface Shape {
  * from 48, 16 apart, what is left of each thread's share: number of the shared dispatch * 4096 + first piece * 64 + end.
  * Then the shape: the dims; for every dispatch its units, units in a piece (0: not shared), entry; for every loop its first
  * dispatch, the one behind its last, and how often it runs (its number is a dim behind the others).
+ *
+ * `mayBlock`: false on a browser's main thread, which may only spin.
  */
-export interface Runner {
-  /** Of the first thread: gives a command. The shape of a run, by its number, is written where it is another than before. */
-  command(kind: number, plan: number, shape?: Shape): void;
-  /** Blocks until there is another command, and gives its kind and plan. */
-  nextCommand(): readonly [kind: number, plan: number];
-  /** Runs this thread's part of the step that the last command describes. */
-  step(plan: ThreadPlan): void;
-  /** Tells the others that this thread failed. */
-  fail(): void;
-}
-
-/** `mayBlock`: false on a browser's main thread, which may only spin. */
-export function createRunner(
-  control: Int32Array,
-  thread: number,
-  threads: number,
-  mayBlock: boolean,
-): Runner {
-  // About 30 microseconds: longer than threads differ within a step, shorter than a time slice.
-  const spins = 3000;
-  const [doneAt, idleAt, waitingAt, failedAt, sharesAt] = [16, 32, 33, 34, 48] as const;
-  const shapeAt = sharesAt + 16 * threads;
-
-  let seen = 0;
-  let [dimCount, count, loopCount, before, base] = [0, 0, 0, 0, 0];
-  let shape = 0;
-  let words = new Int32Array(0);
-  const read = (): void => {
-    [dimCount, count, loopCount] = [control[4]!, control[5]!, control[6]!];
-    [before, base] = [control[7]!, control[8]!];
-    if (control[3] === shape) return;
-    shape = control[3]!;
-    words = control.slice(shapeAt, shapeAt + dimCount + 3 * count + 3 * loopCount);
+export class Runner {
+  // Declared only: what bundlers for older engines make of fields with values calls helpers that a worker lacks.
+  declare private readonly control: Int32Array;
+  declare private readonly thread: number;
+  declare private readonly threads: number;
+  declare private readonly mayBlock: boolean;
+  /** Of the words of a course. */
+  declare private readonly at: {
+    done: number;
+    idle: number;
+    waiting: number;
+    failed: number;
+    shares: number;
   };
+  /** How often to look before sleeping: about 30 microseconds, longer than threads differ in a step, shorter than a time slice. */
+  declare private readonly spins: number;
+  /** The sequence number of the last command. */
+  declare private seen: number;
+  /** The number of the shape that was read last, its counts of dims, dispatches and loops, and its words. */
+  declare private shape: number;
+  declare private dims: number;
+  declare private count: number;
+  declare private loops: number;
+  declare private words: Int32Array;
+  /** The shared dispatches so far, and the pieces of all dispatches; what the first thread does alone until the next shared one is a piece. */
+  declare private number: number;
+  declare private target: number;
+  declare private isAlone: boolean;
+
+  constructor(control: Int32Array, thread: number, threads: number, mayBlock: boolean) {
+    this.control = control;
+    this.thread = thread;
+    this.threads = threads;
+    this.mayBlock = mayBlock;
+    this.at = { done: 16, idle: 32, waiting: 33, failed: 34, shares: 48 };
+    this.spins = 3000;
+    this.seen = this.shape = this.dims = this.count = this.loops = 0;
+    this.words = new Int32Array(0);
+    this.number = this.target = 0;
+    this.isAlone = false;
+  }
+
+  /** Of the first thread: gives a command. The shape of a run, by its number, is written where it is another than before. */
+  command(kind: number, plan: number, next?: Shape): void {
+    const { control } = this;
+    Atomics.add(control, 0, 1);
+    [control[1], control[2], control[7], control[8]] = [kind, plan, this.number, this.target];
+    if (next && next.number !== this.shape) {
+      control.set([next.number, next.dims, next.dispatches, next.loops], 3);
+      control.set(next.words, this.shapeAt());
+    }
+    Atomics.add(control, 0, 1);
+    if (Atomics.load(control, this.at.idle) !== 0) Atomics.notify(control, 0);
+    this.read();
+  }
+
+  /** Blocks until there is another command, and gives its kind and plan. */
+  nextCommand(): readonly [kind: number, plan: number] {
+    const { control } = this;
+    for (let i = 0; ; i++) {
+      const value = Atomics.load(control, 0);
+      if (value === this.seen) {
+        if (i > this.spins) this.sleep(0, value, this.at.idle, Infinity);
+      } else if (value % 2 === 0) {
+        this.read();
+        const [kind, plan] = [control[1]!, control[2]!];
+        if (Atomics.load(control, 0) !== value) {
+          // Overwritten meanwhile: the words may be half of one shape and half of the next.
+          this.shape = 0;
+          continue;
+        }
+        this.seen = value;
+        return [kind, plan];
+      }
+    }
+  }
+
+  /** Runs this thread's part of the step that the last command describes. */
+  step(plan: ThreadPlan): void {
+    for (let i = 0; i < this.dims; i++) plan.dims[i]!.value = this.words[i]!;
+    this.isAlone = false;
+    this.dispatches(plan, 0, this.count, 0);
+    this.endAlone();
+    if (this.thread === 0) this.awaitDone(this.target);
+  }
+
+  /** Tells the others that this thread failed. */
+  fail(): void {
+    Atomics.store(this.control, this.at.failed, 1);
+    Atomics.notify(this.control, this.at.done);
+  }
+
+  /** Where it stands what is left of a thread's share. */
+  private shareAt(thread: number): number {
+    return this.at.shares + 16 * thread;
+  }
+
+  /** Behind all shares. */
+  private shapeAt(): number {
+    return this.shareAt(this.threads);
+  }
+
+  private read(): void {
+    const { control } = this;
+    [this.dims, this.count, this.loops] = [control[4]!, control[5]!, control[6]!];
+    [this.number, this.target] = [control[7]!, control[8]!];
+    if (control[3] === this.shape) return;
+    this.shape = control[3]!;
+    const at = this.shapeAt();
+    this.words = control.slice(at, at + this.dims + 3 * this.count + 3 * this.loops);
+  }
 
   /** Sleeps while a word has a value, for so many milliseconds at most. A thread that changes it looks whether anybody sleeps. */
-  const sleep = (index: number, value: number, sleepers: number, limit: number): void => {
-    Atomics.add(control, sleepers, 1);
-    Atomics.wait(control, index, value, limit);
-    Atomics.sub(control, sleepers, 1);
-  };
+  private sleep(index: number, value: number, sleepers: number, limit: number): void {
+    Atomics.add(this.control, sleepers, 1);
+    Atomics.wait(this.control, index, value, limit);
+    Atomics.sub(this.control, sleepers, 1);
+  }
 
-  const awaitDone = (target: number): void => {
+  private awaitDone(target: number): void {
     for (let i = 0; ; i++) {
-      const value = Atomics.load(control, doneAt);
+      const value = Atomics.load(this.control, this.at.done);
       if (((value - target) | 0) >= 0) return;
-      if (Atomics.load(control, failedAt) !== 0) throw new Error('a thread of the step failed');
-      if (i > spins && mayBlock) sleep(doneAt, value, waitingAt, 100);
+      if (Atomics.load(this.control, this.at.failed) !== 0) throw new Error('a thread of the step failed');
+      if (i > this.spins && this.mayBlock) this.sleep(this.at.done, value, this.at.waiting, 100);
     }
-  };
-  const addDone = (pieces: number): void => {
-    Atomics.add(control, doneAt, pieces);
-    if (Atomics.load(control, waitingAt) !== 0) Atomics.notify(control, doneAt);
-  };
+  }
+
+  private addDone(pieces: number): void {
+    Atomics.add(this.control, this.at.done, pieces);
+    if (Atomics.load(this.control, this.at.waiting) !== 0) Atomics.notify(this.control, this.at.done);
+  }
+
+  /** Dispatches from one to another in order, those of loops as often as these run; `outer`: the first loop that may begin. */
+  private dispatches(plan: ThreadPlan, from: number, to: number, outer: number): void {
+    const { words } = this;
+    const loops = this.dims + 3 * this.count;
+    let loop = outer;
+    for (let d = from; d < to;) {
+      while (loop < this.loops && words[loops + 3 * loop]! < d) loop++;
+      if (loop < this.loops && words[loops + 3 * loop] === d) {
+        const behind = words[loops + 3 * loop + 1]!;
+        const times = words[loops + 3 * loop + 2]!;
+        for (let i = 1; i <= times; i++) {
+          plan.dims[this.dims + loop]!.value = i;
+          this.dispatches(plan, d, behind, loop + 1);
+        }
+        loop++;
+        d = behind;
+      } else this.dispatch(plan, d++);
+    }
+  }
+
+  private dispatch({ entries }: ThreadPlan, d: number): void {
+    const at = this.dims + 3 * d;
+    const [units, perPiece, which] = [this.words[at]!, this.words[at + 1]!, this.words[at + 2]!];
+    if (units === 0) return;
+    if (perPiece === 0) {
+      if (this.thread === 0) {
+        if (!this.isAlone) this.awaitDone(this.target);
+        entries[which]!(0, units, 0);
+      }
+      this.isAlone = true;
+      return;
+    }
+    this.endAlone();
+    this.awaitDone(this.target);
+    this.number = (this.number + 1) & 0xfffff;
+    this.target = (this.target + Math.ceil(units / perPiece)) | 0;
+    if (((Atomics.load(this.control, this.at.done) - this.target) | 0) < 0)
+      this.shared(entries[which]!, units, perPiece);
+  }
+
+  private endAlone(): void {
+    if (!this.isAlone) return;
+    if (this.thread === 0) this.addDone(1);
+    this.target = (this.target + 1) | 0;
+    this.isAlone = false;
+  }
+
+  private shared(entry: Entry, units: number, perPiece: number): void {
+    const { thread, threads } = this;
+    const pieces = Math.ceil(units / perPiece);
+    let again = 0;
+    for (let i = 0; i < threads; i++) {
+      const owner = (thread + i) % threads;
+      const start = Math.floor((pieces * owner) / threads);
+      const size = Math.floor((pieces * (owner + 1)) / threads) - start;
+      for (let taken = 0; (taken = this.take(owner, size)) !== 0;) {
+        const [first, end] = [start + (taken >> 6), start + (taken & 63)];
+        entry(first * perPiece, Math.min(units, end * perPiece), thread, again);
+        again = 1;
+        this.addDone(end - first);
+        if (owner === thread && end === start + size) break;
+      }
+    }
+  }
 
   /**
-   * Takes pieces of a thread's share of the shared dispatch `number`: its owner most of what is left, from the front (neighbouring
+   * Takes pieces of a thread's share of the shared dispatch: its owner most of what is left, from the front (neighbouring
    * units share packed panels), others half of it, from the end. First piece * 64 + end; 0 where nothing is left, or this thread is late and that dispatch over.
    */
-  const take = (owner: number, number: number, size: number): number => {
-    const at = sharesAt + 16 * owner;
+  private take(owner: number, size: number): number {
+    const { control, thread, number } = this;
+    const at = this.shareAt(owner);
     for (;;) {
       const old = Atomics.load(control, at);
       const ahead = ((old >>> 12) - number) & 0xfffff;
@@ -109,114 +255,7 @@ export function createRunner(
       if (Atomics.compareExchange(control, at, old, (number << 12) | (from << 6) | to) !== old) continue;
       return owner === thread ? (first << 6) | from : (to << 6) | end;
     }
-  };
-
-  const shared = (entry: Entry, units: number, perPiece: number, number: number): void => {
-    const pieces = Math.ceil(units / perPiece);
-    let again = 0;
-    for (let i = 0; i < threads; i++) {
-      const owner = (thread + i) % threads;
-      const start = Math.floor((pieces * owner) / threads);
-      const size = Math.floor((pieces * (owner + 1)) / threads) - start;
-      for (let taken = 0; (taken = take(owner, number, size)) !== 0;) {
-        const [first, end] = [start + (taken >> 6), start + (taken & 63)];
-        entry(first * perPiece, Math.min(units, end * perPiece), thread, again);
-        again = 1;
-        addDone(end - first);
-        if (owner === thread && end === start + size) break;
-      }
-    }
-  };
-
-  return {
-    command(kind, plan, next) {
-      Atomics.add(control, 0, 1);
-      [control[1], control[2], control[7], control[8]] = [kind, plan, before, base];
-      if (next && next.number !== shape) {
-        control.set([next.number, next.dims, next.dispatches, next.loops], 3);
-        control.set(next.words, shapeAt);
-      }
-      Atomics.add(control, 0, 1);
-      if (Atomics.load(control, idleAt) !== 0) Atomics.notify(control, 0);
-      read();
-    },
-    nextCommand() {
-      for (let i = 0; ; i++) {
-        const value = Atomics.load(control, 0);
-        if (value === seen) {
-          if (i > spins) sleep(0, value, idleAt, Infinity);
-        } else if (value % 2 === 0) {
-          read();
-          const [kind, plan] = [control[1]!, control[2]!];
-          if (Atomics.load(control, 0) !== value) {
-            // Overwritten meanwhile: the words may be half of one shape and half of the next.
-            shape = 0;
-            continue;
-          }
-          seen = value;
-          return [kind, plan];
-        }
-      }
-    },
-    step({ entries, dims }) {
-      for (let i = 0; i < dimCount; i++) dims[i]!.value = words[i]!;
-      const loops = dimCount + 3 * count;
-      let number = before;
-      // Pieces of all dispatches so far; what the first thread does alone until the next shared dispatch is one.
-      let target = base;
-      let isAlone = false;
-      const endAlone = (): void => {
-        if (isAlone && thread === 0) addDone(1);
-        if (isAlone) target = (target + 1) | 0;
-        isAlone = false;
-      };
-      const dispatch = (d: number): void => {
-        const at = dimCount + 3 * d;
-        const units = words[at]!;
-        const perPiece = words[at + 1]!;
-        if (units === 0) return;
-        if (perPiece === 0) {
-          if (thread === 0) {
-            if (!isAlone) awaitDone(target);
-            entries[words[at + 2]!]!(0, units, 0);
-          }
-          isAlone = true;
-          return;
-        }
-        endAlone();
-        awaitDone(target);
-        number = (number + 1) & 0xfffff;
-        const pieces = Math.ceil(units / perPiece);
-        target = (target + pieces) | 0;
-        if (((Atomics.load(control, doneAt) - target) | 0) < 0)
-          shared(entries[words[at + 2]!]!, units, perPiece, number);
-      };
-      const run = (from: number, to: number, outer: number): void => {
-        let loop = outer;
-        for (let d = from; d < to;) {
-          while (loop < loopCount && words[loops + 3 * loop]! < d) loop++;
-          if (loop < loopCount && words[loops + 3 * loop] === d) {
-            const behind = words[loops + 3 * loop + 1]!;
-            const times = words[loops + 3 * loop + 2]!;
-            for (let i = 1; i <= times; i++) {
-              dims[dimCount + loop]!.value = i;
-              run(d, behind, loop + 1);
-            }
-            loop++;
-            d = behind;
-          } else dispatch(d++);
-        }
-      };
-      run(0, count, 0);
-      endAlone();
-      if (thread === 0) awaitDone(target);
-      [before, base] = [number, target];
-    },
-    fail() {
-      Atomics.store(control, failedAt, 1);
-      Atomics.notify(control, doneAt);
-    },
-  };
+  }
 }
 
 /** What the main thread sends to a worker. */
@@ -242,9 +281,9 @@ interface Port {
 }
 
 /** The main function of a worker: loads what it is sent, then obeys commands until it has to read messages again. */
-export function workerMain(port: Port, make: typeof createRunner): void {
+export function workerMain(port: Port, Thread: typeof Runner): void {
   port.receive(({ memory, control: words, thread, threads, plans }) => {
-    const runner = make(new Int32Array(words), thread, threads, true);
+    const runner = new Thread(new Int32Array(words), thread, threads, true);
     const fixed = (value: number, mutable = false): WebAssembly.Global =>
       new WebAssembly.Global({ value: 'i32', mutable }, value);
     const loaded = plans.map((plan): ThreadPlan => {

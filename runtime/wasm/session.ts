@@ -13,7 +13,7 @@ import {
   tensorOf,
 } from '../ports.ts';
 import { inOrder, runsOf } from '../loops.ts';
-import { hasRelaxedSimd, withRelaxedSimd } from '../relaxed.ts';
+import { withRelaxedSimd } from '../relaxed.ts';
 import { elements, evalShape, evalSize } from '../size.ts';
 import type { Layout, PlanLayout } from './layout.ts';
 import { layOut } from './layout.ts';
@@ -432,7 +432,11 @@ function compile(plan: Plan, isShared: boolean): WebAssembly.Module {
         target: plan.target,
       },
     );
-  if (code.relaxed && !hasRelaxedSimd())
+  const bytes = isShared ? withSharedMemory(code.bytes) : code.bytes;
+  const make = (): WebAssembly.Module => new WebAssembly.Module(bytes as BufferSource);
+  if (!code.relaxed) return make();
+  return withRelaxedSimd((isThere) => {
+    if (isThere) return make();
     throw new RuntimeError(
       'no-device',
       `plan \`${plan.name}\` needs relaxed SIMD, which this engine does not have`,
@@ -441,7 +445,5 @@ function compile(plan: Plan, isShared: boolean): WebAssembly.Module {
         plan: plan.name,
       },
     );
-  const bytes = isShared ? withSharedMemory(code.bytes) : code.bytes;
-  const make = (): WebAssembly.Module => new WebAssembly.Module(bytes as BufferSource);
-  return code.relaxed ? withRelaxedSimd(make) : make();
+  });
 }

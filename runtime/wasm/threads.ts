@@ -2,8 +2,8 @@
 import type { Plan } from '../../compiler/plan.ts';
 import { RuntimeError } from '../errors.ts';
 import type { BoundLoop } from '../loops.ts';
-import type { LoadMessage, Runner, Shape, ThreadPlan } from './runner.ts';
-import { createRunner, workerMain } from './runner.ts';
+import type { LoadMessage, Shape, ThreadPlan } from './runner.ts';
+import { Runner, workerMain } from './runner.ts';
 
 /** A plan, of which only the numbers of its parts count. */
 type Counted = { readonly [K in keyof Pick<Plan, 'dims' | 'dispatches' | 'loops'>]: readonly unknown[] };
@@ -117,7 +117,7 @@ export class ThreadPool {
     const control = new SharedArrayBuffer(controlBytes(described, this.threads));
     const words = new Int32Array(control);
     const { threads } = this;
-    this.runner = createRunner(words, 0, threads, mayBlock(words));
+    this.runner = new Runner(words, 0, threads, mayBlock(words));
     this.workers.forEach((worker, i) => worker.post({ memory, control, thread: i + 1, threads, plans }));
   }
 
@@ -158,7 +158,7 @@ interface NodeWorker {
   terminate(): Promise<number>;
 }
 
-const program = (port: string): string => `(${workerMain.toString()})(${port}, ${createRunner.toString()})`;
+const program = (port: string): string => `(${workerMain.toString()})(${port}, ${Runner.toString()})`;
 
 async function threadMaker(): Promise<Maker> {
   if (typeof process !== 'undefined' && process.versions?.node) {

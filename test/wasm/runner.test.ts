@@ -1,6 +1,6 @@
 /** Steps on several threads where some come late or never: what is to be done is done once all the same. */
 import { describe, expect, it, vi } from 'vitest';
-import { createRunner, type Entry, type Runner } from '../../runtime/wasm/runner.ts';
+import { type Entry, Runner } from '../../runtime/wasm/runner.ts';
 import { controlBytes, shapeOf, type StepShape } from '../../runtime/wasm/threads.ts';
 
 const threads = 3;
@@ -34,7 +34,7 @@ function crew(): Crew {
     };
   return {
     control,
-    runners: Array.from({ length: threads }, (_, t) => createRunner(control, t, threads, true)),
+    runners: Array.from({ length: threads }, (_, t) => new Runner(control, t, threads, true)),
     done,
     plan: () => ({
       entries: [0, 1, 2].map(entry),
