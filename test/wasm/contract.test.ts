@@ -47,6 +47,24 @@ describe('matrix products', () => {
   });
 
   it.each([
+    [6, 25, 4100],
+    [9, 25, 3000],
+    [11, 25, 2100],
+    [7, 13, 1500],
+    [12, 41, 1100],
+  ])('%d x %d over %d: blocks of k, a last strip of one column', (m, n, k) => {
+    const [a, b] = [load(0, at(['k', k], ['m', m])), load(1, at(['k', k], ['n', n]))];
+    const roles = { m: [axis('m', m)], n: [axis('n', n)], k: [axis('k', k)] };
+    const store = { buffer: 2, offset: at(['m', m], ['n', n]), value: acc };
+    check(
+      contract(abc, roles, a, b, store),
+      [floats(m * k), floats(k * n, 2), floats(m * n, 3)],
+      {},
+      tolerance,
+    );
+  });
+
+  it.each([
     [0, 5, 7],
     [5, 0, 7],
     [5, 7, 0],

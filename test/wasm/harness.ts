@@ -44,6 +44,8 @@ export interface RunOptions {
   readonly relaxed: boolean;
   /** Units a call runs; all at once if not given. */
   readonly split?: number;
+  /** Only the first so many units run. */
+  readonly units?: number;
 }
 
 /** Runs kernels on copies of `buffers` and gives the copies; fails when anything around a buffer was written. */
@@ -51,9 +53,9 @@ export function runWasm(
   kernels: readonly Kernel[],
   buffers: readonly Buffer[],
   dims: Readonly<Record<string, number>>,
-  { relaxed, split }: RunOptions,
+  { relaxed, split, units }: RunOptions,
 ): Buffer[] {
-  return prepare(kernels, buffers, dims, relaxed)(split);
+  return prepare(kernels, buffers, dims, relaxed)(split, units);
 }
 
 function prepare(
@@ -62,7 +64,7 @@ function prepare(
   dims: Readonly<Record<string, number>>,
   relaxed: boolean,
   wide = false,
-): (split?: number) => Buffer[] {
+): (split?: number, most?: number) => Buffer[] {
   const names = Object.keys(dims);
   const emitted = emitWasm(kernels, names, buffers.length, { relaxed, wide });
   const value = (name: string): number => dims[name] ?? NaN;
@@ -85,12 +87,12 @@ function prepare(
   });
   const view = (b: Buffer, i: number): Buffer =>
     new (b.constructor as Float32ArrayConstructor)(memory.buffer as ArrayBuffer, offsets[i]!, b.length);
-  return (split) => {
+  return (split, most = Infinity) => {
     new Int32Array(memory.buffer).fill(canary);
     buffers.forEach((b, i) => view(b, i).set(b));
     for (const { special, ...usual } of emitted.entries) {
       const { entry, units } = special && dims[special.dim] === special.value ? special : usual;
-      const total = evaluate(units, value);
+      const total = Math.min(most, evaluate(units, value));
       const step = split ?? Math.max(1, total);
       const run = exports[entry] as (begin: number, end: number, thread: number, again: number) => void;
       for (let u = 0; u < total; u += step) run(u, Math.min(total, u + step), 0, u > 0 ? 1 : 0);

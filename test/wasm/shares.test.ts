@@ -4,7 +4,7 @@ import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { ContractKernel } from '../../compiler/kernel/kernel.ts';
 import { add, evaluate, symbol } from '../../compiler/shape/poly.ts';
 import { abc, acc, at, contract, use } from './contractions.ts';
-import { axis, load } from './harness.ts';
+import { axis, floats, load, runWasm } from './harness.ts';
 
 /** The gradient of the weights of a convolution of 28 x 28 pixels. */
 function weightGradient(filters: number, taps: number): ContractKernel {
@@ -32,6 +32,25 @@ it.each([
   ['32 filters over nine taps, which are cheap to pack again', 32, 3],
 ])('%s: units for two threads', (_, filters, taps) => {
   expect(unitsOf(weightGradient(filters, taps))).toBeGreaterThanOrEqual(2);
+});
+
+it('columns that are not whole strips are cut near the middle', () => {
+  // A strip has 12 of the 25: two units of 12 and 13, of which one thread does as much as the other.
+  const [m, n, k] = [6, 25, 4096];
+  const offset = at(['m', m], ['n', n]);
+  const kernel = contract(
+    abc,
+    { m: [axis('m', m)], n: [axis('n', n)], k: [axis('k', k)] },
+    load(0, at(['k', k], ['m', m])),
+    load(1, at(['k', k], ['n', n])),
+    { buffer: 2, offset, value: acc },
+  );
+  const buffers = [floats(m * k), floats(k * n, 2), new Float32Array(m * n)];
+  const columnsOf = (units: number): number => {
+    const found = runWasm([kernel], buffers, {}, { relaxed: false, units })[2]!;
+    return Array.from(found.subarray(0, n)).filter((x) => x !== 0).length;
+  };
+  expect([1, 2].map(columnsOf)).toEqual([12, 25]);
 });
 
 it('blocks of rows are even in number', () => {

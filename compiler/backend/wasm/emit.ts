@@ -243,8 +243,8 @@ class Emitter {
   }
 
   private micro(shape: MicroShape): Func {
-    const { rows, vectors, used = vectors, pitch = 16 * vectors, a, placed = false } = shape;
-    const key = [rows, vectors, used, pitch, a?.lane ?? 4, a?.k ?? 4 * rows, placed].join(' ');
+    const { rows, vectors, used = vectors, pitch = 16 * vectors, a, placed = false, isPair = false } = shape;
+    const key = [rows, vectors, used, pitch, a?.lane ?? 4, a?.k ?? 4 * rows, placed, isPair].join(' ');
     const known = this.micros.get(key);
     if (known) return known;
     const made = buildMicro(this.module, shape, this.options.relaxed);

@@ -1,7 +1,7 @@
 /** Parts of what a thread works on: of the indices of a role, and of its scratch area. */
 import type { EmitContext } from './context.ts';
 import type { I32 } from './encoder.ts';
-import { i32, minI32 } from './instr.ts';
+import { i32, maxI32, minI32 } from './instr.ts';
 import type { Lowering } from './lower.ts';
 
 /** Indices of a role that a unit has. */
@@ -10,11 +10,17 @@ export interface Part {
   readonly size: I32;
 }
 
-/** The block `index` of `total` indices. */
-export function partOf(lower: Lowering, index: I32, block: number, total: I32): Part {
-  const first = lower.keep(i32.mul(index, i32.const(block)));
-  const left = lower.keep(i32.sub(total, first));
-  return { first, size: lower.keep(minI32(left, i32.const(block))) };
+/** The block `index` of `total` indices; the first has `missing` fewer, or else the last has what is left. */
+export function partOf(lower: Lowering, index: I32, block: number, total: I32, missing = 0): Part {
+  const start = i32.mul(index, i32.const(block));
+  if (missing === 0) {
+    const first = lower.keep(start);
+    return { first, size: lower.keep(minI32(lower.keep(i32.sub(total, first)), i32.const(block))) };
+  }
+  const from = lower.keep(i32.sub(start, i32.const(missing)));
+  const first = lower.keep(maxI32(from, i32.const(0)));
+  const end = lower.keep(minI32(lower.keep(i32.add(from, i32.const(block))), total));
+  return { first, size: lower.keep(i32.sub(end, first)) };
 }
 
 /** Byte offsets of parts of the thread's scratch area with room for so many floats; the area has `least` floats or more. */

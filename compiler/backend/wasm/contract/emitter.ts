@@ -2,7 +2,7 @@
 import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { add, asConstant, floorDivide, multiply } from '../../../shape/poly.ts';
-import type { ContractPlan } from './plan.ts';
+import { type ContractPlan, known, roundUp } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import type { I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, select, when } from '../instr.ts';
@@ -82,9 +82,8 @@ export abstract class ContractEmitter {
     const outerIndex = lower.keep(integers.floorMod(shared, lower.poly(outer), true));
     decode(lower, k.batch, lower.keep(integers.floorDiv(shared, lower.poly(outer), true)));
     const [m, n] = plan.order === 'rows' ? [innerIndex, outerIndex] : [outerIndex, innerIndex];
-    const block = (index: I32, size: number, axes: readonly Axis[]): Part =>
-      partOf(lower, index, size, lower.poly(count(axes)));
-    const [blockM, blockN] = [block(m, plan.blockM, k.m), block(n, plan.blockN, k.n)];
+    const blockM = partOf(lower, m, plan.blockM, lower.poly(count(k.m)));
+    const blockN = partOf(lower, n, plan.blockN, lower.poly(count(k.n)), this.missing());
     lower.push(...(this.sums?.begin(blockM, this.area('sums'), 4 * plan.blockN) ?? []));
     this.unit(blockM, blockN, shared);
     lower.push(...(this.sums?.store(blockM, blockN, this.area('sums')) ?? []));
@@ -92,6 +91,17 @@ export abstract class ContractEmitter {
     lower.push(i32.store(kept!, this.packed.get));
     f.body.push(...lower.finish());
     return { units: multiply(...[count(k.batch), perM, perN]) };
+  }
+
+  /**
+   * How many columns fewer the first block has. Where the last strip is not full, the last block has it beside others: 25 columns
+   * for two threads are 12 and 13, not 24 and 1.
+   */
+  private missing(): number {
+    const { blockN } = this.plan;
+    const n = known(this.k.n);
+    if (n === undefined || n <= blockN || n % this.lanes === 0) return 0;
+    return roundUp(n, blockN) - roundUp(n, this.lanes);
   }
 
   /** Adds the panel of the strip from lane `strip` of a block on to the sums that go along. */
@@ -140,8 +150,8 @@ export abstract class ContractEmitter {
     return [to.set(area), ...forLoop(lane, i32.const(0), size, width, [...fill, next])];
   }
 
-  /** The register kernel for as many vectors as the `left` columns need. */
-  protected multiplyTile(left: I32, args: readonly I32[]): Stmt[] {
+  /** The register kernel for as many vectors as the `left` columns need; `single` runs instead where that is one. */
+  protected multiplyTile(left: I32, args: readonly I32[], single?: () => Stmt[]): Stmt[] {
     const { rows, vectors } = this.plan.tile;
     const total = asConstant(count(this.k.n));
     const call = (used: number): Stmt =>
@@ -150,7 +160,7 @@ export abstract class ContractEmitter {
     let code: Stmt[] = [call(vectors)];
     for (let used = vectors - 1; used >= 1; used--)
       if (rest === undefined || rest === used)
-        code = when(i32.leS(left, i32.const(4 * used)), [call(used)], code);
+        code = when(i32.leS(left, i32.const(4 * used)), used === 1 && single ? single() : [call(used)], code);
     return code;
   }
 

@@ -17,21 +17,38 @@ export interface MicroShape {
   readonly a?: { readonly lane: number; readonly k: number };
   /** B stays where it is; each k lies there at a place from a table, in bytes. */
   readonly placed?: boolean;
+  /** Two tiles at once, one below the other: one that is narrow has too few sums to hide how long an addition takes. */
+  readonly isPair?: boolean;
 }
 
-/** (count of k >= 1, rows of A, panel of B, tile of C row by row without gaps, whether to add to the tile, and the places of k) */
+/**
+ * (count of k >= 1, rows of A, panel of B, tile of C row by row without gaps, whether to add to the tile; the places of k; of a pair:
+ * bytes from the rows of A of its first tile to those of its second)
+ */
 export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean): Func {
   const { rows, vectors, used = vectors, pitch = 16 * vectors, a: steps = { lane: 4, k: 4 * rows } } = shape;
-  const names = ['count', 'a', 'b', 'tile', 'add', ...(shape.placed ? ['places'] : [])];
+  const { placed = false, isPair = false } = shape;
+  const all = isPair ? 2 * rows : rows;
+  const names = [
+    'count',
+    'a',
+    'b',
+    'tile',
+    'add',
+    ...(placed ? ['places'] : []),
+    ...(isPair ? ['second'] : []),
+  ];
   const params = names.map((name) => [name, 'i32'] as const);
-  const f = module.func(`micro.${rows}x${4 * used}of${4 * vectors}`, params, 'void');
-  const [count, a, b, tile, add, places] = names.map((_, i) => f.param(i));
-  const sums = range(rows).map(() => range(used).map(() => f.local('v128', 'sum')));
+  const f = module.func(`micro.${all}x${4 * used}of${4 * vectors}`, params, 'void');
+  const [count, a, b, tile, add, last] = names.map((_, i) => f.param(i));
+  const places = placed ? last : undefined;
+  const panels = isPair ? [a!, f.param(names.length - 1)] : [a!];
+  const sums = range(all).map(() => range(used).map(() => f.local('v128', 'sum')));
   const bs = range(used).map(() => f.local('v128', 'b'));
   const splat = f.local('v128', 'a');
   const offset = (i: number, j: number): number => 16 * (i * vectors + j);
   const each = (make: (i: number, j: number) => Stmt): Stmt[] =>
-    range(rows).flatMap((i) => range(used).map((j) => make(i, j)));
+    range(all).flatMap((i) => range(used).map((j) => make(i, j)));
   const multiplyAdd = (x: V128, y: V128, sum: V128): V128 =>
     relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
   const at = places ? f.local('i32', 'at') : b!;
@@ -39,6 +56,7 @@ export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean):
     ? places.set(i32.add(places.get, i32.const(4)))
     : b!.set(i32.add(b!.get, i32.const(pitch)));
   f.body.push(
+    ...panels.slice(1).map((p) => p.set(i32.add(p.get, a!.get))),
     ...when(
       add!.get,
       each((i, j) => sums[i]![j]!.set(v128.load(tile!.get, offset(i, j)))),
@@ -46,11 +64,11 @@ export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean):
     loop(
       ...(places ? [at.set(i32.add(b!.get, i32.load(places.get)))] : []),
       ...bs.map((v, j) => v.set(v128.load(at.get, 16 * j))),
-      ...range(rows).flatMap((i) => [
-        splat.set(v128.loadSplat(a!.get, steps.lane * i)),
+      ...range(all).flatMap((i) => [
+        splat.set(v128.loadSplat(panels[Math.floor(i / rows)]!.get, steps.lane * (i % rows))),
         ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
       ]),
-      a!.set(i32.add(a!.get, i32.const(steps.k))),
+      ...panels.map((p) => p.set(i32.add(p.get, i32.const(steps.k)))),
       next,
       brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
     ),

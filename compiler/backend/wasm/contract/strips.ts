@@ -7,7 +7,7 @@ import { ContractEmitter } from './emitter.ts';
 import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import { buildEpilogue } from './epilogue.ts';
-import type { Func, I32, Stmt } from '../encoder.ts';
+import type { Func, I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, when } from '../instr.ts';
 import { clear } from '../loops.ts';
 import type { Depth } from './panels.ts';
@@ -83,6 +83,11 @@ export class StripEmitter extends ContractEmitter {
     const deep = this.local('deep');
     const b = this.local('b');
     const first = i32.add(n.first, strip);
+    const next = [
+      panel.set(i32.add(panel.get, this.a.pitch(deep.get))),
+      to.set(i32.add(to.get, i32.const(4 * tile.rows * this.lanes))),
+    ];
+    const args = [deep.get, panel.get, b.get, to.get, isAdding];
     return [
       deep.set(this.depth(bounds)),
       ...this.b.fill(first, this.batch(), bounds, this.area('b')),
@@ -91,11 +96,22 @@ export class StripEmitter extends ContractEmitter {
       panel.set(this.a.at(m.first, bounds, this.area('a'))),
       to.set(result),
       ...forLoop(row, i32.const(0), m.size, tile.rows, [
-        ...this.multiplyTile(i32.sub(n.size, strip), [deep.get, panel.get, b.get, to.get, isAdding]),
-        panel.set(i32.add(panel.get, this.a.pitch(deep.get))),
-        to.set(i32.add(to.get, i32.const(4 * tile.rows * this.lanes))),
+        ...this.multiplyTile(i32.sub(n.size, strip), args, () => this.multiplyNarrow(m, row, args, next)),
+        ...next,
       ]),
     ];
+  }
+
+  /** The tile at `row` of a strip of one vector, and the one below it if there is one. `next` goes on to that. */
+  private multiplyNarrow(m: Part, row: Local<'i32'>, args: readonly I32[], next: readonly Stmt[]): Stmt[] {
+    const { tile, blockM } = this.plan;
+    const shape = { ...tile, used: 1, a: this.a.steps };
+    const one = [this.context.micro(shape).call('void', ...args)];
+    if (blockM <= tile.rows) return one;
+    const below = i32.add(row.get, i32.const(tile.rows));
+    const pair = this.context.micro({ ...shape, isPair: true });
+    const pitch = this.a.pitch(args[0]!);
+    return when(i32.ltS(below, m.size), [pair.call('void', ...args, pitch), row.set(below), ...next], one);
   }
 
   private finish(m: Part, n: Part, strip: I32, result: I32): Stmt {
