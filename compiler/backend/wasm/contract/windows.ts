@@ -168,8 +168,11 @@ class WindowEmitter {
     const panels = this.panels.isPrepared ? 0 : this.height * plan.depth;
     const areas = areasOf(lower, context, [panels, plan.depth, results]);
     const [packed, places, result] = areas as [I32, I32, I32];
+    // Once for all units that a thread runs of a dispatch.
+    lower.open('first units', i32.const(0));
     this.fillPlaces(places);
     this.pack(packed);
+    lower.push(...when(i32.eqz(f.param(3).get), lower.close()));
     const all = count(plan.rows);
     const unit = this.local('unit');
     lower.open('unit', unit.get);

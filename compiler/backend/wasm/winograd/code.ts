@@ -87,11 +87,13 @@ export interface Run {
   readonly bounds: Bounds;
   /** Where the result at index 0 of the axis would lie; they follow each other. */
   readonly from: I32;
+  /** Vectors at once. */
+  readonly copies: number;
 }
 
 /** The stores over results along one axis. */
-export function storeRun(lower: Lowering, loops: Loops, { stores, axis, bounds, from }: Run): void {
-  loops.vector(axis, bounds, 2, (vectors) => {
+export function storeRun(lower: Lowering, loops: Loops, { stores, axis, bounds, from, copies }: Run): void {
+  loops.vector(axis, bounds, copies, (vectors) => {
     const at = lower.keep(i32.add(from, i32.mul(lower.index(axis.name), i32.const(4))));
     storeAll(stores, lower, at, vectors);
   });

@@ -155,11 +155,19 @@ class ImageEmitter {
     lower.bind(y.slide.name, lower.keep(i32.add(firstLine, line.get)));
     const from = lower.keep(i32.add(inRow, i32.mul(line.get, i32.const(4 * tile * sizes.lanes))));
     const loops = new Loops(lower, f);
-    storeRun(lower, loops, { stores: k.stores, axis: x.slide, bounds: loops.whole(x.slide), from });
+    const bounds = loops.whole(x.slide);
+    storeRun(lower, loops, { stores: k.stores, axis: x.slide, bounds, from, copies: copiesFor(x.extent) });
     lower.push(...forLoop(line, i32.const(0), lines, 1, lower.close()));
     lower.push(...forLoop(row, i32.const(0), at.rows, 1, lower.close()));
     lower.push(...forLoop(m, i32.const(0), at.height, 1, lower.close()));
     f.body.push(...lower.finish());
     return f;
   }
+}
+
+/** Of two or three vectors at once, what takes fewer steps along a row. */
+function copiesFor(extent: number): number {
+  const vectors = Math.floor(extent / 4);
+  const steps = (copies: number): number => Math.floor(vectors / copies) + (vectors % copies);
+  return steps(3) < steps(2) ? 3 : 2;
 }

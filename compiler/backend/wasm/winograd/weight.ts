@@ -252,7 +252,13 @@ class WeightEmitter {
     const bounds = (axis: Axis): Bounds => (axis === run.cut ? { from: first, to: last } : loops.whole(axis));
     const nest = ([axis, ...rest]: readonly Axis[], from: I32): void => {
       if (rest.length === 0)
-        return storeRun(lower, loops, { stores: run.stores, axis: axis!, bounds: bounds(axis!), from });
+        return storeRun(lower, loops, {
+          stores: run.stores,
+          axis: axis!,
+          bounds: bounds(axis!),
+          from,
+          copies: 2,
+        });
       loops.scalar(axis!, bounds(axis!), () => {
         const index = i32.mul(lower.index(axis!.name), i32.const(4 * this.strideOf(axis!)));
         nest(rest, lower.keep(i32.add(from, index)));
