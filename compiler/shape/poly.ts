@@ -1,10 +1,11 @@
 /** All of `shape/` in one place, for the stages: what is not listed here is between its files. */
-export type { Atom, AtomKind, Poly, Term } from './sum.ts';
+export type { Atom, AtomKind, Poly, Term } from './algebra.ts';
 export {
   add,
   asConstant,
   asSymbol,
   constant,
+  divideExact,
   equal,
   isFlat,
   linearIn,
@@ -14,6 +15,7 @@ export {
   negate,
   one,
   partition,
+  recombine,
   scale,
   soleAtom,
   subtract,
@@ -21,16 +23,8 @@ export {
   symbolsOf,
   toPoly,
   zero,
-} from './sum.ts';
-export type { Ranges } from './division.ts';
-export {
-  divideExact,
-  floorDivide,
-  floorMod,
-  isBetween,
-  isNonNegative,
-  lowerBound,
-  upperBound,
-} from './division.ts';
-export { recombine, replaceAtoms, simplify, substitute } from './substitute.ts';
+} from './algebra.ts';
+export type { Ranges } from './bounds.ts';
+export { floorDivide, floorMod, isBetween, isNonNegative, lowerBound, upperBound } from './bounds.ts';
+export { replaceAtoms, simplify, substitute } from './substitute.ts';
 export { evaluate, format } from './values.ts';

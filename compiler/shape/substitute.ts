@@ -1,8 +1,8 @@
 /** Other atoms in place of some; divisions are made anew of what they come to. */
-import type { Ranges } from './division.ts';
-import { floorDivide, floorMod } from './division.ts';
-import type { Atom, AtomKind, Poly, Term } from './sum.ts';
-import { add, collect, isFlat, maximum, minimum, multiply, ofAtom, subtract } from './sum.ts';
+import type { Atom, AtomKind, Poly, Term } from './algebra.ts';
+import { add, collect, isFlat, maximum, minimum, multiply, ofAtom } from './algebra.ts';
+import type { Ranges } from './bounds.ts';
+import { floorDivide, floorMod } from './bounds.ts';
 
 /** Replaces symbols; a symbol for which `by` gives nothing stays. `ranges` are those of the new symbols. */
 export function substitute(p: Poly, by: (name: string) => Poly | undefined, ranges?: Ranges): Poly {
@@ -38,25 +38,6 @@ function rebuild(kind: Exclude<AtomKind, 'symbol'>, a: Poly, b: Poly, ranges?: R
     case 'max':
       return maximum(a, b);
   }
-}
-
-/**
- * Puts the digits of a number together again: `b * (x div b) + x mod b` is `x`. Row-major offsets into reshaped
- * tensors become linear by it. Every sum is already in this form.
- */
-export function recombine(p: Poly): Poly {
-  if (isFlat(p)) return p;
-  for (const t of p.terms)
-    for (const [i, f] of t.factors.entries()) {
-      if (f.kind !== 'mod') continue;
-      const rest = t.factors.toSpliced(i, 1).map(ofAtom);
-      const high = multiply(t.coefficient, ...rest, f.b, floorDivide(f.a, f.b));
-      if (high.terms.length === 0) continue;
-      if (!high.terms.every((h) => p.terms.some((u) => u.key === h.key && u.coefficient === h.coefficient)))
-        continue;
-      return add(subtract(p, high), multiply(t.coefficient, ...rest, subtract(f.a, ofAtom(f))));
-    }
-  return p;
 }
 
 /** Replaces whole atoms, also inside others; where `by` gives nothing an atom stays. */

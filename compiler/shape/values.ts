@@ -1,5 +1,5 @@
 /** Polynomials as numbers and as text. */
-import type { Atom, Poly } from './sum.ts';
+import type { Atom, Poly } from './algebra.ts';
 
 /** The number `p` stands for when its symbols have these values. */
 export function evaluate(p: Poly, values: (name: string) => number): number {

@@ -1,5 +1,3 @@
-import { recombine } from './substitute.ts';
-
 /**
  * Integer expressions over named symbols in canonical form: polynomials whose atoms are symbols, floor
  * divisions, floor remainders, minima and maxima. Dimensions (`batch`, `2*d`, `h - k + 1`) and index
@@ -197,4 +195,162 @@ export function linearIn(p: Poly, name: string): { coefficient: Poly; rest: Poly
     } else return undefined;
   }
   return { coefficient: collect(coefficient), rest: collect(rest) };
+}
+
+// ---------------------------------------------------------------- divisions
+
+/** Quotient when every term of `p` is divisible by the single-term `d`. */
+export function divideExact(p: Poly, d: Poly): Poly | undefined {
+  const [divisor] = d.terms;
+  if (d.terms.length !== 1 || !divisor) return equal(p, d) && d.terms.length > 0 ? one : undefined;
+  const quotient: Term[] = [];
+  for (const t of p.terms) {
+    const q = divideTerm(t, divisor);
+    if (!q) return undefined;
+    quotient.push(q);
+  }
+  return collect(quotient);
+}
+
+function divideTerm(t: Term, d: Term): Term | undefined {
+  if (t.coefficient % d.coefficient !== 0) return undefined;
+  const rest = [...t.factors];
+  for (const f of d.factors) {
+    const at = rest.findIndex((g) => g.key === f.key);
+    if (at < 0) return undefined;
+    rest.splice(at, 1);
+  }
+  return { coefficient: t.coefficient / d.coefficient, factors: rest, key: keyOf(rest) };
+}
+
+/** Splits `p` into `d * whole + rest`, `rest` holding the terms that `d` does not divide. */
+function splitBy(p: Poly, d: Poly): { whole: Poly; rest: Poly } {
+  const [divisor] = d.terms;
+  if (d.terms.length !== 1 || !divisor) {
+    const all = divideExact(p, d);
+    return all ? { whole: all, rest: zero } : { whole: zero, rest: p };
+  }
+  const whole: Term[] = [];
+  const rest: Term[] = [];
+  for (const t of p.terms) {
+    const q = divideTerm(t, divisor);
+    if (q) whole.push(q);
+    else if (divisor.factors.length === 0 && t.factors.length === 0) {
+      const high = Math.floor(t.coefficient / divisor.coefficient);
+      whole.push({ ...t, coefficient: high });
+      rest.push({ ...t, coefficient: t.coefficient - high * divisor.coefficient });
+    } else rest.push(t);
+  }
+  return { whole: collect(whole), rest: collect(rest) };
+}
+
+/** What is known about symbols: divisions prove remainders away with it. */
+export interface Known {
+  /** An index variable, of which more is known than that it is a dimension. */
+  isVariable(name: string): boolean;
+  /** Proves `low <= p < high`. */
+  isBetween(p: Poly, low: Poly, high: Poly): boolean;
+}
+
+/** floor(a / b), for positive `b`. */
+export function divide(a: Poly | number, b: Poly | number, known?: Known): Poly {
+  const [p, d] = [toPoly(a), toPoly(b)];
+  const [n, m] = [asConstant(p), asConstant(d)];
+  if (m === 1) return p;
+  if (n !== undefined && m !== undefined && m !== 0) return constant(Math.floor(n / m));
+  const { whole, rest } = splitBy(p, d);
+  if (rest.terms.length === 0 || known?.isBetween(rest, zero, d)) return whole;
+  if (known?.isBetween(rest, negate(d), zero)) return subtract(whole, 1);
+  const inner = soleAtom(rest);
+  // (u div e) div d = u div (e*d); (u mod e) div d = (u div d) mod (e div d) when d divides e
+  if (inner?.kind === 'div') return add(whole, divide(inner.a, multiply(inner.b, d), known));
+  const digits = inner?.kind === 'mod' ? divideExact(inner.b, d) : undefined;
+  if (inner?.kind === 'mod' && digits) return add(whole, remainder(divide(inner.a, d, known), digits, known));
+  const common = commonFactor(rest, d);
+  if (common > 1) return add(whole, divide(unscale(rest, common), unscale(d, common), known));
+  const coarse = known && coarser(rest, d, known);
+  if (coarse) return add(whole, divide(coarse.whole, coarse.divisor, known));
+  return add(whole, ofAtom(nested('div', rest, d)));
+}
+
+/** `a = g*whole + rest` and `d = g*divisor` with `0 <= rest < g`: then `a div d = whole div divisor`. */
+function coarser(
+  a: Poly,
+  d: Poly,
+  known: Known,
+): { unit: Poly; whole: Poly; divisor: Poly; rest: Poly } | undefined {
+  const [divisor] = d.terms;
+  if (!divisor || d.terms.length !== 1) return undefined;
+  for (const t of a.terms) {
+    const unit = make([commonTerm(t, divisor)]);
+    if (asConstant(unit) === 1 || [...symbolsOf(unit)].some((s) => known.isVariable(s))) continue;
+    const { whole, rest } = splitBy(a, unit);
+    const left = divideExact(d, unit);
+    if (left && known.isBetween(rest, zero, unit)) return { unit, whole, divisor: left, rest };
+  }
+  return undefined;
+}
+
+/** Greatest common divisor of two terms. */
+function commonTerm(s: Term, t: Term): Term {
+  const left = t.factors.map((f) => f.key);
+  const factors = s.factors.filter((f) => {
+    const at = left.indexOf(f.key);
+    if (at >= 0) left.splice(at, 1);
+    return at >= 0;
+  });
+  return { coefficient: gcd(Math.abs(s.coefficient), Math.abs(t.coefficient)), factors, key: keyOf(factors) };
+}
+
+/** Greatest common divisor of all coefficients, but for the constant term of `a`, which a floor division rounds away. */
+function commonFactor(a: Poly, d: Poly): number {
+  const coefficients = [...a.terms.filter((t) => t.factors.length > 0), ...d.terms].map((t) => t.coefficient);
+  return coefficients.reduce((g, c) => gcd(g, Math.abs(c)), 0);
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+const unscale = (p: Poly, n: number): Poly =>
+  collect(p.terms.map((t) => ({ ...t, coefficient: Math.floor(t.coefficient / n) })));
+
+/** a - b * floor(a / b), for positive `b`. */
+export function remainder(a: Poly | number, b: Poly | number, known?: Known): Poly {
+  const [p, d] = [toPoly(a), toPoly(b)];
+  const [n, m] = [asConstant(p), asConstant(d)];
+  if (m === 1) return zero;
+  if (n !== undefined && m !== undefined && m !== 0) return constant(n - m * Math.floor(n / m));
+  const { rest } = splitBy(p, d);
+  if (rest.terms.length === 0) return zero;
+  if (known?.isBetween(rest, zero, d)) return rest;
+  const inner = soleAtom(rest);
+  // (u mod e) mod d = u mod d when d divides e
+  if (inner?.kind === 'mod' && divideExact(inner.b, d)) return remainder(inner.a, d, known);
+  // (c*x + r) mod (c*m) = c*(x mod m) + r for r < c
+  const common = commonFactor(rest, d);
+  if (common > 1) {
+    const whole = unscale(rest, common);
+    const left = subtract(rest, scale(whole, common));
+    return add(scale(remainder(whole, unscale(d, common), known), common), left);
+  }
+  const coarse = known && coarser(rest, d, known);
+  if (coarse) return add(multiply(coarse.unit, remainder(coarse.whole, coarse.divisor, known)), coarse.rest);
+  return ofAtom(nested('mod', rest, d));
+}
+
+/**
+ * Puts the digits of a number together again: `b * (x div b) + x mod b` is `x`. Row-major offsets into reshaped
+ * tensors become linear by it. Every sum is already in this form.
+ */
+export function recombine(p: Poly): Poly {
+  if (isFlat(p)) return p;
+  for (const t of p.terms)
+    for (const [i, f] of t.factors.entries()) {
+      if (f.kind !== 'mod') continue;
+      const rest = t.factors.toSpliced(i, 1).map(ofAtom);
+      const high = multiply(t.coefficient, ...rest, f.b, divide(f.a, f.b));
+      if (high.terms.length === 0) continue;
+      if (!high.terms.every((h) => p.terms.some((u) => u.key === h.key && u.coefficient === h.coefficient)))
+        continue;
+      return add(subtract(p, high), multiply(t.coefficient, ...rest, subtract(f.a, ofAtom(f))));
+    }
+  return p;
 }
