@@ -20,6 +20,8 @@ import {
 } from '../shape/poly.ts';
 import type { Rule } from './engine.ts';
 import { identityOf } from '../ir/ops.ts';
+import { factorise, product } from './product.ts';
+import { everyNth } from './strides.ts';
 import { constantValue } from '../ir/make.ts';
 
 type Apply = (node: Reduce, x: Node, make: Maker, uses: (node: Node) => number) => Node | undefined;
@@ -115,37 +117,6 @@ function extentOf(graph: Graph, extent: Poly, like: Node): Node {
   if (size !== undefined) return graph.full(size, like.dtype, like.shape);
   return graph.map('cast', [graph.index(extent, like.shape)], like.dtype);
 }
-
-/** Factors of a product, through negations; divisors separately. */
-interface Product {
-  readonly factors: Node[];
-  readonly divisors: Node[];
-  negative: boolean;
-}
-
-/** `isKept`: a value that is there anyway, and stays one factor. */
-function factorise(node: Node, into: Product, isKept: (node: Node) => boolean = () => false): Product {
-  const [a, b] = node.inputs;
-  if (isKept(node)) {
-    into.factors.push(node);
-    return into;
-  }
-  if (node.op === 'map' && node.fn === 'mul' && a && b)
-    return factorise(b, factorise(a, into, isKept), isKept);
-  if (node.op === 'map' && node.fn === 'neg' && a) {
-    into.negative = !into.negative;
-    return factorise(a, into, isKept);
-  }
-  if (node.op === 'map' && node.fn === 'div' && a && b && node.dtype !== 'i32' && node.dtype !== 'u32') {
-    into.divisors.push(b);
-    return factorise(a, into, isKept);
-  }
-  into.factors.push(node);
-  return into;
-}
-
-const product = (make: Maker, factors: readonly Node[]): Node | undefined =>
-  factors.length === 0 ? undefined : factors.reduce((a, b) => make.map('mul', a, b));
 
 /**
  * sum(c * x / d) = c * sum(x) / d for c and d that do not depend on the reduced indices. A quotient that others read too (the
@@ -293,6 +264,7 @@ export const reductions: readonly Rule<'reduce'>[] = [
       : undefined,
   ),
   rule('sum of a pinned index', ['sum'], substitutePinned),
+  rule('sum over every n-th index', ['sum'], everyNth),
   rule('one guard for a product', ['sum'], guardOnce),
   rule('factor out of a sum', ['sum'], factorOut),
 ];

@@ -177,9 +177,13 @@ const cheap: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
   'floor',
 ]);
 
-/** Made of views, constants and indices only, through cheap operations. Tensors side by side that windows pass over are copied once. */
+/**
+ * Made of views, constants and indices only, through cheap operations. What windows pass over is computed once, if it is more
+ * than that: tensors side by side, or a sum whose elements were put elsewhere.
+ */
 function existsToBeViewed(node: Node, repeated: boolean, seen = new Set<Node>()): boolean {
-  if (node.op !== 'map') return node.op === 'view' || node.op === 'index';
+  if (node.op === 'view') return !(repeated && isRearranged(node));
+  if (node.op !== 'map') return node.op === 'index';
   if (repeated && isConcatenation(node)) return false;
   if (seen.has(node)) return true;
   seen.add(node);
@@ -191,11 +195,18 @@ const joins = (node: MapNode): boolean =>
   node.fn === 'add' &&
   node.inputs.every((x) => (x.op === 'view' && x.guard.length > 0) || (x.op === 'map' && joins(x)));
 
-/** A choice between tensors of which one at least is not everywhere. */
-const isConcatenation = ({ fn, inputs: [, ...parts] }: MapNode): boolean =>
-  fn === 'where' &&
-  parts.every((x) => x.op === 'view' || (x.op === 'map' && isConcatenation(x))) &&
-  parts.some((x) => x.op === 'view' && x.guard.length > 0);
+/** A choice by indices between two tensors. */
+const isConcatenation = ({ fn, inputs: [test, ...parts] }: MapNode): boolean =>
+  fn === 'where' && isOfIndices(test) && parts.every((x) => constantValue(x) === undefined);
+
+const isOfIndices = (node: Node | undefined): boolean =>
+  node?.op === 'index' ||
+  (node !== undefined && constantValue(node) !== undefined) ||
+  (node?.op === 'map' && node.inputs.every((x) => isOfIndices(x)));
+
+/** Every element of something computed, elsewhere. */
+const isRearranged = ({ guard, inputs: [x, ...data], shape }: View): boolean =>
+  guard.length === 0 && data.length === 0 && x?.op === 'reduce' && equal(elements(shape), elements(x.shape));
 
 const elements = (shape: readonly Poly[]): Poly => multiply(...shape, 1);
 

@@ -12,7 +12,16 @@ import type { AnyRule } from '../../compiler/rewrite/engine.ts';
 import { OutOfFuel, rewrite } from '../../compiler/rewrite/engine.ts';
 import { foldScalar } from '../../compiler/rewrite/fold.ts';
 import { removeStops, rules, simplify } from '../../compiler/rewrite/simplify.ts';
-import { add, constant, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
+import {
+  add,
+  constant,
+  floorDivide,
+  floorMod,
+  negate,
+  scale,
+  subtract,
+  symbol,
+} from '../../compiler/shape/poly.ts';
 import { evaluateNodes, valuesOf } from '../support/evaluate.ts';
 
 const c = constant;
@@ -104,6 +113,18 @@ const examples: Readonly<Record<string, (l: Leaves) => Node>> = {
     const kept = m.map('div', m.map('exp', x), d);
     const product = m.map('mul', m.map('div', y, d), m.map('exp', x));
     return m.map('add', m.map('mul', kept, kept), product);
+  },
+  'sum over every n-th index': ({ x, v, g, m }) => {
+    // A transposed convolution of [n, 4] by a window of 4 with stride 2.
+    const shape = [n, c(10), c(4)];
+    const q = subtract($(1), $(2));
+    const guard = [
+      { kind: 'ge', value: negate(floorMod(q, 2)) },
+      { kind: 'ge', value: q },
+      { kind: 'ge', value: subtract(7, q) },
+    ] as const;
+    const spread = g.view(x, shape, [$(0), floorDivide(q, 2)], { guard });
+    return g.reduce('sum', m.map('mul', spread, g.view(v, shape, [$(2)])), 1);
   },
   'factor out of a sum': ({ x, v, g, m }) => {
     const shape = [c(4), n];
