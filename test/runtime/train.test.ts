@@ -1,143 +1,20 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { FitStep, Plan, Program, TaskInfo } from '../../compiler/plan.ts';
-import type { Column } from '../../runtime/data/column.ts';
+import type { FitStep } from '../../compiler/plan.ts';
 import { dataset } from '../../runtime/data/column.ts';
-import type { Data } from '../../runtime/device.ts';
-import type { RuntimeError } from '../../runtime/errors.ts';
 import type { RunEvent } from '../../runtime/events.ts';
 import { split } from '../../runtime/random.ts';
-import { RunFolder, latestRunFolder, nextRunFolder } from '../../runtime/run-folder.ts';
-import type { RunOptions, RunResult } from '../../runtime/train.ts';
+import { RunFolder } from '../../runtime/run-folder.ts';
+import type { RunOptions } from '../../runtime/train.ts';
 import { runTask } from '../../runtime/train.ts';
-import type { FakePlan, FakeRun } from './fake.ts';
-import { FakeSession, plan, tensor } from './fake.ts';
+import type { FakePlan } from './fake.ts';
+import { FakeSession, plan } from './fake.ts';
+import { program, samples, column, task, add, sgd, session, go, failure } from './line.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'nnetc-train-'));
 afterAll(() => rmSync(root, { recursive: true }));
-
-const samples = 25;
-const column = (name: string, values: Column['values'], shape: number[] = []): Column => ({
-  name,
-  file: `${name}.idx`,
-  type: values instanceof Float32Array ? 'f32' : 'u8',
-  count: values.length / shape.reduce((a, b) => a * b, 1),
-  shape,
-  values,
-});
-const line = dataset([
-  column(
-    'x',
-    Float32Array.from({ length: samples }, (_, i) => i / samples),
-  ),
-  column(
-    'label',
-    Uint8Array.from({ length: samples }, (_, i) => i % 4),
-  ),
-]);
-
-const fit: FitStep = {
-  kind: 'fit',
-  data: 'line',
-  epochs: 3,
-  batch: 4,
-  valid: 0.2,
-  seed: 1,
-  shuffle: true,
-  train: 'train',
-  evaluate: 'valid',
-  metrics: ['loss', 'accuracy'],
-  earlyStopping: undefined,
-};
-const task = (step: Partial<FitStep> = {}, steps: TaskInfo['steps'] = [{ ...fit, ...step }]): TaskInfo => ({
-  name: 'train',
-  models: [],
-  steps,
-  data: [
-    {
-      name: 'line',
-      kind: 'idx',
-      args: {},
-      file: 'a.nnet',
-      count: samples,
-      fields: { x: { dtype: 'f32', shape: [] }, label: { dtype: 'i32', shape: [], limit: 4 } },
-    },
-  ],
-});
-
-const inputs: Plan['inputs'] = [
-  { name: 'x', dtype: 'f32', shape: ['batch'], buffer: 0 },
-  { name: 'label', dtype: 'i32', shape: ['batch'], buffer: 1 },
-];
-const program: Program = {
-  format: 1,
-  stores: [],
-  tensors: [
-    tensor('w', 'param', [2]),
-    tensor('w/m', 'slot', [2]),
-    tensor('metrics/loss', 'metric'),
-    tensor('metrics/accuracy', 'metric'),
-    tensor('metrics/count', 'metric'),
-  ],
-  plans: { init: plan('init'), train: plan('train', { inputs }), valid: plan('valid', { inputs }) },
-};
-
-function add(tensors: Map<string, Data>, run: FakeRun, loss: number): void {
-  const n = run.dims['batch']!;
-  tensors.get('metrics/loss')![0]! += loss * n;
-  tensors.get('metrics/accuracy')![0]! += 0.5 * n;
-  tensors.get('metrics/count')![0]! += n;
-}
-
-/** Fits label = w0 + w1 x by SGD with momentum: the order of the samples leaves its mark in every bit. */
-const sgd: FakePlan = (tensors, run) => {
-  const w = tensors.get('w')!;
-  const m = tensors.get('w/m')!;
-  const { x, label } = run.inputs;
-  const gradient = [0, 0];
-  let loss = 0;
-  x!.forEach((value, i) => {
-    const error = w[0]! + w[1]! * value - label![i]!;
-    loss += (error * error) / x!.length;
-    gradient[0]! += (2 * error) / x!.length;
-    gradient[1]! += (2 * error * value) / x!.length;
-  });
-  for (const k of [0, 1]) {
-    m[k] = 0.9 * m[k]! + gradient[k]!;
-    w[k]! -= 0.01 * (1 + run.clocks['step']! / 100) * m[k]!;
-  }
-  add(tensors, run, loss);
-  return {};
-};
-const valid: FakePlan = (tensors, run) => {
-  add(tensors, run, Math.abs(tensors.get('w')![0]!));
-  return {};
-};
-const init: FakePlan = (tensors, run) => {
-  tensors.get('w')!.fill(run.clocks['seed']!);
-  return {};
-};
-
-const session = (plans: Partial<Record<'init' | 'train' | 'valid', FakePlan>> = {}): FakeSession =>
-  new FakeSession(program, { init, train: sgd, valid, ...plans });
-
-const go = async (
-  s: FakeSession,
-  info: TaskInfo = task(),
-  options: RunOptions = {},
-): Promise<RunResult & { events: RunEvent[] }> => {
-  const events: RunEvent[] = [];
-  const onEvent = (event: RunEvent): unknown => events.push(event);
-  return { ...(await runTask(info, s, new Map([['line', line]]), { onEvent, ...options })), events };
-};
-
-const failure = async (body: () => Promise<unknown>): Promise<RuntimeError> =>
-  await body().then(
-    () => expect.fail('nothing was thrown'),
-    (error: RuntimeError) => error,
-  );
 
 describe('a fit', () => {
   it('sees every training sample once an epoch, in batches, the last one partial', async () => {
@@ -291,117 +168,6 @@ describe('early stopping', () => {
   it('brings the best weights back without a word in the task, when there is validation', async () => {
     expect((await run([5, 3, 4], { epochs: 3 })).w).toBe(2);
     expect((await run([5, 3, 4], { epochs: 3, valid: 0 })).w).toBe(3);
-  });
-});
-
-describe('resuming', () => {
-  const bits = (s: FakeSession): unknown =>
-    Object.fromEntries([...s.tensors].map(([k, v]) => [k, new Uint8Array(v.buffer)]));
-  const two = task({}, [
-    { ...fit, epochs: 2 },
-    { kind: 'evaluate', data: 'line', batch: 8, evaluate: 'valid', metrics: fit.metrics },
-    { ...fit, epochs: 2, seed: 5, batch: 7 },
-  ]);
-
-  it('gives the same bits, wherever the run was interrupted', async () => {
-    const whole = session();
-    const { state } = await go(whole, two);
-    const total = whole.runs.length;
-    for (let stop = 1; stop <= total; stop++) {
-      const folder = RunFolder.create(join(root, `resume-${stop}`));
-      const controller = new AbortController();
-      let runs = 0;
-      const counted =
-        (body: FakePlan): FakePlan =>
-        (t, run) => {
-          if (++runs === stop) controller.abort();
-          return body(t, run);
-        };
-      const first = session({ train: counted(sgd), valid: counted(valid), init: counted(init) });
-      const result = await go(first, two, { store: folder, signal: controller.signal });
-      expect(result.status).toBe(stop === total ? 'done' : 'interrupted');
-      const second = session();
-      const resumed = await go(second, two, { store: folder, resume: await folder.load(second) });
-      expect(resumed.status).toBe('done');
-      expect(bits(second), `interrupted at run ${stop}`).toEqual(bits(whole));
-      expect(resumed.state.step).toBe(state.step);
-      expect(resumed.history.map(({ seconds: _, ...r }) => r)).toEqual(
-        state.history.map(({ seconds: _, ...r }) => r),
-      );
-      folder.release();
-    }
-  });
-
-  it('keeps the seed it was started with', async () => {
-    const folder = RunFolder.create(join(root, 'seed'));
-    const whole = session();
-    await go(whole, task(), { seed: 9 });
-    const first = session();
-    await go(first, task(), { seed: 9, epochs: 1, store: folder });
-    const second = session();
-    await go(second, task(), { store: folder, resume: await folder.load(second) });
-    expect(bits(second)).toEqual(bits(whole));
-    const third = session();
-    const resume = await folder.load(third);
-    expect((await failure(() => go(third, task(), { resume, seed: 3 }))).code).toBe('E0806');
-  });
-
-  it('leaves the folder as described', async () => {
-    const folder = RunFolder.create(join(root, 'folder'));
-    const { events } = await go(session(), task(), { store: folder });
-    folder.release();
-    expect(readdirSync(folder.path).sort()).toEqual([
-      'best.safetensors',
-      'last.safetensors',
-      'log.jsonl',
-      'model.safetensors',
-    ]);
-    const log = readFileSync(join(folder.path, 'log.jsonl'), 'utf8')
-      .trim()
-      .split('\n')
-      .map((l) => JSON.parse(l) as unknown);
-    expect(log).toMatchObject([{ epoch: 1 }, { epoch: 2 }, { epoch: 3 }]);
-    expect(events).toContainEqual({
-      type: 'saved',
-      what: 'model',
-      path: join(folder.path, 'model.safetensors'),
-    });
-  });
-});
-
-describe('run folders', () => {
-  it('are numbered, and the last one of the task is found again', async () => {
-    const parent = join(root, 'runs', 'net');
-    expect(nextRunFolder(parent)).toBe(join(parent, '1'));
-    expect((await failure(async () => latestRunFolder(parent, 'train'))).code).toBe('E0808');
-    await go(session(), task({ epochs: 1 }), { store: RunFolder.create(join(parent, '1')) });
-    expect(nextRunFolder(parent)).toBe(join(parent, '2'));
-    expect(latestRunFolder(parent, 'train')).toBe(join(parent, '1'));
-    expect((await failure(async () => latestRunFolder(parent, 'other'))).code).toBe('E0808');
-    expect((await failure(async () => RunFolder.create(join(parent, '1')))).message).toContain(
-      'holds a run already',
-    );
-    expect((await failure(async () => RunFolder.reopen(join(parent, '9')))).code).toBe('E0808');
-  });
-});
-
-describe('the lock of a run folder', () => {
-  it('belongs to a living process only', async () => {
-    const path = join(root, 'locked');
-    const folder = RunFolder.create(path);
-    const lock = join(path, '.lock');
-    const mine = readFileSync(lock, 'utf8');
-    folder.release();
-    // Process 1 runs, but started at another time than the note says.
-    for (const stale of ['', 'x', '999999999 5', '1 0', mine]) {
-      writeFileSync(lock, stale);
-      RunFolder.reopen(path).release();
-    }
-    if (process.platform !== 'linux') return;
-    const stat = readFileSync('/proc/1/stat', 'utf8');
-    writeFileSync(lock, `1 ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`);
-    const error = await failure(async () => RunFolder.reopen(path));
-    expect(error.message).toContain('is in use by process 1');
   });
 });
 
