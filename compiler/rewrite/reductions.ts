@@ -148,7 +148,7 @@ function factorOut(node: Reduce, x: Node, make: Maker, uses: (node: Node) => num
   return negative ? make.map('neg', divided) : divided;
 }
 
-/** sum over k of (x if k == e else 0) is x at k = e, where e is in range. */
+/** sum over k of (x if k == e else 0) is x at k = e, where e is in range; `-k >= 0` says k == 0. */
 function substitutePinned(node: Reduce, x: Node, make: Maker): Node | undefined {
   const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
   if (divisors.length > 0) return undefined;
@@ -156,13 +156,20 @@ function substitutePinned(node: Reduce, x: Node, make: Maker): Node | undefined 
     if (factor.op !== 'view' || factor.fill !== 0) continue;
     for (const axis of reducedAxes(node, x))
       for (const c of factor.guard) {
-        const at = c.kind === 'eq' ? solvedFor(c.value, axis) : undefined;
+        const at = c.kind === 'eq' ? solvedFor(c.value, axis) : isFirstOnly(c.value, axis) ? zero : undefined;
         if (!at) continue;
         const sum = pinned(make, node, factors, axis, at);
         return sum && negative ? make.map('neg', sum) : sum;
       }
   }
   return undefined;
+}
+
+/** Not negative where the index is 0 only. */
+function isFirstOnly(p: Poly, axis: number): boolean {
+  const linear = linearIn(p, `$${axis}`);
+  const by = linear && asConstant(linear.coefficient);
+  return by !== undefined && by < 0 && asConstant(linear!.rest) === 0;
 }
 
 /** The value of the index at which `p` is 0, over the other indices; no data. */

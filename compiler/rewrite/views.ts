@@ -11,9 +11,11 @@ import { constantValue } from '../ir/make.ts';
 import type { ScalarOp } from '../ir/ops.ts';
 import type { Poly } from '../shape/poly.ts';
 import {
+  add,
   equal,
   isNonNegative,
   multiply,
+  negate,
   one,
   substitute,
   subtract,
@@ -244,6 +246,24 @@ export const views: readonly [Rule<'view'>, ...Rule<'view'>[]] = [
       const r = readingOf(node);
       if (uses(x) > 1 && isTotal(r) && joins(x)) return undefined;
       return existsToBeViewed(x, repeats(r, x.shape)) ? pushed(graph, x, r, node.fill) : undefined;
+    },
+  },
+  {
+    name: 'view of part of a sum',
+    op: 'view',
+    apply: (node, { graph, uses }) => {
+      const [sum] = node.inputs;
+      const [x] = sum?.inputs ?? [];
+      if (sum?.op !== 'reduce' || sum.fn !== 'sum' || !x || uses(sum) > 1 || node.inputs.length > 1)
+        return undefined;
+      if (node.guard.length > 0 && node.fill !== 0) return undefined;
+      // What nobody reads is not added up.
+      const unread = add(elements(sum.shape), negate(elements(node.shape)), -1);
+      if (!isNonNegative(unread, new Map())) return undefined;
+      const shape = [...node.shape, ...x.shape.slice(sum.shape.length)];
+      const summed = x.shape.slice(sum.shape.length).map((_, i) => indexAt(node.shape.length + i, shape));
+      const part = graph.view(x, shape, [...node.index, ...summed], { guard: node.guard });
+      return graph.reduce('sum', part, sum.count);
     },
   },
   {

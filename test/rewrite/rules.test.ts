@@ -83,6 +83,12 @@ const examples: Readonly<Record<string, (l: Leaves) => Node>> = {
       [c(3), n, c(4)],
       [$(1), $(2), $(0)],
     ),
+  'view of part of a sum': ({ x, v, g, m }) => {
+    const shape = [n, c(4), c(3)];
+    const window = g.view(x, shape, [$(0), $(1)], { guard: [{ kind: 'ge', value: subtract($(1), $(2)) }] });
+    const sum = g.reduce('sum', m.map('mul', window, g.view(v, shape, [$(2)])), 1);
+    return g.view(sum, [n, c(2)], [$(0), scale($(1), 2)]);
+  },
   'view with unused data': ({ x, g }) => {
     const at = g.leaf('input', 'unused', 'i32', [c(4), n]);
     return g.view(x, [c(4), n], [$(1), $(0)], { data: [at] });
