@@ -258,16 +258,20 @@ describe('threads', () => {
     const step = (): unknown => session.run('step', { batch: 3000 }, { x: xs(3000) }, { step: 1 });
     step();
     // A module that cannot be instantiated with what the thread is sent.
-    (await pool)!.load(new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true }), [broken], [
-      {
-        module: new WebAssembly.Module(code.bytes as BufferSource),
-        buffers: [],
-        scratch: 0,
-        prepared: 0,
-        dims: 0,
-        entries: [],
-      },
-    ]);
+    (await pool)!.load(
+      new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true }),
+      [broken],
+      [
+        {
+          module: new WebAssembly.Module(code.bytes as BufferSource),
+          buffers: [],
+          scratch: 0,
+          prepared: 0,
+          dims: 0,
+          entries: [],
+        },
+      ],
+    );
     await vi.waitFor(() => expect(step).toThrow('a thread failed'), { timeout: 5000 });
     session.close();
   });
