@@ -10,21 +10,23 @@ export interface Product {
 }
 
 /** `isKept`: a value that is there anyway, and stays one factor. */
-export function factorise(node: Node, into: Product, isKept: (node: Node) => boolean = () => false): Product {
+export const factorise = (node: Node, isKept: (node: Node) => boolean = () => false): Product =>
+  gather(node, { factors: [], divisors: [], negative: false }, isKept);
+
+function gather(node: Node, into: Product, isKept: (node: Node) => boolean): Product {
   const [a, b] = node.inputs;
   if (isKept(node)) {
     into.factors.push(node);
     return into;
   }
-  if (node.op === 'map' && node.fn === 'mul' && a && b)
-    return factorise(b, factorise(a, into, isKept), isKept);
+  if (node.op === 'map' && node.fn === 'mul' && a && b) return gather(b, gather(a, into, isKept), isKept);
   if (node.op === 'map' && node.fn === 'neg' && a) {
     into.negative = !into.negative;
-    return factorise(a, into, isKept);
+    return gather(a, into, isKept);
   }
   if (node.op === 'map' && node.fn === 'div' && a && b && node.dtype !== 'i32' && node.dtype !== 'u32') {
     into.divisors.push(b);
-    return factorise(a, into, isKept);
+    return gather(a, into, isKept);
   }
   into.factors.push(node);
   return into;

@@ -127,11 +127,7 @@ function factorOut(node: Reduce, x: Node, make: Maker, uses: (node: Node) => num
   if (x.op !== 'map') return undefined;
   const axes = reducedAxes(node, x);
   const isKept = (f: Node): boolean => f !== x && f.op === 'map' && f.fn === 'div' && uses(f) > 1;
-  const { factors, divisors, negative } = factorise(
-    x,
-    { factors: [], divisors: [], negative: false },
-    isKept,
-  );
+  const { factors, divisors, negative } = factorise(x, isKept);
   const split = (nodes: readonly Node[]): { out: Node[]; inside: Node[] } => {
     const out = nodes.map((f) => without(graph, f, axes));
     return { out: out.filter((f) => f !== undefined), inside: nodes.filter((_, i) => out[i] === undefined) };
@@ -150,7 +146,7 @@ function factorOut(node: Reduce, x: Node, make: Maker, uses: (node: Node) => num
 
 /** sum over k of (x if k == e else 0) is x at k = e, where e is in range; `-k >= 0` says k == 0. */
 function substitutePinned(node: Reduce, x: Node, make: Maker): Node | undefined {
-  const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
+  const { factors, divisors, negative } = factorise(x);
   if (divisors.length > 0) return undefined;
   for (const factor of factors) {
     if (factor.op !== 'view' || factor.fill !== 0) continue;
@@ -211,7 +207,7 @@ function pinned(
  * bounds without its guard: weights and inputs are finite, or the network has failed already.
  */
 function guardOnce(node: Reduce, x: Node, make: Maker): Node | undefined {
-  const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
+  const { factors, divisors, negative } = factorise(x);
   if (divisors.length > 0 || factors.length < 2) return undefined;
   for (const [i, factor] of factors.entries()) {
     if (!factors.some((other, k) => k !== i && isGuardedBy(other, factor))) continue;

@@ -40,7 +40,7 @@ const fewOutputs = 8;
 
 /** The sum over those indices that count. Products only: for them a kernel is worth while that is made for it. */
 export function everyNth(node: Reduce, x: Node, make: Maker): Node | undefined {
-  const { factors, divisors, negative } = factorise(x, { factors: [], divisors: [], negative: false });
+  const { factors, divisors, negative } = factorise(x);
   if (divisors.length > 0 || factors.length < 2) return undefined;
   const kept = x.shape.length - node.count;
   const strides = factors.flatMap((f) =>

@@ -3,7 +3,6 @@
  * Matrix products, convolutions (forward and both gradients) and attention are all of this form.
  */
 import type { Graph, Node, Reduce, View } from '../ir/graph.ts';
-import { resultIndex } from '../ir/indices.ts';
 import {
   add,
   equal,
@@ -18,7 +17,7 @@ import {
   type Poly,
   type Ranges,
 } from '../shape/poly.ts';
-import { rangesOf } from '../ir/indices.ts';
+import { rangesOf, resultIndex } from '../ir/indices.ts';
 import type { Dependence } from './reads.ts';
 import { isUnit } from './reads.ts';
 

@@ -3,19 +3,11 @@ import { expect, it } from 'vitest';
 import type { Ex, Kernel, LoadEx } from '../../compiler/kernel/kernel.ts';
 import { printKernel } from '../../compiler/kernel/print.ts';
 import { add, constant, symbol } from '../../compiler/shape/poly.ts';
+import { load as loadAt, op } from '../support/kernel-build.ts';
 
 const i = symbol('i');
 const axis = { name: 'i', extent: symbol('n') };
-const load = (buffer: number, offset = i): LoadEx => ({
-  kind: 'load',
-  dtype: 'f32',
-  buffer,
-  offset,
-  guard: [],
-  fill: 0,
-  data: [],
-});
-const op = (fn: 'mul' | 'add' | 'exp', ...args: Ex[]): Ex => ({ kind: 'op', fn, dtype: 'f32', args });
+const load = (buffer: number, offset = i): LoadEx => loadAt(buffer, offset);
 const buffers = [
   { buffer: 0, dtype: 'f32', mode: 'read' },
   { buffer: 1, dtype: 'f32', mode: 'write' },

@@ -3,7 +3,7 @@
  * which of them it lies, the axis is cut where the answer changes, and each segment is a map of its own. Where what is left
  * divides an index by a constant (heads of an attention, laid side by side), the axis is split into quotient and remainder.
  */
-import type { Axis, Condition, Ex, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
+import type { Axis, Ex, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
@@ -12,14 +12,13 @@ import {
   asConstant,
   constant,
   isNonNegative,
-  linearIn,
   negate,
   scale,
   soleAtom,
   substitute,
   symbol,
 } from '../../shape/poly.ts';
-import { exMapper, mapStore, mentions, polysOf } from './transform.ts';
+import { exMapper, mapStore, mentions, polysOf, rangeWhere } from './transform.ts';
 
 type MapStage = Extract<Stage, { kind: 'map' }>;
 
@@ -50,22 +49,14 @@ function cutsOf(axis: Axis, stage: MapStage): readonly number[] | undefined {
   let kept = 0;
   for (const { guard } of loads) {
     const own = guard.flatMap((c) => {
-      const cut = cutOf(c, axis);
-      return cut !== undefined && cut > 0 && cut < extent ? [cut] : [];
+      const { from, to } = rangeWhere(c, axis.name) ?? { from: 0, to: extent };
+      return [from, to].filter((cut) => cut > 0 && cut < extent);
     });
     if (own.length > 0) kept++;
     for (const cut of own) cuts.add(cut);
   }
   const sorted = [...cuts].sort((x, y) => x - y);
   return kept > 1 && sorted.length - 1 <= mostSegments ? sorted : undefined;
-}
-
-/** The index from which on `c` holds, or does not any more, if it is about this axis alone. */
-function cutOf({ kind, value }: Condition, axis: Axis): number | undefined {
-  const linear = linearIn(value, axis.name);
-  const [by, rest] = [linear && asConstant(linear.coefficient), linear && asConstant(linear.rest)];
-  if (kind !== 'ge' || !by || rest === undefined) return undefined;
-  return by > 0 ? Math.ceil(-rest / by) : Math.floor(rest / -by) + 1;
 }
 
 /** The stage for indices `from` to `to` - 1, as an inner axis. `others`: ranges of the other axes. */

@@ -2,7 +2,16 @@
 import type { Axis, Condition, Ex, Store } from '../../kernel/kernel.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { asConstant, multiply, subtract, substitute, symbol, symbolsOf, zero } from '../../shape/poly.ts';
+import {
+  asConstant,
+  linearIn,
+  multiply,
+  subtract,
+  substitute,
+  symbol,
+  symbolsOf,
+  zero,
+} from '../../shape/poly.ts';
 
 export type PolyMap = (p: Poly) => Poly;
 
@@ -31,6 +40,22 @@ export function polysOf(ex: Ex, into: Poly[] = [], seen: Set<Ex> = new Set<Ex>()
   if (ex.kind === 'load' || ex.kind === 'index') for (const d of ex.data) polysOf(d.value, into, seen);
   if (ex.kind === 'op') for (const arg of ex.args) polysOf(arg, into, seen);
   return into;
+}
+
+/** Indices from `from` to `to` - 1. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Where a condition on this index alone holds. */
+export function rangeWhere({ kind, value }: Condition, index: string): Range | undefined {
+  const linear = kind === 'ge' ? linearIn(value, index) : undefined;
+  const [by, rest] = [linear && asConstant(linear.coefficient), linear && asConstant(linear.rest)];
+  if (!by || rest === undefined) return undefined;
+  return by > 0
+    ? { from: Math.ceil(-rest / by), to: Infinity }
+    : { from: -Infinity, to: Math.floor(rest / -by) + 1 };
 }
 
 /** A list of axes after merging, and what it did to index expressions. */

@@ -104,7 +104,7 @@ export class RowsInPlace implements Operand {
     private readonly lower: Lowering,
   ) {}
 
-  get steps(): { readonly lane: number; readonly k: number } {
+  get steps(): Operand['steps'] {
     return { lane: 4 * this.rows.pitch, k: 4 };
   }
 

@@ -3,15 +3,15 @@
  * memory, one channel after the other: a short loop waits for many of them at once where the image is in no cache, and around
  * what is copied stand the zeros of its padding, so that nothing else asks for bounds.
  */
-import type { Axis, Condition, Ex } from '../../../kernel/kernel.ts';
-import { asConstant, constant, linearIn, substitute } from '../../../shape/poly.ts';
+import type { Axis, Ex } from '../../../kernel/kernel.ts';
+import { constant, substitute } from '../../../shape/poly.ts';
 import type { EmitContext } from '../context.ts';
 import type { Code, Func, Stmt, V128 } from '../encoder.ts';
 import { f32, forLoop, i32, maxI32, minI32, v128 } from '../instr.ts';
 import { clear, Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { decode } from '../contract/pack.ts';
-import { exMapper } from '../transform.ts';
+import { exMapper, type Range, rangeWhere } from '../transform.ts';
 import { advance, alternate, gridOf, keeper, locals, params, range, sum } from './code.ts';
 import { down, times } from './matrices.ts';
 import type { ImagePlan, Sliding } from './plan.ts';
@@ -86,11 +86,6 @@ export function buildPatches(plan: ImagePlan, sizes: Sizes, context: EmitContext
   return f;
 }
 
-interface Range {
-  readonly from: number;
-  readonly to: number;
-}
-
 /** The image with its taps at 0, and the rows and columns, of those that patches see, outside of which it is 0. */
 function interiorOf(plan: ImagePlan): { readonly operand: Ex; readonly y: Range; readonly x: Range } {
   const { x, y } = plan.window;
@@ -98,22 +93,13 @@ function interiorOf(plan: ImagePlan): { readonly operand: Ex; readonly y: Range;
   const operand = exMapper((p) => substitute(p, (s) => first.get(s)))(plan.kernel.b);
   const whole = (s: Sliding): Range => ({ from: 0, to: s.extent + 2 });
   if (operand.kind !== 'load' || operand.fill !== 0) return { operand, y: whole(y), x: whole(x) };
-  const guard = operand.guard.filter((c) => [y, x].every((s) => !rangeOf(c, s)));
+  const guard = operand.guard.filter((c) => [y, x].every((s) => !rangeWhere(c, s.slide.name)));
   const inside = (s: Sliding): Range =>
     operand.guard.reduce((r, c) => {
-      const { from, to } = rangeOf(c, s) ?? r;
+      const { from, to } = rangeWhere(c, s.slide.name) ?? r;
       return { from: Math.max(r.from, from), to: Math.min(r.to, to) };
     }, whole(s));
   return { operand: { ...operand, guard }, y: inside(y), x: inside(x) };
-}
-
-/** Where a condition on this index alone holds. */
-function rangeOf({ kind, value }: Condition, { slide }: Sliding): Range | undefined {
-  const linear = kind === 'ge' ? linearIn(value, slide.name) : undefined;
-  const rest = linear && asConstant(linear.rest);
-  const step = linear && asConstant(linear.coefficient);
-  if (rest === undefined || (step !== 1 && step !== -1)) return undefined;
-  return step === 1 ? { from: -rest, to: Infinity } : { from: -Infinity, to: rest + 1 };
 }
 
 /** (lines, rows of tiles, to, room for a grid): Bᵀ d B of four tiles at a time. */
