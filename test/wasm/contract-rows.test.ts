@@ -120,6 +120,10 @@ describe.each([
     [131, 70],
     [300, 9],
     [500, 128],
+    // Several rows of these go strip by strip, of the last in blocks of k.
+    [63, 784],
+    [10, 500],
+    [40, 1300],
   ])('%i columns over %i', (n, k) => {
     for (const [isTurned, isPlain] of [
       [false, false],
@@ -150,7 +154,7 @@ describe.each([
       const fixed = (value: number, mutable = false) =>
         new WebAssembly.Global({ value: 'i32', mutable }, value);
       const [scratch, prepared] = [1 << 19, 1 << 17];
-      const places = [1024, 1 << 20, 4096, 16384];
+      const places = [1024, 1 << 20, 8192, 16384];
       const env = {
         ...{ memory, scratch: fixed(scratch), prepared: fixed(prepared), d0: fixed(1, true) },
         ...Object.fromEntries(places.map((place, i) => [`b${i}`, fixed(place)])),

@@ -1,15 +1,17 @@
 /** What both orders of a contraction share: packing, the register kernel, the blocks that units are. */
 import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
 import type { Poly } from '../../../shape/poly.ts';
-import { add, asConstant, floorDivide, multiply } from '../../../shape/poly.ts';
+import { add, asConstant, asSymbol, floorDivide, multiply } from '../../../shape/poly.ts';
 import { type ContractPlan, known, roundUp } from './plan.ts';
 import type { EmitContext } from '../context.ts';
-import type { I32, Local, Stmt } from '../encoder.ts';
+import { buildRowEpilogue } from './epilogue.ts';
+import type { Func, I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, select, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
 import { type Depth, type Operand, Panels, RowsInPlace } from './panels.ts';
 import { areasOf, type Part, partOf } from '../parts.ts';
+import { emitSingle, type Single } from './single.ts';
 import { Sums } from './sums.ts';
 
 export abstract class ContractEmitter {
@@ -52,6 +54,21 @@ export abstract class ContractEmitter {
   /** Floats of the parts of the scratch area: panels of A, of B, results. */
   protected abstract sizes(): readonly [number, number, number];
   private areas: readonly I32[] = [];
+
+  /** The same for one row of m, where B is packed before the run and m is just a dimension. */
+  single(): Single | undefined {
+    const { k, plan, a, b, context } = this;
+    const [axis, ...others] = k.m;
+    const dim = axis && asSymbol(axis.extent);
+    const isRow = dim !== undefined && others.length === 0 && k.batch.length === 0 && k.n.length === 1;
+    if (!isRow || !b.isPrepared || k.sums) return undefined;
+    return emitSingle(k, plan, { dim, a, b, epilogue: this.rowEpilogue() }, context);
+  }
+
+  /** Stores along rows. */
+  protected rowEpilogue(): Func {
+    return buildRowEpilogue(this.k, this.plan, this.context);
+  }
 
   protected area(part: 'a' | 'b' | 'result' | 'sums'): I32 {
     return this.areas[['a', 'b', 'result', 'sums'].indexOf(part)]!;

@@ -38,9 +38,9 @@ export function emitContract(
   const window = planWindow(merged, context.wide);
   if (window && window.cost < planned.cost) return emitWindow(window, context);
   const { plan } = planned;
-  if (plan.order === 'strips') return new StripEmitter(planned.kernel, plan, context).emit();
-  const rows = new RowEmitter(planned.kernel, plan, context);
-  return { ...rows.emit(), single: rows.single() };
+  const Order = plan.order === 'strips' ? StripEmitter : RowEmitter;
+  const emitter = new Order(planned.kernel, plan, context);
+  return { ...emitter.emit(), single: emitter.single() };
 }
 
 /** A contraction as plain loops: a reduction over k, then the stores. For sizes that do not pay for packing. */

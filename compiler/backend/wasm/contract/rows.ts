@@ -5,7 +5,6 @@
  * the work.
  */
 import type { ContractKernel } from '../../../kernel/kernel.ts';
-import { asSymbol } from '../../../shape/poly.ts';
 import { ContractEmitter } from './emitter.ts';
 import type { ContractPlan } from './plan.ts';
 import type { EmitContext } from '../context.ts';
@@ -15,7 +14,6 @@ import { forLoop, i32, minI32, select, when } from '../instr.ts';
 import { clear } from '../loops.ts';
 import type { Depth } from './panels.ts';
 import type { Part } from '../parts.ts';
-import { emitSingle, type Single } from './single.ts';
 
 /** Results of a group of rows, in floats: they should stay in the first-level cache until they are stored. */
 const groupFloats = 2048;
@@ -36,13 +34,8 @@ export class RowEmitter extends ContractEmitter {
     this.started = this.local('started');
   }
 
-  /** The same for one row of m, where B is packed before the run and m is just a dimension. */
-  single(): Single | undefined {
-    const { k, plan, a, b, epilogue, context } = this;
-    const [axis, ...others] = k.m;
-    const dim = axis && asSymbol(axis.extent);
-    if (dim === undefined || others.length > 0 || k.batch.length > 0 || !b.isPrepared) return undefined;
-    return emitSingle(k, plan, { dim, a, b, epilogue }, context);
+  protected override rowEpilogue(): Func {
+    return this.epilogue;
   }
 
   protected sizes(): readonly [number, number, number] {

@@ -15,7 +15,7 @@ import { type ContractPlan, known, wideTile } from './plan.ts';
 /** Sums at once: each needs a vector of B beside it, and all must stay in registers, where the engine has pairs of vectors those. */
 const sumsAtOnce = { single: 6, wide: 12 };
 /** Into how many units the columns are cut, for threads. */
-const leastUnits = 8;
+const leastUnits = 16;
 
 /** What to run where a dimension is 1. */
 export interface Single {
@@ -32,7 +32,7 @@ interface Parts {
   readonly epilogue: Func;
 }
 
-/** For plans that go row by row, with a known k and n. */
+/** For plans with a known k and n. */
 export function emitSingle(
   k: ContractKernel,
   plan: ContractPlan,
