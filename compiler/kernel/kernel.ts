@@ -143,6 +143,11 @@ export interface ContractKernel extends Common {
   readonly b: Ex;
   readonly stores: readonly Store[];
   /**
+   * Conditions over m, n and k, of which only roles of one axis occur: where one fails, the product a * b counts nothing, as it
+   * is 0 or nobody looks at the sum. It may be left out, and the sum of no products is 0.
+   */
+  readonly live?: readonly Condition[];
+  /**
    * Stores over n alone, in which the local `sum` stands for the sum over k of `b`: the gradient of a bias beside that of
    * its weight. Only without batch axes, and only where the target folds sums.
    */

@@ -31,6 +31,7 @@ class Writer {
           this.ex(k.a),
           this.ex(k.b),
           ...k.stores.map((s) => this.store(s)),
+          ...(k.live ? [`live${guard(k.live)}`] : []),
           ...(k.sums ? ['sums', ...k.sums.map((s) => this.store(s))] : []),
         ].join(';');
       case 'scatter':

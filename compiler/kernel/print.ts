@@ -88,6 +88,7 @@ class Printer {
             .map((r) => `${r}: ${axes(k[r])}`),
           ...(k.parts ? [`parts: ${axes([k.parts.axis])}, of ${format(k.parts.length)} points of k`] : []),
           ...this.sum('acc = sum', [k.a, k.b]),
+          ...(k.live ? [`a product counts${this.guard(k.live)}`] : []),
           ...this.stores(k.stores),
           ...(k.sums ? [...this.sum('sum = sum', [k.b]), ...this.stores(k.sums)] : []),
         ];

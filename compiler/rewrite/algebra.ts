@@ -8,7 +8,7 @@ import { constantValue } from '../ir/make.ts';
 import type { DType, ScalarOp } from '../ir/ops.ts';
 import { scalarOps } from '../ir/ops.ts';
 import type { Rule, RuleContext } from './engine.ts';
-import { foldScalar } from './fold.ts';
+import { foldScalar } from '../ir/fold.ts';
 
 type MapRule = (x: readonly Node[], context: RuleContext, node: MapNode) => Node | undefined;
 

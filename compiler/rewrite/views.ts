@@ -23,7 +23,7 @@ import {
   symbolsOf,
 } from '../shape/poly.ts';
 import type { Rule } from './engine.ts';
-import { foldScalar } from './fold.ts';
+import { foldScalar } from '../ir/fold.ts';
 
 /** A view without its operand: how to read something of the operand's shape. */
 export type Reading = Pick<View, 'shape' | 'index' | 'guard'> & { readonly data: readonly Node[] };

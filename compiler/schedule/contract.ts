@@ -3,6 +3,7 @@
  * Matrix products, convolutions (forward and both gradients) and attention are all of this form.
  */
 import type { Graph, Node, Reduce, View } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
 import {
   add,
   equal,
@@ -29,6 +30,8 @@ export interface Contraction {
   readonly k: readonly number[];
   readonly a: Node;
   readonly b: Node;
+  /** Conditions over the iteration space: where one fails, the product counts nothing (see `ContractKernel`). */
+  readonly live: readonly Condition[];
 }
 
 /** The roles, with the innermost result axis on the side of `n`; undefined when it is no contraction. */
@@ -86,7 +89,8 @@ function assign(
   if (roles.m.length === 0 || roles.n.length === 0 || roles.k.length === 0) return undefined;
   if (!roles.k.some((i) => ofA.has(i) && ofB.has(i))) return undefined;
   const swap = Math.max(...roles.m) > Math.max(...roles.n);
-  return swap ? { ...roles, m: roles.n, n: roles.m, a: b, b: a } : { ...roles, a, b };
+  const live: readonly Condition[] = [];
+  return swap ? { ...roles, m: roles.n, n: roles.m, a: b, b: a, live } : { ...roles, a, b, live };
 }
 
 /**

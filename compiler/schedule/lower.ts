@@ -6,7 +6,7 @@ import { equal, symbol, zero, type Poly } from '../shape/poly.ts';
 import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.ts';
 import { BufferUses, ExpressionBuilder, offsetOf, type Environment } from './expression.ts';
 import type { Ordered } from './order.ts';
-import { isUnit, iterationShape, ownIndices } from './reads.ts';
+import { atIndices, isUnit, iterationShape, ownIndices } from './reads.ts';
 
 export function lowerCluster(
   c: Cluster,
@@ -193,7 +193,18 @@ class Lowering {
     const [a, b] = [this.builder.value(contraction.a, indices), this.builder.value(contraction.b, indices)];
     const stores = this.storesOfTails();
     const sums = this.foldedStores(roles);
-    const made = { kind: 'contract', name, notes, buffers: this.uses.uses, ...roles, a, b, stores } as const;
+    const live = contraction.live.map((c) => ({ ...c, value: atIndices(c.value, indices) }));
+    const made = {
+      kind: 'contract',
+      name,
+      notes,
+      buffers: this.uses.uses,
+      ...roles,
+      a,
+      b,
+      stores,
+      ...(live.length > 0 && { live }),
+    } as const;
     if (!sums) return made;
     return { ...(this.c.sums?.side === 'm' ? swapRoles(made) : made), sums };
   }

@@ -6,6 +6,7 @@ import type { Computation, Graph, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { isCostly } from '../ir/graph.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
+import { findLive } from './live.ts';
 import { LoopOperands } from './loops.ts';
 import { baseOf, compact, Dependence } from './reads.ts';
 import type { Poly } from '../shape/poly.ts';
@@ -58,14 +59,17 @@ export function prepare(computation: Computation, target: Target): Prepared {
   };
 
   const nodes = topological(rootsOf(computation));
+  const live = findLive(computation);
   const loops = new LoopOperands(graph, nodes, (n, reason) => forced.set(n, reason));
   for (const node of nodes) {
     let made = graph.withInputs(node, node.inputs.map(renew));
     if (made.op === 'scan') made = loops.scan(made);
     if (made.op === 'part' && node.op === 'part') made = loops.part(made, node);
-    const found = recognise(graph, made, dependence);
-    if (found && made.op === 'reduce') {
-      const shape = made.inputs[0]?.shape ?? [];
+    const [product] = made.inputs;
+    const recognised = recognise(graph, made, dependence);
+    if (recognised && product && made.op === 'reduce') {
+      const { shape } = product;
+      const found = live(recognised, product, node);
       const [a, b] = [plain(found, 'a', shape), plain(found, 'b', shape)];
       const { fn, count } = made;
       made = graph.from(graph.originsOf(node), () => graph.reduce(fn, graph.map('mul', [a, b]), count));

@@ -10,7 +10,7 @@ import { scalarOps } from '../../compiler/ir/ops.ts';
 import { verify } from '../../compiler/ir/verify.ts';
 import type { AnyRule } from '../../compiler/rewrite/engine.ts';
 import { OutOfFuel, rewrite } from '../../compiler/rewrite/engine.ts';
-import { foldScalar } from '../../compiler/rewrite/fold.ts';
+import { foldScalar } from '../../compiler/ir/fold.ts';
 import { removeStops, rules, simplify } from '../../compiler/rewrite/simplify.ts';
 import {
   add,

@@ -7,12 +7,17 @@ import type { EmitContext } from '../context.ts';
 import { buildRowEpilogue } from './epilogue.ts';
 import type { Func, I32, Local, Stmt } from '../encoder.ts';
 import { forLoop, i32, minI32, select, when } from '../instr.ts';
+import { clear } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from './pack.ts';
+import { Live } from './live.ts';
 import { type Depth, type Operand, Panels, RowsInPlace } from './panels.ts';
 import { areasOf, type Part, partOf } from '../parts.ts';
 import { emitSingle, type Single } from './single.ts';
 import { Sums } from './sums.ts';
+
+/** Of the register kernel: count of k, rows of A, panel of B, tile, whether to add to the tile. */
+export type TileArguments = readonly [deep: I32, a: I32, b: I32, tile: I32, isAdding: I32];
 
 export abstract class ContractEmitter {
   protected readonly lower: Lowering;
@@ -21,6 +26,7 @@ export abstract class ContractEmitter {
   protected readonly packed: Local<'i32'>;
   protected readonly a: Operand;
   protected readonly b: Panels;
+  protected readonly live: Live | undefined;
   private readonly sums: Sums | undefined;
 
   constructor(
@@ -46,6 +52,7 @@ export abstract class ContractEmitter {
           context,
         );
     this.packed = this.local('packed');
+    this.live = k.live && !k.sums ? new Live(k.live, k, this.lower, context.f) : undefined;
     this.sums = k.sums && new Sums(k, k.sums, plan, context);
   }
 
@@ -167,8 +174,39 @@ export abstract class ContractEmitter {
     return [to.set(area), ...forLoop(lane, i32.const(0), size, width, [...fill, next])];
   }
 
+  /** The tile at `row` and `lane`: the register kernel with the k that count in it, or zeros if there are none. */
+  protected multiplyLive(
+    row: I32,
+    lane: I32,
+    depth: Depth,
+    [deep, a, b, tile, isAdding]: TileArguments,
+    multiply: (args: TileArguments) => Stmt[],
+  ): Stmt[] {
+    if (!this.live) return multiply([deep, a, b, tile, isAdding]);
+    const { rows } = this.plan.tile;
+    const { code, ...own } = this.live.depthOf(
+      { first: row, size: i32.const(rows) },
+      { first: lane, size: i32.const(this.lanes) },
+      depth,
+    );
+    const [counted, skipped] = [this.local('counted'), this.local('skipped')];
+    const at = (operand: Operand, base: I32): I32 =>
+      i32.add(base, i32.mul(skipped.get, i32.const(operand.steps.k)));
+    const zeros = clear(this.context.f, tile, i32.const(4 * rows * this.lanes));
+    return [
+      ...code,
+      counted.set(this.depth(own)),
+      skipped.set(this.depth({ from: depth.from, to: own.from })),
+      ...when(
+        counted.get,
+        multiply([counted.get, at(this.a, a), at(this.b, b), tile, isAdding]),
+        when(i32.eqz(isAdding), zeros),
+      ),
+    ];
+  }
+
   /** The register kernel for as many vectors as the `left` columns need; `single` runs instead where that is one. */
-  protected multiplyTile(left: I32, args: readonly I32[], single?: () => Stmt[]): Stmt[] {
+  protected multiplyTile(left: I32, args: TileArguments, single?: () => Stmt[]): Stmt[] {
     const { rows, vectors } = this.plan.tile;
     const total = asConstant(count(this.k.n));
     const call = (used: number): Stmt =>

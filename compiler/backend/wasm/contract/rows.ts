@@ -125,7 +125,13 @@ export class RowEmitter extends ContractEmitter {
       panel.set(this.b.at(n.first, bounds, this.area('b'))),
       to.set(results),
       ...this.strips(n.size, (strip) => [
-        ...this.multiplyTile(i32.sub(n.size, strip), [deep, a.get, panel.get, to.get, this.started.get]),
+        ...this.multiplyLive(
+          first,
+          i32.add(n.first, strip),
+          bounds,
+          [deep, a.get, panel.get, to.get, this.started.get],
+          (args) => this.multiplyTile(i32.sub(n.size, strip), args),
+        ),
         panel.set(i32.add(panel.get, this.b.pitch(deep))),
         to.set(i32.add(to.get, i32.const(4 * rows * this.lanes))),
       ]),

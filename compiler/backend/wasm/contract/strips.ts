@@ -87,19 +87,35 @@ export class StripEmitter extends ContractEmitter {
       panel.set(i32.add(panel.get, this.a.pitch(deep.get))),
       to.set(i32.add(to.get, i32.const(4 * tile.rows * this.lanes))),
     ];
-    const args = [deep.get, panel.get, b.get, to.get, isAdding];
+    const args = [deep.get, panel.get, b.get, to.get, isAdding] as const;
+    const pair = (): Stmt[] => this.multiplyNarrow(m, row, args, next);
     return [
       deep.set(this.depth(bounds)),
-      ...this.b.fill(first, this.batch(), bounds, this.area('b')),
+      ...this.packStrip(m, first, bounds),
       b.set(this.b.at(first, bounds, this.area('b'))),
       ...this.addToSums(m, strip, deep.get, b.get),
       panel.set(this.a.at(m.first, bounds, this.area('a'))),
       to.set(result),
       ...forLoop(row, i32.const(0), m.size, tile.rows, [
-        ...this.multiplyTile(i32.sub(n.size, strip), args, () => this.multiplyNarrow(m, row, args, next)),
+        ...this.multiplyLive(i32.add(m.first, row.get), first, bounds, args, (live) =>
+          this.multiplyTile(i32.sub(n.size, strip), live, this.live ? undefined : pair),
+        ),
         ...next,
       ]),
     ];
+  }
+
+  /** Packs the strip of B, of which not more than what counts in some row of the block; the rest of the panel is left as it is. */
+  private packStrip(m: Part, first: I32, bounds: Depth): Stmt[] {
+    if (!this.live) return this.b.fill(first, this.batch(), bounds, this.area('b'));
+    const lanes = { first, size: i32.const(this.lanes) };
+    // The last tile goes beyond the rows of the block.
+    const rows = { ...m, size: i32.add(m.size, i32.const(this.plan.tile.rows - 1)) };
+    const { code, ...own } = this.live.depthOf(rows, lanes, bounds);
+    const skipped = this.depth({ from: bounds.from, to: own.from });
+    const panel = i32.add(this.area('b'), i32.mul(skipped, i32.const(this.b.steps.k)));
+    const fill = this.b.fill(first, this.batch(), own, panel);
+    return fill.length === 0 ? [] : [...code, ...fill];
   }
 
   /** The tile at `row` of a strip of one vector, and the one below it if there is one. `next` goes on to that. */

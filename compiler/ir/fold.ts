@@ -1,5 +1,5 @@
 /** Scalar operations on constants: what the compiler computes itself. Must agree with runtime/scalar.ts. */
-import type { DType, ScalarOp } from '../ir/ops.ts';
+import type { DType, ScalarOp } from './ops.ts';
 
 type Fold = (values: readonly [number, number, number], dtype: DType, result: DType) => number | undefined;
 

@@ -1,0 +1,56 @@
+/**
+ * Which products of a contraction count. Where a factor is known to be 0, or nobody looks at the sum, they need not be added:
+ * half of those of causal attention, forward and backward.
+ */
+import type { Computation, Node } from '../ir/graph.ts';
+import type { Condition } from '../ir/indices.ts';
+import { conditionKey, simplifyGuard } from '../ir/indices.ts';
+import { needsOf, Outside } from '../ir/outside.ts';
+import { asConstant, linearIn, symbolsOf } from '../shape/poly.ts';
+import type { Contraction } from './contract.ts';
+
+/**
+ * What gives a contraction of the computation the conditions under which its products count. `node` is its sum as the
+ * computation has it, `product` what is summed.
+ */
+export function findLive(
+  computation: Computation,
+): (found: Contraction, product: Node, node: Node) => Contraction {
+  const outside = new Outside();
+  const needs = needsOf(computation, outside);
+  return (found, product, node) => withLive(found, product, needs(node), outside);
+}
+
+function withLive(
+  found: Contraction,
+  product: Node,
+  needed: readonly Condition[],
+  outside: Outside,
+): Contraction {
+  const regions = [found.a, found.b].map((x) => outside.of(x));
+  const zeros = regions.flatMap((r) => (r?.value === 0 ? r.conditions : []));
+  const candidates = [...needed, ...zeros].filter((c) => isBound(c, found));
+  if (candidates.length === 0) return found;
+  const distinct = [...new Map(candidates.map((c) => [conditionKey(c), c])).values()];
+  return { ...found, live: simplifyGuard(distinct, product.shape) ?? [] };
+}
+
+/**
+ * Whether a condition bounds one role by another in steps of a constant: a triangle or a band, of which blocks can be left
+ * out. Not what concerns single elements, as padding does.
+ */
+function isBound({ kind, value }: Condition, { batch, m, n, k }: Contraction): boolean {
+  if (kind !== 'ge' || batch.some((i) => steps(value, i) !== 0)) return false;
+  const touched = [m, n, k].filter((role) => role.some((i) => steps(value, i) !== 0));
+  const single = touched.every(([i, ...more]) => i !== undefined && more.length === 0 && steps(value, i));
+  const along = k[0] === undefined ? undefined : steps(value, k[0]);
+  return touched.length === 2 && single && Math.abs(along ?? 2) <= 1;
+}
+
+/** How much the value changes from one index of the axis to the next; undefined if that is no constant. */
+function steps(value: Condition['value'], axis: number): number | undefined {
+  const name = `$${axis}`;
+  if (!symbolsOf(value).has(name)) return 0;
+  const linear = linearIn(value, name);
+  return linear && asConstant(linear.coefficient);
+}
