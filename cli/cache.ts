@@ -14,12 +14,12 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Host } from '../compiler/check/host.ts';
 import type { CompiledTask } from '../compiler/compile.ts';
 import { lazily } from '../compiler/lazy.ts';
 import type { Plan, Program, StaticValue, TaskInfo } from '../compiler/plan.ts';
+import { cacheFolder } from './cache-folder.ts';
 
 /** Set when the command is bundled (scripts/build.mjs): changes with every change of the compiler. */
 declare const NNETC_BUILD: string | undefined;
@@ -60,17 +60,15 @@ export class PlanCache {
   ) {}
 
   /**
-   * The cache of this user: `NNET_CACHE`, a folder, or `off`; else `nnetc` where caches are. None where the compiler is
-   * run from its sources, which may change under way, unless `build` says which these are.
+   * The cache of this user, where it is on. None where the compiler is run from its sources, which may change under way,
+   * unless `build` says which these are.
    */
   static open(
     env: Readonly<Record<string, string | undefined>>,
     build: string | undefined = typeof NNETC_BUILD === 'undefined' ? undefined : NNETC_BUILD,
   ): PlanCache | undefined {
-    const chosen = env['NNET_CACHE'];
-    if (build === undefined || chosen === 'off' || chosen === '0') return undefined;
-    const caches = env['XDG_CACHE_HOME'] ?? env['LOCALAPPDATA'] ?? join(homedir(), '.cache');
-    return new PlanCache(chosen ?? join(caches, 'nnetc'), build);
+    const folder = cacheFolder(env);
+    return build === undefined || folder === undefined ? undefined : new PlanCache(folder, build);
   }
 
   /**
@@ -214,7 +212,7 @@ export class PlanCache {
     tryTo(() => {
       for (const name of readdirSync(this.folder)) {
         const file = join(this.folder, name);
-        if (/\.(json|tmp)$/.test(name) && statSync(file).mtimeMs < oldest) rmSync(file, { force: true });
+        if (/\.(json|code|tmp)$/.test(name) && statSync(file).mtimeMs < oldest) rmSync(file, { force: true });
       }
     });
   }

@@ -1,6 +1,15 @@
 /** The bundled command with V8's code for its scripts: it starts from it, and without it where that does not fit. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,13 +36,18 @@ const codeFiles = (): string[] =>
   readdirSync(bin).flatMap((f) => (f.endsWith('.code') ? [join(bin, f)] : []));
 
 /** Which scripts V8 took the code of. */
-function accepted(...flags: string[]): boolean[] {
+const accepted = (...flags: string[]): boolean[] => acceptedWith(undefined, flags);
+
+/** The same with code that is kept in a folder, and kept there at the end. */
+function acceptedWith(kept: string | undefined, flags: readonly string[] = []): boolean[] {
   const program = `
     const { Scripts } = require(${JSON.stringify(join(bin, 'nnetc.js'))});
-    const scripts = new Scripts();
+    const scripts = new Scripts(${JSON.stringify(kept)});
     const terminal = { out: { write() {} }, err: { write() {} }, env: {}, cwd: process.cwd(), onInterrupt() {} };
-    scripts.command().runCli(['check', 'examples/lenet.nnet'], terminal).then(() =>
-      console.log(JSON.stringify([...scripts.loaded.values()].map((s) => s.script.cachedDataRejected === false))));`;
+    scripts.command().runCli(['check', 'examples/lenet.nnet'], terminal).then(() => {
+      console.log(JSON.stringify([...scripts.loaded.values()].map((s) => s.script.cachedDataRejected === false)));
+      scripts.keep();
+    });`;
   const out = execFileSync(process.execPath, [...flags, '-e', program], { cwd: root, encoding: 'utf8' });
   return JSON.parse(out) as boolean[];
 }
@@ -52,6 +66,30 @@ describe('the bundled command', () => {
   it('runs without any', () => {
     for (const file of codeFiles()) rmSync(file);
     expect(checks()).toMatch(/no mistakes/);
+  });
+
+  it('keeps the code that was missing, for the next run', () => {
+    for (const file of codeFiles()) rmSync(file);
+    const kept = join(folder, 'kept');
+    expect(acceptedWith(kept)).not.toContain(true);
+    const written = readdirSync(kept);
+    const found = acceptedWith(kept);
+    expect(found).toEqual(written.map(() => true));
+    expect(found.length).toBeGreaterThan(2);
+    for (const name of written)
+      writeFileSync(join(kept, name), readFileSync(join(kept, name)).fill(0x55, 40, 80));
+    expect(acceptedWith(kept)).not.toContain(true);
+    expect(acceptedWith(kept)).not.toContain(false);
+    expect(readdirSync(kept)).toEqual(written);
+  });
+
+  it('keeps nothing where the code that was built is good, nor where it cannot', () => {
+    const kept = join(folder, 'kept');
+    acceptedWith(kept);
+    expect(existsSync(kept)).toBe(false);
+    for (const file of codeFiles()) rmSync(file);
+    writeFileSync(kept, 'a file');
+    expect(acceptedWith(kept)).not.toContain(true);
   });
 
   it('takes no damaged code, which would end the process', () => {
