@@ -7,7 +7,7 @@ import { swapRoles } from '../../../kernel/rebuild.ts';
 import { transformedWindow } from '../../../kernel/window.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../../shape/poly.ts';
-import { known, loadsOf, narrowTiles, roundUp, wideTile } from '../contract/plan.ts';
+import { known, loadsOf, narrowTiles, roundUp, stripCost, wideTile } from '../contract/plan.ts';
 import { mentions, polysOf } from '../transform.ts';
 import type { Filtering, TileSize } from './matrices.ts';
 import { filterBy, filterOver, tileSizes } from './matrices.ts';
@@ -66,8 +66,11 @@ export interface WeightPlan extends Tiling {
   readonly tiles: number;
 }
 
-/** Cycles of each position of a tile: a product of a channel and a row of m, and the transform of either. */
-const productCost = 0.13;
+/** Cycles of each position of a tile: a product of a channel and a row of m, with register tiles of so many columns; the transform of either. */
+const productCost = (strip: number): number => {
+  const tile = strip === stripOf(true) ? wideTile : narrowTiles[0]!;
+  return (0.88 * stripCost(tile, tile.vectors)) / (tile.rows * strip);
+};
 const sideCost = 0.68;
 /** Transforming the weights costs as much as the products of so many tiles. */
 const weightTiles = 4;
@@ -162,13 +165,14 @@ function tilesOf({ x, y }: Window, tile: TileSize): Tiles {
 }
 
 /** The tiles that take the least time, as far as it depends on them; undefined where these are too few. */
-function bestTiles({ window, images, depth, height }: Map, fours: boolean): Tiles | undefined {
+function bestTiles({ window, images, depth, height }: Map, strip: number, fours: boolean): Tiles | undefined {
   const count = known(images);
+  const perProduct = productCost(strip);
   const costOf = ({ positions, tilesX, tilesY }: Tiles): number => {
     const tiles = (count ?? guess) * tilesX * tilesY;
     // Patches are transformed four at a time.
     const patches = fours ? (count ?? guess) * tilesY * roundUp(tilesX, 4) : tiles;
-    const products = productCost * height * depth * (tiles + weightTiles);
+    const products = perProduct * height * depth * (tiles + weightTiles);
     return positions * (products + sideCost * (height * tiles + depth * patches));
   };
   const all = tileSizes.map((tile) => tilesOf(window, tile));
@@ -185,7 +189,7 @@ function imagePlan(kernel: ContractKernel, strip: number): ImagePlan | undefined
   const images = without(kernel.n, x.slide, y.slide);
   const [depth, height] = [known(channels), known(kernel.m)];
   if (depth === undefined || height === undefined || Math.min(depth, height) < leastDepth) return undefined;
-  const tiles = bestTiles({ window, images, depth, height }, true);
+  const tiles = bestTiles({ window, images, depth, height }, strip, true);
   if (!tiles) return undefined;
   const most = Math.max(16, roundUp(weightBytes / (4 * tiles.positions * depth) - 3, 4));
   const blockM = roundUp(Math.ceil(height / Math.ceil(height / most)), 4);
@@ -218,7 +222,7 @@ function weightPlan(kernel: ContractKernel, strip: number): WeightPlan | undefin
   const [depth, height] = [known(channels), known(kernel.m)];
   if (channels.length !== 1 || depth === undefined || height === undefined) return undefined;
   if (Math.min(depth, height) < leastDepth) return undefined;
-  const tiles = bestTiles({ window, images, depth, height }, false);
+  const tiles = bestTiles({ window, images, depth, height }, strip, false);
   if (!tiles) return undefined;
   const { tile, tilesX, tilesY } = tiles;
   const rows = Math.max(1, Math.min(tilesY, Math.floor(mostTiles[tile] / tilesX)));
@@ -233,7 +237,7 @@ function weightPlan(kernel: ContractKernel, strip: number): WeightPlan | undefin
 
 /** Rows of m and channels of a unit: equal blocks, and so many that up to four threads can share the sum. */
 function weightBlocks(height: number, depth: number, strip: number): readonly [number, number] {
-  const whole = productCost * height * depth + sideCost * (height + depth);
+  const whole = productCost(strip) * height * depth + sideCost * (height + depth);
   const [m, c] = [Math.ceil(height / mostBlock), Math.ceil(depth / mostBlock)];
   const again = (i: number, j: number): number => sideCost * (height * (j - c) + depth * (i - m));
   const cuts = sharing
