@@ -106,9 +106,24 @@ export interface Reduction {
   readonly value: Ex;
 }
 
-export type Stage =
-  | { readonly kind: 'reduce'; readonly axes: readonly Axis[]; readonly reductions: readonly Reduction[] }
-  | { readonly kind: 'map'; readonly axes: readonly Axis[]; readonly stores: readonly Store[] };
+export type Stage = ReduceStage | MapStage;
+
+export interface ReduceStage {
+  readonly kind: 'reduce';
+  readonly axes: readonly Axis[];
+  readonly reductions: readonly Reduction[];
+  /**
+   * Conditions over the grid and the axes: where one fails, the values change none of the reductions (0 in a sum, minus
+   * infinity in a maximum) and may be left out.
+   */
+  readonly live?: readonly Condition[];
+}
+
+export interface MapStage {
+  readonly kind: 'map';
+  readonly axes: readonly Axis[];
+  readonly stores: readonly Store[];
+}
 
 interface Common {
   /** Readable and unique in the plan: `conv1_relu`, `adam_update`. */

@@ -54,7 +54,8 @@ class Writer {
       s.kind === 'map'
         ? s.stores.map((x) => this.store(x))
         : s.reductions.map((r) => `${r.name}=${r.fn} ${r.dtype} ${this.ex(r.value)}`);
-    return `${s.kind}${axes(s.axes)}{${parts.join(';')}}`;
+    const live = s.kind === 'reduce' && s.live ? `live${guard(s.live)}` : '';
+    return `${s.kind}${axes(s.axes)}{${parts.join(';')}}${live}`;
   }
 
   private store(s: Store): string {

@@ -110,7 +110,7 @@ class Printer {
     if (s.kind === 'map') return this.stores(s.stores);
     const block = new Block(usesIn(rootsOf(s)));
     for (const r of s.reductions) block.lines.push(`${r.name} = ${r.fn} ${this.ex(r.value, block)}`);
-    return block.lines;
+    return s.live ? [...block.lines, `an element counts${this.guard(s.live)}`] : block.lines;
   }
 
   private stores(stores: readonly Store[]): string[] {

@@ -2,12 +2,14 @@
  * Which products of a contraction count. Where a factor is known to be 0, or nobody looks at the sum, they need not be added:
  * half of those of causal attention, forward and backward.
  */
-import type { Computation, Node } from '../ir/graph.ts';
+import type { Computation, Node, Reduce } from '../ir/graph.ts';
 import type { Condition } from '../ir/indices.ts';
 import { conditionKey, simplifyGuard } from '../ir/indices.ts';
-import { needsOf, Outside } from '../ir/outside.ts';
+import type { ReduceOp } from '../ir/ops.ts';
+import { needsOf, type Outside } from '../ir/outside.ts';
 import { asConstant, linearIn, symbolsOf } from '../shape/poly.ts';
 import type { Contraction } from './contract.ts';
+import { isUnit } from './reads.ts';
 
 /**
  * What gives a contraction of the computation the conditions under which its products count. `node` is its sum as the
@@ -15,8 +17,8 @@ import type { Contraction } from './contract.ts';
  */
 export function findLive(
   computation: Computation,
+  outside: Outside,
 ): (found: Contraction, product: Node, node: Node) => Contraction {
-  const outside = new Outside();
   const needs = needsOf(computation, outside);
   return (found, product, node) => withLive(found, product, needs(node), outside);
 }
@@ -45,6 +47,22 @@ function isBound({ kind, value }: Condition, { batch, m, n, k }: Contraction): b
   const single = touched.every(([i, ...more]) => i !== undefined && more.length === 0 && steps(value, i));
   const along = k[0] === undefined ? undefined : steps(value, k[0]);
   return touched.length === 2 && single && Math.abs(along ?? 2) <= 1;
+}
+
+const identities: Readonly<Record<ReduceOp, number>> = { sum: 0, prod: 1, max: -Infinity, min: Infinity };
+
+/** Conditions over the operand of a reduction that bound one of its axes by another: the elements that may change it. */
+export function liveElements({ fn, shape, inputs }: Reduce, outside: Outside): readonly Condition[] {
+  const [x] = inputs;
+  const region = x && outside.of(x);
+  if (!x || region?.value !== identities[fn]) return [];
+  const axes = x.shape.flatMap((d, i) => (isUnit(d) ? [] : [i]));
+  const k = axes.filter((i) => i >= shape.length);
+  return region.conditions.filter(({ kind, value }) => {
+    const [own, ...more] = axes.filter((i) => i < shape.length && steps(value, i) !== 0);
+    const isOne = own !== undefined && more.length === 0 && steps(value, own) !== undefined;
+    return kind === 'ge' && isOne && k.length === 1 && Math.abs(steps(value, k[0]!) ?? 0) === 1;
+  });
 }
 
 /** How much the value changes from one index of the axis to the next; undefined if that is no constant. */

@@ -1,10 +1,13 @@
 /** Turns ordered clusters into kernels. */
 import type { Node } from '../ir/graph.ts';
+import { type Condition, conditionKey } from '../ir/indices.ts';
+import type { Outside } from '../ir/outside.ts';
 import type { Axis, Ex, Kernel, Reduction, Stage, Store } from '../kernel/kernel.ts';
 import { swapRoles } from '../kernel/rebuild.ts';
 import { equal, symbol, zero, type Poly } from '../shape/poly.ts';
 import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.ts';
 import { BufferUses, ExpressionBuilder, offsetOf, type Environment } from './expression.ts';
+import { liveElements } from './live.ts';
 import type { Ordered } from './order.ts';
 import { atIndices, isUnit, iterationShape, ownIndices } from './reads.ts';
 
@@ -14,8 +17,9 @@ export function lowerCluster(
   notes: readonly string[],
   clustering: Clustering,
   ordered: Ordered,
+  outside: Outside,
 ): Kernel {
-  const lowering = new Lowering(c, clustering, ordered);
+  const lowering = new Lowering(c, clustering, ordered, outside);
   switch (c.kind) {
     case 'contract':
       return lowering.contract(name, notes);
@@ -57,6 +61,7 @@ class Lowering {
     private readonly c: Cluster,
     private readonly clustering: Clustering,
     private readonly ordered: Ordered,
+    private readonly outside: Outside,
     private readonly uses = new BufferUses(),
     private readonly gridName: (i: number) => string = (i) => `g${i}`,
   ) {
@@ -141,9 +146,12 @@ class Lowering {
       const inner = innerExtents(group[0] as Member).map((extent, i) =>
         this.axis(`i${stages.length}_${i}`, extent),
       );
-      if (group[0]?.node.op === 'reduce')
-        stages.push({ kind: 'reduce', axes: inner, reductions: group.map((m) => this.reduction(m, inner)) });
-      else
+      if (group[0]?.node.op === 'reduce') {
+        const made = group.map((m) => this.reduction(m, inner));
+        const live = inAll(made.map((r) => r.live));
+        const reductions = made.map((r) => r.reduction);
+        stages.push({ kind: 'reduce', axes: inner, reductions, ...(live.length > 0 && { live }) });
+      } else
         stages.push({
           kind: 'map',
           axes: inner,
@@ -155,7 +163,10 @@ class Lowering {
     return { kind: 'rows', name, notes, buffers: this.uses.uses, grid: this.grid, stages };
   }
 
-  private reduction(m: Member, inner: readonly Axis[]): Reduction {
+  private reduction(
+    m: Member,
+    inner: readonly Axis[],
+  ): { readonly reduction: Reduction; readonly live: readonly Condition[] } {
     const { node } = m;
     if (node.op !== 'reduce') throw new Error('not a reduction');
     const operand = node.inputs[0] as Node;
@@ -165,12 +176,9 @@ class Lowering {
       if (i < node.shape.length) return this.indicesOf(m, [])[i] ?? zero;
       return isUnit(operand.shape[i]) ? e : symbol(inner[next++]?.name ?? '');
     });
-    return {
-      name: this.nameOf(m),
-      fn: node.fn,
-      dtype: node.dtype,
-      value: this.builder.value(operand, indices),
-    };
+    const value = this.builder.value(operand, indices);
+    const live = liveElements(node, this.outside).map((c) => ({ ...c, value: atIndices(c.value, indices) }));
+    return { reduction: { name: this.nameOf(m), fn: node.fn, dtype: node.dtype, value }, live };
   }
 
   contract(name: string, notes: readonly string[]): Kernel {
@@ -218,7 +226,14 @@ class Lowering {
     if (!sums) return undefined;
     const axes = roles[sums.side];
     const name = (i: number): string => axes[i]?.name ?? '';
-    return new Lowering(sums.cluster, this.clustering, this.ordered, this.uses, name).storesOfTails();
+    return new Lowering(
+      sums.cluster,
+      this.clustering,
+      this.ordered,
+      this.outside,
+      this.uses,
+      name,
+    ).storesOfTails();
   }
 
   /** The grid are the result axes that are indexed by one axis of the source alone: there nothing meets. */
@@ -264,6 +279,10 @@ class Lowering {
     };
   }
 }
+
+/** The conditions that stand in every list. */
+const inAll = ([first = [], ...others]: readonly (readonly Condition[])[]): readonly Condition[] =>
+  first.filter((c) => others.every((list) => list.some((d) => conditionKey(d) === conditionKey(c))));
 
 const mentions = (e: Poly, j: number): boolean => new RegExp(`\\$${j}(?!\\d)`).test(e.key);
 

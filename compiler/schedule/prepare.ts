@@ -5,6 +5,7 @@
 import type { Computation, Graph, Node } from '../ir/graph.ts';
 import { topological } from '../ir/graph.ts';
 import { isCostly } from '../ir/graph.ts';
+import type { Outside } from '../ir/outside.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';
 import { findLive } from './live.ts';
 import { LoopOperands } from './loops.ts';
@@ -23,7 +24,7 @@ export interface Prepared {
   readonly inlined: ReadonlySet<Node>;
 }
 
-export function prepare(computation: Computation, target: Target): Prepared {
+export function prepare(computation: Computation, target: Target, outside: Outside): Prepared {
   const { graph } = computation;
   const dependence = new Dependence();
   const contractions = new Map<Node, Contraction>();
@@ -59,7 +60,7 @@ export function prepare(computation: Computation, target: Target): Prepared {
   };
 
   const nodes = topological(rootsOf(computation));
-  const live = findLive(computation);
+  const live = findLive(computation, outside);
   const loops = new LoopOperands(graph, nodes, (n, reason) => forced.set(n, reason));
   for (const node of nodes) {
     let made = graph.withInputs(node, node.inputs.map(renew));

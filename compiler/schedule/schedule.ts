@@ -4,6 +4,7 @@
  * expression), `cluster` (what shares a kernel), `order` (execution, in-place updates, lifetimes), `lower` (kernels).
  */
 import type { Computation, Node } from '../ir/graph.ts';
+import { Outside } from '../ir/outside.ts';
 import { flopsOf } from '../kernel/flops.ts';
 import { zero } from '../shape/poly.ts';
 import { cluster, membersOf, type Cluster, type Clustering, type Member } from './cluster.ts';
@@ -25,7 +26,8 @@ export const schedule = (computation: Computation, target: Target): Scheduled =>
   splitContractions(scheduleWith(computation, target, new Names()), target);
 
 function scheduleWith(computation: Computation, target: Target, names: Names): Scheduled {
-  const prepared = nest(prepare(computation, target), target);
+  const outside = new Outside();
+  const prepared = nest(prepare(computation, target, outside), target);
   const significant = findSignificant(prepared, target);
   const { clustering, bodies, ordered } = arrange(prepared, significant, target, names);
   const kernels: ScheduledKernel[] = [];
@@ -47,6 +49,7 @@ function scheduleWith(computation: Computation, target: Target, names: Names): S
       notesOf(c, clustering, significant, prepared),
       clustering,
       ordered,
+      outside,
     );
     kernels.push({ kernel, flops: flopsOf(kernel) });
   }

@@ -66,6 +66,13 @@ describeGpu('attention and its gradients', () => {
     for (const text of shaders) expect(text).not.toMatch(/var dot\d/);
   });
 
+  it('causal: no tile is made of keys that come later', () => {
+    const shaders = shadersOf(programOf(attentionModel(attentionCases['causal']!), 'webgpu'));
+    const nested = shaders.filter((text) => /dots_0/.test(text));
+    // Slices end with the workgroup's last query, or begin with its first key.
+    for (const text of nested) expect(text).toMatch(/let \w+ = (min\(|.*max\(0i, -)/);
+  });
+
   it('scores of f16 compile', async () => {
     const text = `model Case() {
       input q: f32[batch, t, 12]

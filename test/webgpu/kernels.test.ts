@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
+import type { Kernel } from '../../compiler/kernel/kernel.ts';
 import { add, floorDivide, multiply, symbol } from '../../compiler/shape/poly.ts';
 import { describeGpu } from '../support/swiftshader.ts';
 import type { Case } from '../support/kernel-build.ts';
@@ -55,6 +56,20 @@ describeGpu('contractions', () => {
     { batch: 1 },
     { batch: 0 },
   );
+  for (const [more, less] of kernels.pairs) {
+    check(`${more} not before ${less}`, kernels.triangular([70, 40, 50], more, less, 0));
+    check(
+      `${more} not long before ${less}, sizes bound later`,
+      kernels.triangular(['rows', 'columns', 'depth'], more, less, 9),
+      { rows: 37, columns: 50, depth: 40 },
+      { rows: 3, columns: 50, depth: 33 },
+    );
+  }
+  it('takes no slices that count nothing', () => {
+    const { kernel } = kernels.triangular([70, 40, 50], 'i', 'k', 0);
+    const slices = (k: Kernel): string => /for \(var k0 = .*\)/.exec(emitWgsl(k, []).code)![0];
+    expect(slices(kernel)).not.toBe(slices({ ...kernel, live: [] } as Kernel));
+  });
   check('an operand that is read by elements, too', kernels.gram(12, 8));
   check('prologue, epilogue, in place, two outputs', kernels.fused(20, 37, 19));
   const convs: kernels.Conv[] = [

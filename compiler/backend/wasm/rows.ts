@@ -2,7 +2,17 @@
  * Rows kernels: for every grid point, stages of reductions and maps. Either the vectors run along one grid axis (maps,
  * column sums, pooling), or along an inner axis of each stage (softmax, norms, row sums).
  */
-import type { Axis, Ex, LoadEx, Reduction, RowsKernel, ScatterKernel, Stage } from '../../kernel/kernel.ts';
+import type {
+  Axis,
+  Ex,
+  LoadEx,
+  MapStage,
+  ReduceStage,
+  Reduction,
+  RowsKernel,
+  ScatterKernel,
+  Stage,
+} from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { add, asConstant, constant, floorDivide, linearIn, one, substitute } from '../../shape/poly.ts';
 import { writeOutChoices } from './choices.ts';
@@ -167,9 +177,6 @@ function bestGridAxis(k: RowsKernel): Axis | undefined {
 }
 
 // ---------------------------------------------------------------- code
-
-type ReduceStage = Extract<Stage, { kind: 'reduce' }>;
-type MapStage = Extract<Stage, { kind: 'map' }>;
 
 class RowsEmitter {
   private readonly lower: Lowering;

@@ -3,7 +3,7 @@
  * which of them it lies, the axis is cut where the answer changes, and each segment is a map of its own. Where what is left
  * divides an index by a constant (heads of an attention, laid side by side), the axis is split into quotient and remainder.
  */
-import type { Axis, Ex, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
+import type { Axis, Ex, MapStage, RowsKernel, Store } from '../../kernel/kernel.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
@@ -19,8 +19,6 @@ import {
   symbol,
 } from '../../shape/poly.ts';
 import { exMapper, mapStore, mentions, polysOf, rangeWhere } from './transform.ts';
-
-type MapStage = Extract<Stage, { kind: 'map' }>;
 
 /** As many copies of the code are made at most. */
 const mostSegments = 8;

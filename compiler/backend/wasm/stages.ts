@@ -2,7 +2,16 @@
  * Rows kernels whose stages repeat each other: the exponentials of a softmax are needed for their sum and again for the
  * quotients. They are put where the quotients will go, so that each is computed once.
  */
-import type { Axis, Ex, LoadEx, OpEx, RowsKernel, Stage } from '../../kernel/kernel.ts';
+import type {
+  Axis,
+  Ex,
+  LoadEx,
+  MapStage,
+  OpEx,
+  ReduceStage,
+  RowsKernel,
+  Stage,
+} from '../../kernel/kernel.ts';
 import { exKey } from '../../kernel/key.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
@@ -10,9 +19,6 @@ import { isCostlyOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { equal, substitute, symbol } from '../../shape/poly.ts';
 import { exMapper, mentions } from './transform.ts';
-
-type ReduceStage = Extract<Stage, { kind: 'reduce' }>;
-type MapStage = Extract<Stage, { kind: 'map' }>;
 
 /** The kernel with what a reduction and a later map both compute in a map of its own before them, if there is such a thing. */
 export function computeOnce(k: RowsKernel): RowsKernel {

@@ -3,13 +3,11 @@
  * cell, then its hyperbolic tangent. Both chains of instructions are long, and a processor sees only one or two elements ahead;
  * in a loop of its own each is done for many elements at once.
  */
-import type { Ex, LoadEx, OpEx, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
+import type { Ex, LoadEx, MapStage, OpEx, RowsKernel, Store } from '../../kernel/kernel.ts';
 import { exKey } from '../../kernel/key.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn } from '../../kernel/walk.ts';
 import { isCostlyOp } from '../../ir/ops.ts';
-
-type MapStage = Extract<Stage, { kind: 'map' }>;
 
 /** The kernel with what needs costly values that are stored in a second stage, which loads them, if it is such a map. */
 export function inSteps(k: RowsKernel): RowsKernel {

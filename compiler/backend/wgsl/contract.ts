@@ -9,6 +9,7 @@ import { Emitter, countUses } from './emitter.ts';
 import type { VectorStores } from './epilogue.ts';
 import { epilogue, vectorStores } from './epilogue.ts';
 import { addUp, multiplyTiles } from './multiply.ts';
+import { liveShare } from './live.ts';
 import { nestedContraction, nestedOperand } from './nested-contract.ts';
 import type { Form } from './operands.ts';
 import { formOf, operand } from './operands.ts';
@@ -36,7 +37,15 @@ export function emitContract(given: ContractKernel, shader: Shader, chosen?: Til
   for (const name of [...accumulators.flat(), ...folded])
     emitter.block.add(`var ${name}: ${valueType(dtype)} = ${emitter.constant(dtype, 0).code};`);
   const threads = placeThreads(kernel, emitter, tile, access.inLine);
-  const share = { end: origin.end, covered: stepsAreWhole(kernel, tile.depth) };
+  const block = {
+    m: { axes: kernel.m, start: origin.m, size: rowsOf(tile) },
+    n: { axes: kernel.n, start: origin.n, size: columnsOf(tile) },
+    k: kernel.k,
+  };
+  // Sums over one operand alone need all of it.
+  const conditions = kernel.sums ? [] : (kernel.live ?? []);
+  const { from, end } = liveShare(emitter, conditions, block, origin, tile.depth);
+  const share = { end, covered: stepsAreWhole(kernel, tile.depth) };
   const common = { k: kernel.k, share };
   const [left, right] = [
     { ex: kernel.a, side: kernel.m, form: access.a, start: origin.m, width: rowsOf(tile), name: 'a' },
@@ -48,7 +57,7 @@ export function emitContract(given: ContractKernel, shader: Shader, chosen?: Til
       : operand(emitter, tile, { ...left, ...common }),
     operand(emitter, tile, { ...right, ...common }),
   ] as const;
-  emitter.within(`for (var k0 = ${origin.from.code}; k0 < ${origin.end.code}; k0 += ${tile.depth}i)`, () => {
+  emitter.within(`for (var k0 = ${from.code}; k0 < ${end.code}; k0 += ${tile.depth}i)`, () => {
     for (const o of operands) o.fill(emitter);
     emitter.block.add('workgroupBarrier();');
     multiplyTiles(emitter, tile, threads, operands, accumulators, folded);

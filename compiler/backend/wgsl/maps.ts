@@ -1,5 +1,5 @@
 /** Element-wise kernels: one invocation a point, or four in line. Independent maps over different points stand side by side in one dispatch. */
-import type { Axis, RowsKernel, Stage } from '../../kernel/kernel.ts';
+import type { Axis, MapStage, RowsKernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import {
   add,
@@ -23,8 +23,6 @@ import { conflict, operationsIn } from './walk.ts';
 import { grouped, neighboursOf, storesAt } from './written-out.ts';
 
 const SIZE = 64;
-
-type MapStage = Extract<Stage, { kind: 'map' }>;
 
 /** The stages when all are maps, none of which depends on another. */
 export function independentMaps(kernel: RowsKernel): readonly MapStage[] | undefined {

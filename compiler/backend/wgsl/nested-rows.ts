@@ -2,13 +2,22 @@
  * Reductions over contractions: the maximum and the sum of exponentials of every row of attention's scores. A workgroup
  * takes neighbouring rows of one batch, so that what it gathers of the steps serves them all.
  */
-import type { Axis, Reduction, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
+import type {
+  Axis,
+  Condition,
+  ReduceStage,
+  Reduction,
+  RowsKernel,
+  Stage,
+  Store,
+} from '../../kernel/kernel.ts';
 import { asConstant, multiply } from '../../shape/poly.ts';
 import { bindFlat, ceilDivide, countOf, divided, workgroupsOf } from './axes.ts';
 import type { Groups } from './axes.ts';
 import { Emitter, countUses } from './emitter.ts';
 import type { Value } from './emitter.ts';
 import { combinerOf } from './legalise.ts';
+import { liveShare } from './live.ts';
 import { DotTiles, dotDepth, dotMemory, dotsIn, innerTile, namesIn, powerAround } from './nested.ts';
 import { settleForms, tiledDots } from './nested.ts';
 import type { Extent, Forms, TiledDot } from './nested.ts';
@@ -96,7 +105,7 @@ class NestedRows {
         since = [];
       }
       since.push(stage);
-      if (stage.kind === 'reduce') this.#reduce(stage.axes, stage.reductions, i, rows);
+      if (stage.kind === 'reduce') this.#reduce(stage, i, rows);
       else this.#map(stage.axes, stage.stores, i, rows);
     });
     return { workgroupSize: invocationsOf(tile), ...groups };
@@ -124,14 +133,22 @@ class NestedRows {
     return new DotTiles(this.#emitter, dots[stage]!, forms[stage]!, tile, this.#arrays);
   }
 
-  /** Runs `body` for every tile of steps. */
-  #overSteps(axes: readonly Axis[], body: (steps: Extent, end: string) => void): void {
+  /** Runs `body` for every tile of steps that counts for some row. */
+  #overSteps(
+    axes: readonly Axis[],
+    rows: Extent,
+    live: readonly Condition[],
+    body: (steps: Extent, end: string) => void,
+  ): void {
     const emitter = this.#emitter;
-    const from = emitter.block.names.fresh('k');
-    const end = emitter.named(emitter.poly(countOf(axes))).code;
-    const width = columnsOf(this.#plan.tile);
-    emitter.within(`for (var ${from} = 0i; ${from} < ${end}; ${from} += ${width}i)`, () =>
-      body({ axes, start: emitter.here(from, true) }, end),
+    const { tile } = this.#plan;
+    const k = emitter.block.names.fresh('k');
+    const width = columnsOf(tile);
+    const all = { from: emitter.constant('i32', 0), end: emitter.named(emitter.poly(countOf(axes))) };
+    const block = { m: { ...rows, size: rowsOf(tile) }, k: axes };
+    const { from, end } = liveShare(emitter, live, block, all, width);
+    emitter.within(`for (var ${k} = ${from.code}; ${k} < ${end.code}; ${k} += ${width}i)`, () =>
+      body({ axes, start: emitter.here(k, true) }, end.code),
     );
   }
 
@@ -140,7 +157,7 @@ class NestedRows {
       scope.bindLocal(name, scope.block.name(`${array}[${row.code}]`, 'r'));
   }
 
-  #reduce(axes: readonly Axis[], reductions: readonly Reduction[], stage: number, rows: Extent): void {
+  #reduce({ axes, reductions, live = [] }: ReduceStage, stage: number, rows: Extent): void {
     const emitter = this.#emitter;
     const { tile } = this.#plan;
     const { block } = emitter;
@@ -152,7 +169,7 @@ class NestedRows {
       return name;
     });
     const tiles = this.#tiles(stage);
-    this.#overSteps(axes, (steps, end) =>
+    this.#overSteps(axes, rows, live, (steps, end) =>
       tiles.visit(emitter, rows, steps, (scope, row, i, elements) => {
         this.#bindResults(scope, row);
         elements(({ stepAt }) =>
@@ -198,7 +215,7 @@ class NestedRows {
     const last = emitter.named(emitter.poly(countOf(rows.axes))).code;
     const inside = (row: Value): string => `if (${rows.start.code} + ${row.code} < ${last})`;
     if (axes.length > 0)
-      return this.#overSteps(axes, (steps, end) =>
+      return this.#overSteps(axes, rows, [], (steps, end) =>
         this.#tiles(stage).visit(emitter, rows, steps, (scope, row, _, elements) => {
           this.#bindResults(scope, row);
           elements(({ stepAt }) =>

@@ -52,7 +52,7 @@ export abstract class ContractEmitter {
           context,
         );
     this.packed = this.local('packed');
-    this.live = k.live && !k.sums ? new Live(k.live, k, this.lower, context.f) : undefined;
+    this.live = k.live && !k.sums ? new Live(k, this.lower, context.f) : undefined;
     this.sums = k.sums && new Sums(k, k.sums, plan, context);
   }
 

@@ -1,35 +1,30 @@
 /**
  * Blocks of a contraction of which not all products count (`ContractKernel.live`): which run of k a block of m and n needs.
  */
-import type { Axis, Condition } from '../../../kernel/kernel.ts';
-import { asConstant, linearIn, type Poly } from '../../../shape/poly.ts';
+import type { ContractKernel } from '../../../kernel/kernel.ts';
+import { type LiveBound, liveBounds } from '../../../kernel/live.ts';
 import type { Func, I32, Local, Stmt } from '../encoder.ts';
 import { i32, maxI32, minI32, select } from '../instr.ts';
 import type { Lowering } from '../lower.ts';
 import type { Depth } from './panels.ts';
 import type { Part } from '../parts.ts';
 
-/** `constant + m * index of m + n * index of n + k * index of k >= 0` */
-interface Bound {
-  readonly constant: I32;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-}
-
-type Roles = Readonly<Record<'m' | 'n' | 'k', readonly Axis[]>>;
+/** With its constant computed. */
+type Bound = Omit<LiveBound, 'constant'> & { readonly constant: I32 };
 
 export class Live {
   private readonly bounds: readonly Bound[];
   private readonly limit: Local<'i32'>;
 
   constructor(
-    conditions: readonly Condition[],
-    roles: Roles,
+    kernel: ContractKernel,
     lower: Lowering,
     private readonly f: Func,
   ) {
-    this.bounds = conditions.map((c) => boundOf(c.value, roles, lower));
+    this.bounds = liveBounds(kernel.live ?? [], kernel).map((bound) => ({
+      ...bound,
+      constant: lower.keep(lower.poly(bound.constant)),
+    }));
     this.limit = f.local('i32', 'limit');
   }
 
@@ -62,16 +57,4 @@ function most(times: number, { first, size }: Part): I32 {
   if (times === 0) return i32.const(0);
   const index = times > 0 ? i32.add(first, i32.sub(size, i32.const(1))) : first;
   return i32.mul(index, i32.const(times));
-}
-
-function boundOf(value: Poly, roles: Roles, lower: Lowering): Bound {
-  let rest = value;
-  const times = { m: 0, n: 0, k: 0 };
-  for (const role of ['m', 'n', 'k'] as const) {
-    const linear = roles[role].length === 1 ? linearIn(rest, roles[role][0]!.name) : undefined;
-    if (!linear) continue;
-    times[role] = asConstant(linear.coefficient)!;
-    rest = linear.rest;
-  }
-  return { constant: lower.keep(lower.poly(rest)), ...times };
 }
