@@ -7,7 +7,7 @@ import type { Condition } from '../ir/indices.ts';
 import { conditionKey, simplifyGuard } from '../ir/indices.ts';
 import type { ReduceOp } from '../ir/ops.ts';
 import { needsOf, type Outside } from '../ir/outside.ts';
-import { asConstant, linearIn, symbolsOf } from '../shape/poly.ts';
+import { stepOf } from '../shape/poly.ts';
 import type { Contraction } from './contract.ts';
 import { isUnit } from './reads.ts';
 
@@ -42,11 +42,11 @@ function withLive(
  * out. Not what concerns single elements, as padding does.
  */
 function isBound({ kind, value }: Condition, { batch, m, n, k }: Contraction): boolean {
-  if (kind !== 'ge' || batch.some((i) => steps(value, i) !== 0)) return false;
-  const touched = [m, n, k].filter((role) => role.some((i) => steps(value, i) !== 0));
-  const single = touched.every(([i, ...more]) => i !== undefined && more.length === 0 && steps(value, i));
-  const along = k[0] === undefined ? undefined : steps(value, k[0]);
-  return touched.length === 2 && single && Math.abs(along ?? 2) <= 1;
+  const step = (axis: number): number | undefined => stepOf(value, `$${axis}`);
+  if (kind !== 'ge' || batch.some((i) => step(i) !== 0)) return false;
+  const touched = [m, n, k].filter((role) => role.some((i) => step(i) !== 0));
+  const isConstant = touched.every(([i, ...more]) => i !== undefined && more.length === 0 && step(i));
+  return touched.length === 2 && isConstant && k.every((i) => Math.abs(step(i) ?? 2) <= 1);
 }
 
 const identities: Readonly<Record<ReduceOp, number>> = { sum: 0, prod: 1, max: -Infinity, min: Infinity };
@@ -59,16 +59,9 @@ export function liveElements({ fn, shape, inputs }: Reduce, outside: Outside): r
   const axes = x.shape.flatMap((d, i) => (isUnit(d) ? [] : [i]));
   const k = axes.filter((i) => i >= shape.length);
   return region.conditions.filter(({ kind, value }) => {
-    const [own, ...more] = axes.filter((i) => i < shape.length && steps(value, i) !== 0);
-    const isOne = own !== undefined && more.length === 0 && steps(value, own) !== undefined;
-    return kind === 'ge' && isOne && k.length === 1 && Math.abs(steps(value, k[0]!) ?? 0) === 1;
+    const step = (axis: number): number | undefined => stepOf(value, `$${axis}`);
+    const [own, ...more] = axes.filter((i) => i < shape.length && step(i) !== 0);
+    const isOne = own !== undefined && more.length === 0 && step(own) !== undefined;
+    return kind === 'ge' && isOne && k.length === 1 && Math.abs(step(k[0]!) ?? 0) === 1;
   });
-}
-
-/** How much the value changes from one index of the axis to the next; undefined if that is no constant. */
-function steps(value: Condition['value'], axis: number): number | undefined {
-  const name = `$${axis}`;
-  if (!symbolsOf(value).has(name)) return 0;
-  const linear = linearIn(value, name);
-  return linear && asConstant(linear.coefficient);
 }

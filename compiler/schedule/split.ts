@@ -12,14 +12,14 @@ import {
   constant,
   evaluate,
   floorDivide,
-  linearIn,
   multiply,
   one,
+  type Poly,
   scale,
+  stepOf,
   symbol,
   symbolsOf,
   zero,
-  type Poly,
 } from '../shape/poly.ts';
 import type { Buffer, Scheduled, ScheduledKernel } from './scheduled.ts';
 import type { SplitRule, Target } from './target.ts';
@@ -130,10 +130,7 @@ const flat = (axes: readonly Axis[]): Poly =>
 
 /** Outermost first, where the offset says it of every axis; else as they are. */
 function inMemoryOrder(axes: readonly Axis[], offset: Poly | undefined): readonly Axis[] {
-  const strides = axes.map(({ name }) => {
-    const linear = offset && linearIn(offset, name);
-    return linear && asConstant(linear.coefficient);
-  });
+  const strides = axes.map(({ name }) => offset && stepOf(offset, name));
   if (strides.some((s) => s === undefined)) return axes;
   const by = new Map(axes.map((a, i) => [a, strides[i] ?? 0]));
   return [...axes].sort((a, b) => (by.get(b) ?? 0) - (by.get(a) ?? 0));

@@ -197,6 +197,15 @@ export function linearIn(p: Poly, name: string): { coefficient: Poly; rest: Poly
   return { coefficient: collect(coefficient), rest: collect(rest) };
 }
 
+/**
+ * How much `p` changes from one value of the symbol to the next: 0 where it does not name it, undefined where that is no
+ * constant.
+ */
+export function stepOf(p: Poly, name: string): number | undefined {
+  const linear = linearIn(p, name);
+  return linear && asConstant(linear.coefficient);
+}
+
 // ---------------------------------------------------------------- divisions
 
 /** Quotient when every term of `p` is divisible by the single-term `d`. */

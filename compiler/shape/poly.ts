@@ -9,6 +9,7 @@ export {
   equal,
   isFlat,
   linearIn,
+  stepOf,
   maximum,
   minimum,
   multiply,

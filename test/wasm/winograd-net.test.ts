@@ -1,6 +1,7 @@
 /** A network of 3 x 3 convolutions whose three products are all transformed: against the reference, and on several threads. */
 import { describe, expect, it } from 'vitest';
-import { loadsOf, mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
+import { mergeRoles } from '../../compiler/backend/wasm/contract/plan.ts';
+import { loadsIn } from '../../compiler/kernel/walk.ts';
 import { planImage, planWeight } from '../../compiler/backend/wasm/winograd/plan.ts';
 import { elaborateTask } from '../../compiler/check/index.ts';
 import { compileTask, load, optimise } from '../../compiler/compile.ts';
@@ -68,7 +69,7 @@ it('windows that are transformed are read through their guards, others from copi
   const copies = (kernels: readonly Kernel[]): number =>
     kernels.filter((k) => k.notes.some((n) => n.includes('padding around'))).length;
   const guarded = (kernels: readonly Kernel[]): ContractKernel[] =>
-    contractions(kernels).filter((k) => [k.a, k.b].some((x) => loadsOf(x).some((l) => l.guard.length > 0)));
+    contractions(kernels).filter((k) => [k.a, k.b].some((x) => loadsIn(x).some((l) => l.guard.length > 0)));
   // The image's and its gradient's; the gradient of the weights still wants the image's.
   expect(copies(kernelsFor(false))).toBe(2);
   expect(guarded(kernelsFor(false))).toEqual([]);

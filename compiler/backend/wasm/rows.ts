@@ -14,7 +14,7 @@ import type {
   Stage,
 } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, constant, floorDivide, linearIn, one, substitute } from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, one, stepOf, substitute } from '../../shape/poly.ts';
 import { writeOutChoices } from './choices.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
 import type { Code, I32, Local, V128 } from './encoder.ts';
@@ -79,14 +79,8 @@ export function emitScatter(kernel: ScatterKernel, context: EmitContext): Emitte
 }
 
 function neighbours(at: LoadEx, axis: string): boolean {
-  const step = linearIn(at.offset, axis);
   const isFree = at.data.every((d) => polysOf(d.value).every((p) => !mentions(p, axis)));
-  return (
-    step !== undefined &&
-    asConstant(step.coefficient) === 1 &&
-    isFree &&
-    at.guard.every((c) => !mentions(c.value, axis))
-  );
+  return stepOf(at.offset, axis) === 1 && isFree && at.guard.every((c) => !mentions(c.value, axis));
 }
 
 export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows {

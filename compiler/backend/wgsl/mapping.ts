@@ -1,7 +1,7 @@
 /** How the grid points and inner loops of a row kernel are spread over invocations. */
 import type { Axis, RowsKernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { asConstant, linearIn } from '../../shape/poly.ts';
+import { asConstant, stepOf } from '../../shape/poly.ts';
 import { countOf } from './axes.ts';
 import type { WgslLimits } from './shader.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
@@ -47,13 +47,9 @@ function neighboursReadNeighbours(kernel: RowsKernel): boolean {
     const inner = last(stage.axes);
     return rootsOf(stage).flatMap((root) => loadsIn(root).map((load) => ({ load, inner })));
   });
-  const across = loads.filter(({ load }) => stride(load.offset, column) === 1);
-  const along = loads.filter(({ load, inner }) => inner !== undefined && stride(load.offset, inner) === 1);
+  const across = loads.filter(({ load }) => stepOf(load.offset, column.name) === 1);
+  const along = loads.filter(
+    ({ load, inner }) => inner !== undefined && stepOf(load.offset, inner.name) === 1,
+  );
   return across.length > 0 && along.length === 0;
-}
-
-/** Elements between neighbours along `axis`; undefined when they are not evenly spaced. */
-export function stride(offset: Poly, axis: Axis): number | undefined {
-  const linear = linearIn(offset, axis.name);
-  return linear && asConstant(linear.coefficient);
 }

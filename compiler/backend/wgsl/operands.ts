@@ -1,10 +1,9 @@
 /** Operands of a contraction: the tiles that a workgroup gathers, through any expression, into workgroup memory. */
 import type { Axis, Ex } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { asConstant, subtract } from '../../shape/poly.ts';
+import { asConstant, stepOf, subtract } from '../../shape/poly.ts';
 import { bindFlat, count, countOf, isMultiple, lastOf, sumOf } from './axes.ts';
 import type { Emitter, Value } from './emitter.ts';
-import { stride } from './mapping.ts';
 import { vectorType } from './print.ts';
 import { LOCAL } from './shader.ts';
 import { invocationsOf } from './tile.ts';
@@ -55,8 +54,8 @@ const length = (axis: Axis | undefined): number => (axis ? (asConstant(axis.exte
 function prefersK({ ex, side, k }: Pick<OperandSource, 'ex' | 'side' | 'k'>): boolean {
   const [row, step] = [lastOf(side), lastOf(k)];
   for (const { offset } of loadsIn(ex)) {
-    const alongK = step !== undefined && stride(offset, step) === 1;
-    const alongRow = row !== undefined && stride(offset, row) === 1;
+    const alongK = step !== undefined && stepOf(offset, step.name) === 1;
+    const alongRow = row !== undefined && stepOf(offset, row.name) === 1;
     if (alongK || alongRow) return alongK && (!alongRow || length(step) >= length(row));
   }
   return length(step) >= length(row);

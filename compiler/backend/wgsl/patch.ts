@@ -4,7 +4,7 @@
  */
 import type { Axis, ContractKernel, Ex } from '../../kernel/kernel.ts';
 import { loadsIn } from '../../kernel/walk.ts';
-import { asConstant, evaluate, linearIn } from '../../shape/poly.ts';
+import { asConstant, evaluate, stepOf } from '../../shape/poly.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { countOf } from './axes.ts';
 import type { WgslLimits } from './shader.ts';
@@ -188,8 +188,7 @@ function distinct(offset: Poly, box: readonly { readonly axis: Axis; readonly po
   let values = new Set([0]);
   let others = 1;
   for (const { axis, points } of box) {
-    const linear = linearIn(offset, axis.name);
-    const stride = linear && asConstant(linear.coefficient);
+    const stride = stepOf(offset, axis.name);
     if (stride === undefined) others *= points;
     else if (stride !== 0)
       values = new Set([...values].flatMap((v) => range(points).map((i) => v + i * stride)));

@@ -1,11 +1,10 @@
 /** Where a workgroup and its invocations stand in a contraction. */
 import type { Axis, ContractKernel } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, minimum, multiply, one, symbol } from '../../shape/poly.ts';
+import { add, asConstant, minimum, multiply, one, stepOf, symbol } from '../../shape/poly.ts';
 import { bindFlat, ceilDivide, countOf, divided, lastOf, workgroupsOf } from './axes.ts';
 import type { Groups } from './axes.ts';
 import type { Emitter, Value } from './emitter.ts';
-import { stride } from './mapping.ts';
 import { GROUP, LOCAL } from './shader.ts';
 import { columnsOf, rowsOf } from './tile.ts';
 import type { Tile } from './tile.ts';
@@ -97,7 +96,7 @@ export function placeThreads(
   const offset = kernel.stores[0]?.offset;
   const along = (axes: readonly Axis[]): boolean => {
     const axis = lastOf(axes);
-    return axis !== undefined && offset !== undefined && stride(offset, axis) === 1;
+    return axis !== undefined && offset !== undefined && stepOf(offset, axis.name) === 1;
   };
   const mFirst = along(kernel.m) && !along(kernel.n);
   const [bitsM, bitsN] = [Math.log2(threadsM), Math.log2(threadsN)];

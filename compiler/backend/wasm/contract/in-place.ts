@@ -5,17 +5,7 @@
  */
 import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
 import type { Poly } from '../../../shape/poly.ts';
-import {
-  add,
-  asConstant,
-  equal,
-  linearIn,
-  multiply,
-  scale,
-  substitute,
-  symbol,
-  zero,
-} from '../../../shape/poly.ts';
+import { add, equal, multiply, scale, stepOf, substitute, symbol, zero } from '../../../shape/poly.ts';
 
 export interface InPlace {
   /** Address of the first row, by the batch indices. */
@@ -29,8 +19,7 @@ export function inPlaceOf({ a, m, k, buffers }: ContractKernel): InPlace | undef
   if (a.kind !== 'load' || a.dtype !== 'f32' || a.guard.length > 0 || a.data.length > 0) return undefined;
   if (buffers[a.buffer]?.mode !== 'read') return undefined;
   const inner = m.at(-1);
-  const step = inner && linearIn(a.offset, inner.name);
-  const pitch = step && asConstant(step.coefficient);
+  const pitch = inner && stepOf(a.offset, inner.name);
   if (pitch === undefined || pitch <= 0) return undefined;
   const names = new Set([...m, ...k].map((axis) => axis.name));
   const first = substitute(a.offset, (s) => (names.has(s) ? zero : undefined));

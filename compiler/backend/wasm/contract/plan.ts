@@ -1,8 +1,9 @@
 /** How a contraction is run: which side the vectors are on, tile and block sizes, or plain loops where packing does not pay. */
 import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
 import { swapRoles } from '../../../kernel/rebuild.ts';
+import { loadsIn } from '../../../kernel/walk.ts';
 import type { Poly } from '../../../shape/poly.ts';
-import { asConstant, evaluate, linearIn } from '../../../shape/poly.ts';
+import { asConstant, evaluate, stepOf } from '../../../shape/poly.ts';
 import { type InPlace, inPlaceOf } from './in-place.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from '../transform.ts';
 
@@ -84,27 +85,17 @@ export function mergeRoles(k: ContractKernel): ContractKernel {
 
 // ---------------------------------------------------------------- costs, in cycles, roughly
 
-export function loadsOf(ex: Ex, into: Extract<Ex, { kind: 'load' }>[] = []): Extract<Ex, { kind: 'load' }>[] {
-  if (ex.kind === 'load') into.push(ex);
-  if (ex.kind === 'op') ex.args.forEach((arg) => loadsOf(arg, into));
-  return into;
-}
-
-/** Whether `p` moves by one element along the axis; 0 when it does not move, Infinity when in no simple way. */
-function stepOf(p: Poly, axis: Axis | undefined): number {
-  if (!axis || !mentions(p, axis.name)) return 0;
-  const linear = linearIn(p, axis.name);
-  const step = linear && asConstant(linear.coefficient);
-  return step ?? Infinity;
-}
+/** By how many elements `p` moves along the axis; Infinity where in no simple way. */
+const movesBy = (p: Poly, axis: Axis | undefined): number =>
+  axis ? Math.abs(stepOf(p, axis.name) ?? Infinity) : 0;
 
 /** Packing one element with the vectors along this axis. */
 function packCost(ex: Ex, axis: Axis | undefined, along: PackAlong): number {
   const extent = axis ? (asConstant(axis.extent) ?? guess) : 1;
-  const loads = loadsOf(ex);
+  const loads = loadsIn(ex);
   const cost = loads.reduce(
     (sum, l) => {
-      const step = Math.abs(stepOf(l.offset, axis));
+      const step = movesBy(l.offset, axis);
       return sum + (step === 1 ? 0.35 : step === 0 ? 0.2 : step === 2 ? 0.6 : 1.3) + 0.5 * l.guard.length;
     },
     0.3 + 0.1 * loads.length,
@@ -124,8 +115,8 @@ export function cheaper(ex: Ex, lanes: Axis | undefined, k: Axis | undefined): P
 
 export function storeCost(k: ContractKernel): number {
   const lanes = k.n.at(-1);
-  const offsets = k.stores.flatMap((s) => [s.offset, ...loadsOf(s.value).map((l) => l.offset)]);
-  return offsets.reduce((sum, p) => sum + (Math.abs(stepOf(p, lanes)) <= 1 ? 0.4 : 1.6), 0.5);
+  const offsets = k.stores.flatMap((s) => [s.offset, ...loadsIn(s.value).map((l) => l.offset)]);
+  return offsets.reduce((sum, p) => sum + (movesBy(p, lanes) <= 1 ? 0.4 : 1.6), 0.5);
 }
 
 interface Packing {
@@ -283,7 +274,7 @@ function touchedBy(k: ContractKernel): number {
   return new Set(
     k.stores.flatMap((s) => [
       ...(moves(s.offset) ? [s.buffer] : []),
-      ...loadsOf(s.value).flatMap((l) => (moves(l.offset) ? [l.buffer] : [])),
+      ...loadsIn(s.value).flatMap((l) => (moves(l.offset) ? [l.buffer] : [])),
     ]),
   ).size;
 }

@@ -10,8 +10,8 @@ import {
   add,
   asConstant,
   floorDivide,
-  linearIn,
   scale,
+  stepOf,
   substitute,
   symbol,
   zero,
@@ -84,10 +84,7 @@ function windowPlan(kernel: ContractKernel, tile: Tile): WindowPlan | undefined 
   const [height, depth] = [known(m), known(k)];
   if (!x || !width || width < 4 || !height || !depth) return undefined;
   if (depth > mostDepth || roundUp(height, tile.rows) * depth > mostPanels) return undefined;
-  const step = (axis: Axis): number | undefined => {
-    const linear = linearIn(b.offset, axis.name);
-    return linear && asConstant(linear.coefficient);
-  };
+  const step = (axis: Axis): number | undefined => stepOf(b.offset, axis.name);
   const steps = k.map(step);
   if (step(x) !== 1 || !steps.some((s) => s === 1 || s === -1)) return undefined;
   if (steps.some((s) => s === undefined)) return undefined;

@@ -4,10 +4,11 @@
  */
 import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
 import { swapRoles } from '../../../kernel/rebuild.ts';
+import { loadsIn } from '../../../kernel/walk.ts';
 import { transformedWindow } from '../../../kernel/window.ts';
 import type { Poly } from '../../../shape/poly.ts';
-import { asConstant, linearIn, scale, substitute, subtract, symbol } from '../../../shape/poly.ts';
-import { known, loadsOf, narrowTiles, roundUp, stripCost, wideTile } from '../contract/plan.ts';
+import { asConstant, scale, stepOf, substitute, subtract, symbol } from '../../../shape/poly.ts';
+import { known, narrowTiles, roundUp, stripCost, wideTile } from '../contract/plan.ts';
 import { mentions, polysOf } from '../transform.ts';
 import type { Filtering, TileSize } from './matrices.ts';
 import { filterBy, filterOver, tileSizes } from './matrices.ts';
@@ -115,11 +116,7 @@ const usesData = (ex: Ex): boolean =>
 /** Whether every load of the image lies in memory along this axis. */
 const isInnermost = (k: ContractKernel, axis: Axis): boolean =>
   !usesData(k.b) &&
-  loadsOf(k.b).every((l) => {
-    if (!mentions(l.offset, axis.name)) return true;
-    const linear = linearIn(l.offset, axis.name);
-    return linear !== undefined && asConstant(linear.coefficient) === 1;
-  });
+  loadsIn(k.b).every((l) => !mentions(l.offset, axis.name) || stepOf(l.offset, axis.name) === 1);
 
 /** `isX`: whether a row of the image may run along an axis. */
 function windowOf(
