@@ -7,8 +7,8 @@ import type { Graph, Node } from '../ir/graph.ts';
 
 interface Factored {
   readonly base: Node;
-  /** None is 1. */
-  readonly factor: Node | undefined;
+  /** From the base on, in the order of the chain rule. None is 1. */
+  readonly factors: readonly Node[];
 }
 
 export class FactoredGradients {
@@ -18,21 +18,30 @@ export class FactoredGradients {
   constructor(private readonly graph: Graph) {}
 
   private of(node: Node): Factored {
-    return this.known.get(node) ?? { base: node, factor: undefined };
+    return this.known.get(node) ?? { base: node, factors: [] };
   }
 
-  private joined(base: Node, factor: Node): Node {
-    const node = this.graph.map('mul', [base, factor]);
-    this.known.set(node, { base, factor });
+  private joined(base: Node, factors: readonly [Node, ...Node[]]): Node {
+    const node = this.multiply(base, this.product(factors));
+    this.known.set(node, { base, factors });
     return node;
+  }
+
+  private multiply(a: Node, b: Node): Node {
+    return this.graph.map('mul', [a, b]);
+  }
+
+  private product(factors: readonly [Node, ...Node[]]): Node {
+    return factors.reduce((a, b) => this.multiply(a, b));
   }
 
   /** What a node with gradient `g` contributes to one of its operands: `part`, with all factors of `g` in one product. */
   contribution(part: Node, g: Node): Node {
     const step = part === g ? undefined : this.step(part, g);
     if (!step) return part;
-    const { base, factor } = this.of(g);
-    return this.joined(base, factor ? this.graph.map('mul', [factor, step]) : step);
+    const { base, factors } = this.of(g);
+    const [first = step, ...others] = factors;
+    return this.joined(base, factors.length > 0 ? [first, ...others, step] : [step]);
   }
 
   /** The factor by which `part` is a multiple of `g`, if it is. */
@@ -46,11 +55,32 @@ export class FactoredGradients {
 
   /** The gradient of a node, to which its users contributed `parts`: a sum of factors where all are multiples of one value. */
   sum(parts: readonly [Node, ...Node[]]): Node {
-    const add = (a: Node, b: Node): Node => this.graph.map('add', [a, b]);
     const split = parts.map((part) => this.of(part));
     const { base } = this.of(parts[0]);
-    if (parts.length === 1 || split.some((f) => f.base !== base)) return parts.reduce(add);
-    const one = this.graph.full(1, base.dtype, base.shape);
-    return this.joined(base, split.map((f) => f.factor ?? one).reduce(add));
+    if (parts.length === 1 || split.some((f) => f.base !== base))
+      return parts.reduce((a, b) => this.graph.map('add', [a, b]));
+    return this.joined(base, [
+      this.total(
+        base,
+        split.map((f) => f.factors),
+      ),
+    ]);
+  }
+
+  /**
+   * The sum of products, of which those that begin with the same factor are multiplied with it at once: the ways from a node to
+   * the base that have their first steps in common.
+   */
+  private total(base: Node, products: readonly (readonly Node[])[]): Node {
+    const groups = new Map<Node | undefined, (readonly Node[])[]>();
+    for (const [first, ...rest] of products) groups.set(first, [...(groups.get(first) ?? []), rest]);
+    const terms = [...groups].flatMap(([first, rests]) => {
+      if (!first) return rests.map(() => this.graph.full(1, base.dtype, base.shape));
+      const [rest] = rests as [readonly Node[]];
+      return rests.length === 1
+        ? this.product([first, ...rest])
+        : this.multiply(first, this.total(base, rests));
+    });
+    return terms.reduce((a, b) => this.graph.map('add', [a, b]));
   }
 }

@@ -157,3 +157,18 @@ describe('training steps are the expected contractions', () => {
     expect(sums).toEqual([]);
   });
 });
+
+it('ways that begin alike are added up before they are multiplied with where they begin', () => {
+  const g = new Graph();
+  const x = g.leaf('input', 'x', 'f32', [c(3)]);
+  // cos(x^2 + x) * (x + x + 1)
+  const loss = g.reduce('sum', g.map('sin', [g.map('add', [g.map('mul', [x, x]), x])]), 1);
+  const { gradients } = gradient(g, loss, [x]);
+  const nodes = topological(gradients);
+  const [cos] = nodes.filter((n) => n.op === 'map' && n.fn === 'cos') as [Node];
+  expect(nodes.filter((n) => n.inputs.includes(cos))).toHaveLength(1);
+  const values = [0.5, -1, 2];
+  const expected = values.map((v) => Math.cos(v * v + v) * (2 * v + 1));
+  const [found] = evaluateNodes(g, gradients, {}, valuesOf({ x: values })) as [Float64Array];
+  found.forEach((v, i) => expect(v).toBeCloseTo(expected[i]!, 12));
+});
