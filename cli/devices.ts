@@ -94,9 +94,9 @@ async function wasm(wanted: number | undefined, name: string): Promise<Chosen> {
   const threads = wanted ?? defaultThreads();
   const about = threads > 1 ? `${name}, ${threads} threads` : name;
   const engine = await wasmEngine();
-  // They start while the task is compiled, or read from the cache.
+  // They start while the task is compiled, or read from the cache: at once, not when this thread first waits.
   const pool = startThreads(threads);
-  pool.catch(() => undefined);
+  await pool.catch(() => undefined);
   return {
     target: 'wasm',
     ...engine,
