@@ -1,80 +1,17 @@
-/** `nnetc` on a small problem, with every mistake that data can have: code, message, nothing half-written. */
-import {
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+/** `nnetc` on a small problem: what its commands say and write. */
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format } from 'prettier';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { decisive } from '../../cli/settings.ts';
 import { openTensors } from '../../runtime/checkpoint.ts';
 import { hasRelaxedSimd } from '../../runtime/relaxed.ts';
 import { encodeSafetensors } from '../../runtime/safetensors.ts';
-import { cli, cliWith } from './run-cli.ts';
+import { cliWith } from './run-cli.ts';
+import { images, program, tinyFolder } from './tiny.ts';
 
-const root = mkdtempSync(join(tmpdir(), 'nnetc-run-'));
-afterAll(() => rmSync(root, { recursive: true }));
+const { at, nnetc, train } = tinyFolder();
 
-let folder: string;
-const at = (name: string): string => join(folder, name);
-
-const program = `model Tiny(hidden: int = 8) {
-  input image: f32[batch, 4, 4]
-  output logits: f32[batch, 3]
-
-  logits = image |> Flatten() |> Dense(hidden) |> relu |> Dense(3)
-}
-
-task train(lr: float = 0.01) {
-  net = Tiny()
-  data = idx(image: "./images", label: "./labels")
-
-  fit(epochs: 3, batch: 16, valid: 0.2, seed: 1) on data {
-    logits = net(image / 255)
-    minimize cross_entropy(logits, label) with Adam(lr: lr)
-    metric accuracy = mean(argmax(logits) == label)
-  }
-  evaluate on data
-}
-`;
-
-const samples = 100;
-
-function idx(dims: readonly number[], values: (i: number) => number): Uint8Array {
-  const head = new DataView(new ArrayBuffer(4 + 4 * dims.length));
-  head.setUint8(2, 8);
-  head.setUint8(3, dims.length);
-  dims.forEach((d, i) => head.setUint32(4 + 4 * i, d));
-  const n = dims.reduce((a, b) => a * b, 1);
-  return Uint8Array.from([...new Uint8Array(head.buffer), ...Array.from({ length: n }, (_, i) => values(i))]);
-}
-
-/** The class of sample i is i % 3; its image is bright in one row of three. */
-const labels = (count = samples): Uint8Array => idx([count], (i) => i % 3);
-const images = (count = samples, size = 4): Uint8Array =>
-  idx([count, size, size], (i) => {
-    const sample = Math.floor(i / (size * size));
-    const row = Math.floor(i / size) % size;
-    return row === sample % 3 ? 200 + ((i * 7) % 50) : (i * 13) % 40;
-  });
-
-beforeEach(() => {
-  folder = mkdtempSync(join(root, 'case-'));
-  writeFileSync(at('tiny.nnet'), program);
-  writeFileSync(at('images'), images());
-  writeFileSync(at('labels'), labels());
-});
-
-const nnetc = async (...argv: string[]): ReturnType<typeof cli> => await cli(folder, ...argv);
-const train = async (...argv: string[]): ReturnType<typeof cli> =>
-  await nnetc('run', 'tiny.nnet', '--backend', 'wasm', '--threads', '1', ...argv);
 const jsonLines = (text: string): Record<string, unknown>[] =>
   text
     .trim()
@@ -146,7 +83,7 @@ describe('nnetc run', () => {
       return () => clearTimeout(timer);
     };
     const argv = ['run', 'tiny.nnet', '--backend', 'wasm', '--threads', '1', '--out', 'cut'];
-    const cut = await cliWith({ onInterrupt }, folder, ...argv);
+    const cut = await cliWith({ onInterrupt }, at('.'), ...argv);
     expect(presses).toBe(1);
     if (cut.code !== 0) {
       expect(cut.code).toBe(130);
@@ -352,101 +289,5 @@ describe('nnetc summary and bench', () => {
     const { code, err } = await nnetc('bench', 'tiny.nnet', '--backend', 'reference', '--kernels');
     expect(err).toContain('kernels are timed on wasm');
     expect(code).toBe(2);
-  });
-});
-
-describe('bad data', () => {
-  const cases: [string, () => void, string, RegExp][] = [
-    ['missing', () => rmSync(at('labels')), 'E0701', /no file "\.\/labels"/],
-    [
-      'truncated',
-      () => truncateSync(at('images'), 500),
-      'E0704',
-      /"\.\/images" is truncated.*1616 bytes in all, the file has 500/,
-    ],
-    ['not idx', () => writeFileSync(at('images'), '<html>'), 'E0703', /"\.\/images" is not an idx file/],
-    [
-      'of other counts',
-      () => writeFileSync(at('labels'), labels(99)),
-      'E0706',
-      /`image` has 100 samples .* `label` has 99/,
-    ],
-    [
-      'out of range',
-      () =>
-        writeFileSync(
-          at('labels'),
-          idx([samples], (i) => i % 4),
-        ),
-      'E0708',
-      /`label` of sample 3 is 3, .* 3 classes/,
-    ],
-  ];
-  it.each(cases)('is explained when it is %s', async (_, spoil, code, message) => {
-    spoil();
-    const { code: exit, out, err } = await train();
-    expect(err).toContain(`error[${code}]`);
-    expect(err.replace(/\s+/g, ' ')).toMatch(message);
-    expect(err).not.toMatch(/ at .*\.[tj]s:\d/);
-    expect(exit).toBe(1);
-    expect(out).not.toContain('epoch');
-    expect(existsSync(at('runs/tiny/1'))).toBe(false);
-  });
-
-  it('is explained when images and labels are swapped, or images have another size', async () => {
-    copyFileSync(at('images'), at('x'));
-    copyFileSync(at('labels'), at('images'));
-    copyFileSync(at('x'), at('labels'));
-    expect((await train()).code).toBe(1);
-    writeFileSync(at('labels'), labels());
-    writeFileSync(at('images'), images(samples, 5));
-    const { code, err } = await train();
-    expect(code).toBe(1);
-    expect(err).toMatch(/5/);
-    expect(err).not.toMatch(/ at .*\.[tj]s:\d/);
-  });
-});
-
-describe('what to run', () => {
-  const run = async (...argv: string[]): Promise<string> => {
-    const { code, out, err } = await nnetc('run', ...argv);
-    expect([code, out]).toEqual([1, '']);
-    return err;
-  };
-
-  it('has to be there and to be clear', async () => {
-    expect(await run('missing.nnet')).toContain('"missing.nnet" cannot be read: it does not exist');
-    expect(await run('tiny.nnet', 'trian')).toMatch(/no task `trian`[^]*did you mean `train`\?/);
-    writeFileSync(at('model.nnet'), program.slice(0, program.indexOf('task')));
-    expect(await run('model.nnet')).toContain('"model.nnet" has no task');
-    const task = program.slice(program.indexOf('task'));
-    writeFileSync(
-      at('two.nnet'),
-      `${program.replace('task train', 'task a')}\n${task.replace('task train', 'task b')}`,
-    );
-    expect(await run('two.nnet')).toMatch(/several tasks: name one[^]*there is `a`, `b`/);
-  });
-
-  it('keeps to the settings the task has', async () => {
-    expect(await run('tiny.nnet', '--set', 'lrr=1')).toMatch(/E0512[^]*did you mean `lr`/);
-  });
-});
-
-describe('bad checkpoints', () => {
-  it('are explained', async () => {
-    expect((await train('--epochs', '1')).code).toBe(0);
-    const last = at('runs/tiny/1/last.safetensors');
-    const bytes = readFileSync(last);
-    truncateSync(last, bytes.length - 5);
-    const cut = await train('--resume', '--out', 'runs/tiny/1');
-    expect(cut.code).toBe(1);
-    expect(cut.err).toMatch(/E0801.*truncated/);
-    writeFileSync(last, bytes);
-    writeFileSync(at('tiny.nnet'), program.replace('hidden: int = 8', 'hidden: int = 9'));
-    const other = await train('--resume', '--out', 'runs/tiny/1');
-    expect(other.code).toBe(1);
-    expect(other.err).toMatch(/E0803.*F32\[16, 8\].*f32\[16, 9\]/);
-    expect((await train('--resume', '--out', 'nowhere')).err).toContain('E0808');
-    expect((await train('--out', 'runs/tiny/1')).err).toContain('E0811');
   });
 });
