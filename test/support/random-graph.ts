@@ -6,7 +6,6 @@
 import fc from 'fast-check';
 import { toStringMethod } from 'fast-check';
 import type { Computation, Leaf, Node } from '../../compiler/ir/graph.ts';
-import type { Condition } from '../../compiler/ir/indices.ts';
 import { Graph, sameShape } from '../../compiler/ir/graph.ts';
 import { dataIndex, indexAt, resultIndex } from '../../compiler/ir/indices.ts';
 import type { BinaryOp, ReduceOp, UnaryOp } from '../../compiler/ir/ops.ts';
@@ -18,14 +17,12 @@ import {
   constant,
   equal,
   evaluate as evaluatePoly,
-  floorDivide,
   floorMod,
-  multiply,
   scale,
-  subtract,
   symbol,
 } from '../../compiler/shape/poly.ts';
 import type { Dims } from '../../runtime/device.ts';
+import { type Choices, randomView } from './random-view.ts';
 
 export interface RandomGraph {
   readonly graph: Graph;
@@ -59,11 +56,11 @@ export function randomGraph(options: RandomGraphOptions = {}): fc.Arbitrary<Rand
 
 const n = symbol('n');
 
-class Builder {
-  private readonly graph = new Graph();
+class Builder implements Choices {
+  readonly graph = new Graph();
   private readonly tape: readonly number[];
   private position = 0;
-  private readonly dims: { n: number };
+  readonly dims: { n: number };
   private readonly values = new Map<string, Float64Array>();
   private readonly floats: Leaf[] = [];
   private readonly pool: Node[] = [];
@@ -102,11 +99,11 @@ class Builder {
   }
 
   /** A number below `count`, 0 when the tape has ended. */
-  private choose(count: number): number {
+  choose(count: number): number {
     return (this.tape[this.position++] ?? 0) % count;
   }
 
-  private pick<T>(items: readonly [T, ...T[]]): T {
+  pick<T>(items: readonly [T, ...T[]]): T {
     return items[this.choose(items.length)] ?? items[0];
   }
 
@@ -125,7 +122,7 @@ class Builder {
     return Array.from({ length: rank }, () => this.dimension());
   }
 
-  private dimension(): Poly {
+  dimension(): Poly {
     return this.pick([constant(3), n, constant(1), constant(2), constant(5), constant(4)]);
   }
 
@@ -139,7 +136,7 @@ class Builder {
     return leaf;
   }
 
-  private indices(shape: readonly Poly[], below: number): Leaf {
+  indices(shape: readonly Poly[], below: number): Leaf {
     const name = `at${this.values.size}`;
     const leaf = this.graph.leaf('input', name, 'i32', shape);
     // One value outside on each side: they read the fill and add nothing.
@@ -317,138 +314,6 @@ class Builder {
   }
 
   view(x: Node): Node | undefined {
-    const { graph } = this;
-    const { shape } = x;
-    const own = shape.map((_, i) => indexAt(i, shape));
-    const kind = this.pick([
-      'transpose',
-      'pad',
-      'slice',
-      'window',
-      'broadcast',
-      'reshape',
-      'diagonal',
-      'gather',
-      'repeat',
-    ] as const);
-    if (kind === 'broadcast') {
-      const wide = [...shape];
-      const at = this.choose(shape.length + 1);
-      wide.splice(at, 0, this.dimension());
-      return graph.view(
-        x,
-        wide,
-        shape.map((_, i) => indexAt(i < at ? i : i + 1, wide)),
-      );
-    }
-    if (shape.length === 0) return undefined;
-    const at = this.choose(shape.length);
-    const size = shape[at] ?? constant(1);
-    const width = asConstant(size);
-    /** Replaces dimension `at` by others. */
-    const along = (
-      dims: readonly Poly[],
-      at2: (first: number) => Poly,
-      options: { guard?: Condition[]; fill?: number } = {},
-    ): Node => {
-      const next = [...shape.slice(0, at), ...dims, ...shape.slice(at + 1)];
-      const index = shape.map((_, i) =>
-        i < at ? indexAt(i, next) : i > at ? indexAt(i + dims.length - 1, next) : at2(at),
-      );
-      return graph.view(x, next, index, options);
-    };
-    const $ = resultIndex;
-    switch (kind) {
-      case 'transpose': {
-        const order = [...own.keys()].sort((a, b) => ((a + at) % own.length) - ((b + at) % own.length));
-        const next = order.map((i) => shape[i] ?? size);
-        return graph.view(
-          x,
-          next,
-          shape.map((_, i) => indexAt(order.indexOf(i), next)),
-        );
-      }
-      case 'pad': {
-        const before = this.choose(3);
-        const after = this.choose(2);
-        const i = subtract($(at), before);
-        const guard: Condition[] = [
-          { kind: 'ge', value: i },
-          { kind: 'ge', value: subtract(subtract(size, 1), i) },
-        ];
-        const fill = this.pick([0, 0.5, -1]);
-        return along([add(size, before + after)], () => i, { guard, fill });
-      }
-      case 'slice': {
-        const step = 1 + this.choose(2);
-        if (width === undefined || width <= step)
-          return along([size], (a) => subtract(subtract(size, 1), $(a)));
-        return along([constant(Math.floor((width - 2) / step) + 1)], (a) => add(scale($(a), step), 1));
-      }
-      case 'window': {
-        if (width === undefined || width < 3) return undefined;
-        const [stride, dilation] = [1 + this.choose(3), 1 + this.choose(2)];
-        const kernel = width >= 4 || dilation === 1 ? 2 : 1;
-        const count = Math.floor((width - (kernel - 1) * dilation - 1) / stride) + 1;
-        return along([constant(count), constant(kernel)], (a) =>
-          add(scale($(a), stride), scale($(a + 1), dilation)),
-        );
-      }
-      case 'reshape':
-        return this.reshape(x, at);
-      case 'diagonal': {
-        const twin = shape.findIndex((d, i) => i !== at && equal(d, size));
-        if (twin < 0) {
-          const next = [...shape, size];
-          const equalIndex: Condition = { kind: 'eq', value: subtract($(at), $(shape.length)) };
-          return graph.view(x, next, own, { guard: [equalIndex], fill: this.pick([0, 2]) });
-        }
-        const next = shape.filter((_, i) => i !== twin);
-        const position = (i: number): number => (i === twin ? position(at) : i > twin ? i - 1 : i);
-        return graph.view(
-          x,
-          next,
-          shape.map((_, i) => indexAt(position(i), next)),
-        );
-      }
-      case 'gather': {
-        const next = shape.map((d, i) => (i === at ? constant(2) : d));
-        const data = this.indices(next, width ?? this.dims.n);
-        const index = shape.map((_, i) => (i === at ? dataIndex(0) : indexAt(i, next)));
-        return graph.view(x, next, index, { data: [data], fill: this.pick([0, 0.25]) });
-      }
-      case 'repeat': {
-        const times = 2;
-        const wide = scale(size, times);
-        return this.choose(2) === 0
-          ? along([wide], (a) => floorDivide($(a), times))
-          : along([wide], (a) => floorMod($(a), size));
-      }
-    }
-  }
-
-  /** Merges dimension `at` with the next, or splits it. */
-  private reshape(x: Node, at: number): Node | undefined {
-    const { graph } = this;
-    const { shape } = x;
-    const [a, b] = [shape[at], shape[at + 1]];
-    if (a && b) {
-      const next = [...shape.slice(0, at), multiply(a, b), ...shape.slice(at + 2)];
-      const k = indexAt(at, next);
-      const index = shape.map((_, i) => {
-        if (i === at) return floorDivide(k, b);
-        return i === at + 1 ? floorMod(k, b) : indexAt(i < at ? i : i - 1, next);
-      });
-      return graph.view(x, next, index);
-    }
-    const width = a && asConstant(a);
-    if (width !== 4 && width !== 6 && width !== 12) return undefined;
-    const next = [...shape.slice(0, at), constant(2), constant(width / 2)];
-    const merged = add(multiply(resultIndex(at), width / 2), indexAt(at + 1, next));
-    return graph.view(
-      x,
-      next,
-      shape.map((_, i) => (i === at ? merged : indexAt(i, next))),
-    );
+    return randomView(x, this);
   }
 }
