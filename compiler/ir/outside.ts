@@ -111,8 +111,10 @@ export class Outside {
   }
 }
 
-const regionOf = (conditions: readonly Condition[], value: number): Region | undefined =>
-  conditions.length === 0 ? undefined : { conditions, value };
+function regionOf(conditions: readonly Condition[], value: number): Region | undefined {
+  const distinct = new Map(conditions.map((c) => [conditionKey(c), c]));
+  return distinct.size === 0 ? undefined : { conditions: [...distinct.values()], value };
+}
 
 const namesData = (p: Poly): boolean => [...symbolsOf(p)].some((s) => s.startsWith('@'));
 

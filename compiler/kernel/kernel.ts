@@ -96,6 +96,8 @@ export interface Store {
   readonly buffer: number;
   readonly offset: Poly;
   readonly value: Ex;
+  /** What the value is where the stage's `live` fails. */
+  readonly outside?: number;
 }
 
 /** A scalar per grid point: `name` = reduction of `value` over the stage's axes, in their order. */
@@ -123,6 +125,8 @@ export interface MapStage {
   readonly kind: 'map';
   readonly axes: readonly Axis[];
   readonly stores: readonly Store[];
+  /** Conditions over the grid and the axes: where one fails, the value of each store is the number that it gives as `outside`. */
+  readonly live?: readonly Condition[];
 }
 
 interface Common {

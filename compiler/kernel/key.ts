@@ -54,12 +54,13 @@ class Writer {
       s.kind === 'map'
         ? s.stores.map((x) => this.store(x))
         : s.reductions.map((r) => `${r.name}=${r.fn} ${r.dtype} ${this.ex(r.value)}`);
-    const live = s.kind === 'reduce' && s.live ? `live${guard(s.live)}` : '';
+    const live = s.live ? `live${guard(s.live)}` : '';
     return `${s.kind}${axes(s.axes)}{${parts.join(';')}}${live}`;
   }
 
   private store(s: Store): string {
-    return `${s.buffer}[${s.offset.key}]=${this.ex(s.value)}`;
+    const outside = s.outside === undefined ? '' : ` outside ${s.outside}`;
+    return `${s.buffer}[${s.offset.key}]=${this.ex(s.value)}${outside}`;
   }
 
   private data(data: readonly Binding[]): string {

@@ -1,6 +1,6 @@
 /** Kernels as text, for `nnetc explain --stage kernels`. */
 import { format } from '../shape/poly.ts';
-import type { Axis, Binding, Condition, Ex, Kernel, Stage, Store } from './kernel.ts';
+import type { Axis, Binding, Condition, Ex, Kernel, MapStage, Stage, Store } from './kernel.ts';
 import { partsOf, rootsOf, usesIn } from './walk.ts';
 
 const axes = (list: readonly Axis[]): string => list.map((a) => `${a.name} < ${format(a.extent)}`).join(', ');
@@ -107,10 +107,15 @@ class Printer {
   }
 
   private stage(s: Stage): string[] {
-    if (s.kind === 'map') return this.stores(s.stores);
+    if (s.kind === 'map') return [...this.stores(s.stores), ...(s.live ? [this.outside(s)] : [])];
     const block = new Block(usesIn(rootsOf(s)));
     for (const r of s.reductions) block.lines.push(`${r.name} = ${r.fn} ${this.ex(r.value, block)}`);
     return s.live ? [...block.lines, `an element counts${this.guard(s.live)}`] : block.lines;
+  }
+
+  private outside({ stores, live = [] }: MapStage): string {
+    const values = stores.map((s) => `${this.names[s.buffer] ?? ''} = ${s.outside ?? '?'}`);
+    return `else ${values.join(', ')}: computed${this.guard(live)}`;
   }
 
   private stores(stores: readonly Store[]): string[] {

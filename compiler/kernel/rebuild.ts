@@ -34,7 +34,12 @@ export interface Changes {
 export function rebuild(kernel: Kernel, buffers: readonly BufferUse[], changes: Changes): Kernel {
   const { ex, number, offset = (_, p) => p } = changes;
   const stores = (list: readonly Store[]): readonly Store[] =>
-    list.map((s) => ({ buffer: number(s.buffer), offset: offset(s.buffer, s.offset), value: ex(s.value) }));
+    list.map((s) => ({
+      ...s,
+      buffer: number(s.buffer),
+      offset: offset(s.buffer, s.offset),
+      value: ex(s.value),
+    }));
   switch (kernel.kind) {
     case 'rows': {
       const stages = kernel.stages.map((s) =>

@@ -7,7 +7,7 @@ import type { Condition } from '../ir/indices.ts';
 import { conditionKey, simplifyGuard } from '../ir/indices.ts';
 import type { ReduceOp } from '../ir/ops.ts';
 import { needsOf, type Outside } from '../ir/outside.ts';
-import { stepOf } from '../shape/poly.ts';
+import { type Poly, stepOf } from '../shape/poly.ts';
 import type { Contraction } from './contract.ts';
 import { isUnit } from './reads.ts';
 
@@ -51,17 +51,27 @@ function isBound({ kind, value }: Condition, { batch, m, n, k }: Contraction): b
 
 const identities: Readonly<Record<ReduceOp, number>> = { sum: 0, prod: 1, max: -Infinity, min: Infinity };
 
-/** Conditions over the operand of a reduction that bound one of its axes by another: the elements that may change it. */
+/** Conditions over the operand of a reduction that bound its axis by another: the elements that may change it. */
 export function liveElements({ fn, shape, inputs }: Reduce, outside: Outside): readonly Condition[] {
   const [x] = inputs;
   const region = x && outside.of(x);
   if (!x || region?.value !== identities[fn]) return [];
-  const axes = x.shape.flatMap((d, i) => (isUnit(d) ? [] : [i]));
-  const k = axes.filter((i) => i >= shape.length);
-  return region.conditions.filter(({ kind, value }) => {
+  return bounding(region.conditions, x.shape, (i) => i >= shape.length);
+}
+
+/** Those of the conditions that bound the one inner axis of a shape by one other. */
+export function bounding(
+  conditions: readonly Condition[],
+  shape: readonly Poly[],
+  isInner: (axis: number) => boolean,
+): readonly Condition[] {
+  const axes = shape.flatMap((d, i) => (isUnit(d) ? [] : [i]));
+  const [inner, ...rest] = axes.filter(isInner);
+  return conditions.filter(({ kind, value }) => {
     const step = (axis: number): number | undefined => stepOf(value, `$${axis}`);
-    const [own, ...more] = axes.filter((i) => i < shape.length && step(i) !== 0);
+    const [own, ...more] = axes.filter((i) => !isInner(i) && step(i) !== 0);
     const isOne = own !== undefined && more.length === 0 && step(own) !== undefined;
-    return kind === 'ge' && isOne && k.length === 1 && Math.abs(step(k[0]!) ?? 0) === 1;
+    const isBound = inner !== undefined && rest.length === 0 && Math.abs(step(inner) ?? 0) === 1;
+    return kind === 'ge' && isOne && isBound;
   });
 }

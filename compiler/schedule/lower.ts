@@ -2,12 +2,12 @@
 import type { Node } from '../ir/graph.ts';
 import { type Condition, conditionKey } from '../ir/indices.ts';
 import type { Outside } from '../ir/outside.ts';
-import type { Axis, Ex, Kernel, Reduction, Stage, Store } from '../kernel/kernel.ts';
+import type { Axis, Ex, Kernel, MapStage, ReduceStage, Reduction, Stage, Store } from '../kernel/kernel.ts';
 import { swapRoles } from '../kernel/rebuild.ts';
 import { equal, symbol, zero, type Poly } from '../shape/poly.ts';
 import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.ts';
 import { BufferUses, ExpressionBuilder, offsetOf, type Environment } from './expression.ts';
-import { liveElements } from './live.ts';
+import { bounding, liveElements } from './live.ts';
 import type { Ordered } from './order.ts';
 import { atIndices, isUnit, iterationShape, ownIndices } from './reads.ts';
 
@@ -121,10 +121,16 @@ class Lowering {
     });
   }
 
-  private stores(member: Member, inner: readonly Axis[], value: Ex): Store[] {
+  /** `outside`: see `Store`. */
+  private stores(member: Member, inner: readonly Axis[], value: Ex, outside?: number): Store[] {
     const offset = offsetOf(member.node.shape, this.indicesOf(member, inner), this.ranges);
     const targets = this.ordered.destinations.get(member.node) ?? [];
-    return targets.map((b) => ({ buffer: this.uses.use(b, member.node.dtype, 'writes'), offset, value }));
+    return targets.map((b) => ({
+      buffer: this.uses.use(b, member.node.dtype, 'writes'),
+      offset,
+      value,
+      ...(outside !== undefined && { outside }),
+    }));
   }
 
   private readonly valueHere = (member: Member, inner: readonly Axis[]): Ex => {
@@ -146,21 +152,34 @@ class Lowering {
       const inner = innerExtents(group[0] as Member).map((extent, i) =>
         this.axis(`i${stages.length}_${i}`, extent),
       );
-      if (group[0]?.node.op === 'reduce') {
-        const made = group.map((m) => this.reduction(m, inner));
-        const live = inAll(made.map((r) => r.live));
-        const reductions = made.map((r) => r.reduction);
-        stages.push({ kind: 'reduce', axes: inner, reductions, ...(live.length > 0 && { live }) });
-      } else
-        stages.push({
-          kind: 'map',
-          axes: inner,
-          stores: group.flatMap((m) => this.stores(m, inner, this.valueHere(m, inner))),
-        });
+      const isReduce = group[0]?.node.op === 'reduce';
+      stages.push(isReduce ? this.reduceStage(group, inner) : this.mapStage(group, inner));
     }
     const tails = this.storesOfTails();
     if (tails.length > 0) stages.push({ kind: 'map', axes: [], stores: tails });
     return { kind: 'rows', name, notes, buffers: this.uses.uses, grid: this.grid, stages };
+  }
+
+  private reduceStage(group: readonly Member[], axes: readonly Axis[]): ReduceStage {
+    const made = group.map((m) => this.reduction(m, axes));
+    const live = inAll(made.map((r) => r.live));
+    const reductions = made.map((r) => r.reduction);
+    return { kind: 'reduce', axes, reductions, ...(live.length > 0 && { live }) };
+  }
+
+  private mapStage(group: readonly Member[], axes: readonly Axis[]): MapStage {
+    const regions = group.map((m) => this.outside.of(m.node));
+    const bounds = group.map((m, i) => {
+      const isInner = (axis: number): boolean => !m.gridAxes.includes(axis);
+      const indices = this.indicesOf(m, axes);
+      return bounding(regions[i]?.conditions ?? [], m.node.shape, isInner).map((c) => at(c, indices));
+    });
+    const live = inAll(bounds);
+    const isLive = live.length > 0;
+    const stores = group.flatMap((m, i) =>
+      this.stores(m, axes, this.valueHere(m, axes), isLive ? regions[i]?.value : undefined),
+    );
+    return { kind: 'map', axes, stores, ...(isLive && { live }) };
   }
 
   private reduction(
@@ -177,7 +196,7 @@ class Lowering {
       return isUnit(operand.shape[i]) ? e : symbol(inner[next++]?.name ?? '');
     });
     const value = this.builder.value(operand, indices);
-    const live = liveElements(node, this.outside).map((c) => ({ ...c, value: atIndices(c.value, indices) }));
+    const live = liveElements(node, this.outside).map((c) => at(c, indices));
     return { reduction: { name: this.nameOf(m), fn: node.fn, dtype: node.dtype, value }, live };
   }
 
@@ -201,7 +220,7 @@ class Lowering {
     const [a, b] = [this.builder.value(contraction.a, indices), this.builder.value(contraction.b, indices)];
     const stores = this.storesOfTails();
     const sums = this.foldedStores(roles);
-    const live = contraction.live.map((c) => ({ ...c, value: atIndices(c.value, indices) }));
+    const live = contraction.live.map((c) => at(c, indices));
     const made = {
       kind: 'contract',
       name,
@@ -279,6 +298,11 @@ class Lowering {
     };
   }
 }
+
+const at = (c: Condition, indices: readonly Poly[]): Condition => ({
+  ...c,
+  value: atIndices(c.value, indices),
+});
 
 /** The conditions that stand in every list. */
 const inAll = ([first = [], ...others]: readonly (readonly Condition[])[]): readonly Condition[] =>

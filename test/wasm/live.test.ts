@@ -1,10 +1,18 @@
-/** Contractions of which not all products count: these are left out, and the others are all there. */
+/** Contractions and rows of which not all elements count: these are left out, and the others are all there. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Condition, ContractKernel, Ex } from '../../compiler/kernel/kernel.ts';
+import type {
+  Condition,
+  ContractKernel,
+  Ex,
+  ReduceStage,
+  RowsKernel,
+  Stage,
+} from '../../compiler/kernel/kernel.ts';
+import { exRebuilder } from '../../compiler/kernel/rebuild.ts';
 import { add, scale, symbol as s, type Poly } from '../../compiler/shape/poly.ts';
-import { abc, acc, at, contract, tolerance } from './contractions.ts';
-import { axis, check, float, floats, load, modes, op, runWasm } from './harness.ts';
+import { abc, acc, at, contract, tolerance, use } from './contractions.ts';
+import { axis, check, float, floats, load, local, modes, op, runWasm } from './harness.ts';
 
 type Role = 'm' | 'n' | 'k';
 interface Case {
@@ -141,4 +149,88 @@ describe('a contraction of which not all products count', () => {
     };
     check(k, [floats(32 * 64), floats(64 * 16, 2), floats(32 * 16), floats(16)], {}, tolerance);
   });
+});
+
+describe('rows of which not all elements count', () => {
+  const index = (value: Poly): Ex => ({ kind: 'index', dtype: 'i32', value, data: [] });
+  /** Softmax of rows [h, t] of s scores, of which those count where `sign * (t - s) + by >= 0`. */
+  function softmax([h, t, size]: readonly (number | string)[], sign: 1 | -1, by: number): RowsKernel {
+    const value = (axis: string): Poly => add(scale(s('t'), sign), scale(s(axis), -sign), by);
+    const offset = (axis: string): Poly => at(['h', h!], ['t', t!], [axis, size!]);
+    const score = (axis: string): Ex =>
+      op(
+        'where',
+        'f32',
+        op('le', 'bool', { kind: 'const', dtype: 'i32', value: 0 }, index(value(axis))),
+        load(0, offset(axis)),
+        float(-Infinity),
+      );
+    const power = (axis: string): Ex => op('exp', 'f32', op('sub', 'f32', score(axis), local('r0')));
+    const reduce = (name: string, fn: 'max' | 'sum', axisName: string, x: Ex): ReduceStage => ({
+      kind: 'reduce',
+      axes: [axis(axisName, size!)],
+      reductions: [{ name, fn, dtype: 'f32', value: x }],
+      live: [ge(value(axisName))],
+    });
+    const store = {
+      buffer: 1,
+      offset: offset('k'),
+      value: op('div', 'f32', power('k'), local('r1')),
+      outside: 0,
+    };
+    return {
+      kind: 'rows',
+      name: 'softmax',
+      notes: [],
+      buffers: [use(0), use(1, 'write')],
+      grid: [axis('h', h!), axis('t', t!)],
+      stages: [
+        reduce('r0', 'max', 'i', score('i')),
+        reduce('r1', 'sum', 'j', power('j')),
+        { kind: 'map', axes: [axis('k', size!)], stores: [store], live: [ge(value('k'))] },
+      ],
+    };
+  }
+
+  it.each([
+    [1, 16, 16],
+    [3, 21, 21],
+    [2, 70, 33],
+    [2, 9, 100],
+  ])('have the softmax of those that do: %d x %d of %d', (h, t, size) => {
+    // In every row something counts.
+    for (const [sign, by] of [
+      [1, 0],
+      [1, 7],
+      [-1, t],
+      [-1, 2 * t],
+    ] as const)
+      for (const isOpen of [false, true]) {
+        const dims = isOpen ? { h, t, size } : {};
+        const buffers = [floats(h * t * size), floats(h * t * size, 2)];
+        check(softmax(isOpen ? ['h', 't', 'size'] : [h, t, size], sign, by), buffers, dims, tolerance);
+      }
+  });
+
+  it('are not read far from them', () => {
+    const k = softmax([1, 32, 32], 1, 0);
+    const plain = { ...k, stages: k.stages.map((stage) => withoutChoice(stage)) };
+    const scores = Float32Array.from({ length: 32 * 32 }, (_, i) =>
+      i % 32 <= Math.floor(i / 32) ? 1 : i % 32 < Math.floor(i / 32) + 4 ? -Infinity : NaN,
+    );
+    for (const relaxed of modes) {
+      const [, found] = runWasm([plain], [scores, floats(32 * 32)], {}, { relaxed });
+      found!.forEach((x, i) => {
+        const row = Math.floor(i / 32);
+        expect(x).toBeCloseTo(i % 32 <= row ? 1 / (row + 1) : 0, 5);
+      });
+    }
+  });
+
+  /** The stage over the scores as they are. */
+  const withoutChoice = (stage: Stage): Stage =>
+    stage.kind === 'reduce'
+      ? { ...stage, reductions: stage.reductions.map((r) => ({ ...r, value: bare(r.value) })) }
+      : { ...stage, stores: stage.stores.map((x) => ({ ...x, value: bare(x.value) })) };
+  const bare = exRebuilder((ex) => (ex.kind === 'op' && ex.fn === 'where' ? ex.args[1]! : ex));
 });

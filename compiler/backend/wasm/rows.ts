@@ -11,24 +11,26 @@ import type {
   Reduction,
   RowsKernel,
   ScatterKernel,
-  Stage,
+  Store,
 } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, constant, floorDivide, one, stepOf, substitute } from '../../shape/poly.ts';
+import { add, asConstant, floorDivide, one, stepOf } from '../../shape/poly.ts';
 import { writeOutChoices } from './choices.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
 import type { Code, I32, Local, V128 } from './encoder.ts';
 import { f32x4, i32, minI32, when } from './instr.ts';
 import type { Item } from './intern.ts';
 import type { Bounds } from './loops.ts';
+import { liveBounds } from './live.ts';
 import { Loops } from './loops.ts';
+import { normalise, type RowsLike, type ScatterStage, writeOut } from './normal.ts';
 import { Lowering } from './lower.ts';
 import type { EmitContext } from './context.ts';
 import { computeOnce } from './stages.ts';
 import { inSteps } from './steps.ts';
 import { cutAtGuards } from './segments.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
-import { exMapper, mapStore, mentions, mergeAxes, polysOf } from './transform.ts';
+import { mentions, polysOf } from './transform.ts';
 import { extract, vectorConst, vectorReduce } from './vector-ops.ts';
 
 export interface EmittedRows {
@@ -41,18 +43,6 @@ const mapRun = 2048;
 const columnRun = 64;
 /** Reductions over so few elements are written out. */
 const unrollLimit = 16;
-
-/** A serial stage: in the order of its axes, the element at `at` (its guard holding) += value. */
-interface ScatterStage {
-  readonly kind: 'scatter';
-  readonly axes: readonly Axis[];
-  readonly at: LoadEx;
-  readonly value: Ex;
-}
-
-type AnyStage = Stage | ScatterStage;
-/** A rows kernel in which scattering may stand beside the other stages. */
-type RowsLike = Omit<RowsKernel, 'stages'> & { readonly stages: readonly AnyStage[] };
 
 /** Clears what a grid point owns, then adds in order. Vectors run along a grid axis whose elements are neighbours. */
 export function emitScatter(kernel: ScatterKernel, context: EmitContext): EmittedRows {
@@ -91,74 +81,7 @@ export function emitRows(kernel: RowsKernel, context: EmitContext): EmittedRows 
   return new RowsEmitter(writeOut(k, along ? unrollLimit : 4), along, context).emit();
 }
 
-// ---------------------------------------------------------------- kernel to kernel
-
-function stagePolys(stage: AnyStage): Poly[] {
-  if (stage.kind === 'scatter') return [...polysOf(stage.at), ...polysOf(stage.value)];
-  if (stage.kind === 'reduce') return stage.reductions.flatMap((r) => polysOf(r.value));
-  return stage.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
-}
-
-function mapStage<S extends AnyStage>(stage: S, axes: readonly Axis[], map: (p: Poly) => Poly): S;
-function mapStage(stage: AnyStage, axes: readonly Axis[], map: (p: Poly) => Poly): AnyStage {
-  const mapEx = exMapper(map);
-  if (stage.kind === 'scatter')
-    return { ...stage, axes, at: mapEx(stage.at) as LoadEx, value: mapEx(stage.value) };
-  if (stage.kind === 'reduce')
-    return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
-  return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)) };
-}
-
-/** Merges the axes of the grid and those of every stage. */
-function normalise(k: RowsLike): RowsLike {
-  const grid = mergeAxes(k.grid, k.stages.flatMap(stagePolys));
-  const stages = k.stages.map((s) => mapStage(s, s.axes, grid.map));
-  return {
-    ...k,
-    grid: grid.axes,
-    stages: stages.map((s) => {
-      const inner = mergeAxes(s.axes, stagePolys(s));
-      return mapStage(s, inner.axes, inner.map);
-    }),
-  };
-}
-
-/** Replaces small constant inner axes by one copy of the code for each index. */
-function writeOut(k: RowsKernel, limit: number): RowsKernel {
-  return { ...k, stages: k.stages.map((s) => writeOutStage(s, limit)) };
-}
-
-function writeOutStage(stage: Stage, limit: number): Stage {
-  const extents = stage.axes.map((a) => asConstant(a.extent));
-  const total = extents.reduce<number>((p, e) => p * (e ?? Infinity), 1);
-  if (stage.axes.length === 0 || !(total >= 1 && total <= limit)) return stage;
-  const copies = Array.from({ length: total }, (_, i) => {
-    const at = new Map<string, Poly>();
-    let rest = i;
-    for (let a = stage.axes.length - 1; a >= 0; a--) {
-      at.set(stage.axes[a]!.name, constant(rest % extents[a]!));
-      rest = Math.floor(rest / extents[a]!);
-    }
-    return mapStage(stage, [], (p) => substitute(p, (s) => at.get(s)));
-  });
-  if (stage.kind === 'map')
-    return { ...stage, axes: [], stores: copies.flatMap((c) => (c.kind === 'map' ? c.stores : [])) };
-  const reductions = stage.reductions.map((r, i): Reduction => {
-    const values = copies.map((c) => (c.kind === 'reduce' ? c.reductions[i]!.value : r.value));
-    return { ...r, value: values.reduce((sum, value) => combine(r, sum, value)) };
-  });
-  return { ...stage, axes: [], reductions };
-}
-
-const combineOp = { sum: 'add', prod: 'mul', max: 'max', min: 'min' } as const;
-const combineBool = { sum: 'or', prod: 'and', max: 'or', min: 'and' } as const;
-
-const combine = (r: Reduction, a: Ex, b: Ex): Ex => ({
-  kind: 'op',
-  fn: r.dtype === 'bool' ? combineBool[r.fn] : combineOp[r.fn],
-  dtype: r.dtype,
-  args: [a, b],
-});
+// ---------------------------------------------------------------- code
 
 function bestGridAxis(k: RowsKernel): Axis | undefined {
   let best: Axis | undefined;
@@ -169,8 +92,6 @@ function bestGridAxis(k: RowsKernel): Axis | undefined {
   }
   return best;
 }
-
-// ---------------------------------------------------------------- code
 
 class RowsEmitter {
   private readonly lower: Lowering;
@@ -300,10 +221,29 @@ class RowsEmitter {
     this.loops.nest(
       stage.axes.filter((a) => a !== axis),
       () => {
-        if (axis) this.loops.vector(axis, this.loops.whole(axis), 1, (u) => this.storeAll(stage, u));
+        if (axis) this.mapAlong(stage, axis);
         else this.storeAll(stage, 0);
       },
     );
+  }
+
+  /** What counts is computed; the rest of the row is filled where that is said of it. */
+  private mapAlong(stage: MapStage, axis: Axis): void {
+    const whole = this.loops.whole(axis);
+    const bounds = liveBounds(stage, axis, this.lower, this.loops);
+    this.loops.vector(axis, bounds ?? whole, 1, (u) => this.storeAll(stage, u));
+    if (!bounds) return;
+    const stores = stage.stores.flatMap((s): Store[] =>
+      s.outside === undefined
+        ? []
+        : [{ ...s, value: { kind: 'const', dtype: s.value.dtype, value: s.outside } }],
+    );
+    if (stores.length === 0) return;
+    for (const rest of [
+      { from: whole.from, to: bounds.from },
+      { from: bounds.to, to: whole.to },
+    ])
+      this.loops.vector(axis, rest, 1, (u) => this.storeAll({ ...stage, stores }, u));
   }
 
   private scatter(stage: ScatterStage, copies: number): void {
@@ -375,8 +315,10 @@ class RowsEmitter {
     this.loops.nest(
       stage.axes.filter((a) => a !== axis),
       () => {
-        if (axis) this.loops.vector(axis, this.loops.whole(axis), copies, body);
-        else body(0);
+        if (axis) {
+          const bounds = liveBounds(stage, axis, this.lower, this.loops);
+          this.loops.vector(axis, bounds ?? this.loops.whole(axis), copies, body);
+        } else body(0);
       },
     );
     stage.reductions.forEach((r, i) => {

@@ -4,6 +4,7 @@
  */
 import type {
   Axis,
+  Condition,
   Ex,
   LoadEx,
   MapStage,
@@ -68,7 +69,11 @@ function share(
     others.every((s) => s.kind === 'reduce' || !s.stores.some((x) => isThere(x.buffer)));
   if (!isSafe) return undefined;
   const back = exMapper(renaming(to, from));
-  const before: Stage = { kind: 'map', axes: to, stores: [{ buffer, offset, value: shared }] };
+  // Needed where either of the two computes something.
+  const keys = new Set(reduce.live?.map((c) => keyOf({ ...c, value: renaming(from, to)(c.value) })));
+  const live = map.live?.filter((c) => keys.has(keyOf(c))) ?? [];
+  const needed = live.length > 0 && { live };
+  const before: Stage = { kind: 'map', axes: to, stores: [{ buffer, offset, value: shared }], ...needed };
   const changed = (stage: Stage, i: number): Stage[] => {
     if (i === m) return [{ ...map, stores }];
     if (i !== r) return [stage];
@@ -98,6 +103,8 @@ function costlyParts(ex: Ex): OpEx[] {
   visit(ex);
   return found;
 }
+
+const keyOf = ({ kind, value }: Condition): string => `${kind} ${value.key}`;
 
 const renaming =
   (from: readonly Axis[], to: readonly Axis[]) =>

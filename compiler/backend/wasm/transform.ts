@@ -26,7 +26,7 @@ export const conditions = (map: PolyMap, guard: readonly Condition[]): Condition
   guard.map((c) => ({ kind: c.kind, value: map(c.value) }));
 
 export const mapStore = (map: PolyMap, mapEx: (ex: Ex) => Ex, store: Store): Store => ({
-  buffer: store.buffer,
+  ...store,
   offset: map(store.offset),
   value: mapEx(store.value),
 });

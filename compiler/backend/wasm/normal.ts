@@ -1,0 +1,123 @@
+/** Rows kernels in the form that code is made of: axes merged as far as no index expression tells them apart, small ones written out. */
+import type { Axis, Ex, LoadEx, Reduction, RowsKernel, Stage } from '../../kernel/kernel.ts';
+import type { Poly } from '../../shape/poly.ts';
+import {
+  asConstant,
+  constant,
+  equal,
+  floorDivide,
+  floorMod,
+  multiply,
+  one,
+  substitute,
+  symbol,
+  zero,
+} from '../../shape/poly.ts';
+import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
+
+/** A serial stage: in the order of its axes, the element at `at` (its guard holding) += value. */
+export interface ScatterStage {
+  readonly kind: 'scatter';
+  readonly axes: readonly Axis[];
+  readonly at: LoadEx;
+  readonly value: Ex;
+}
+
+export type AnyStage = Stage | ScatterStage;
+/** A rows kernel in which scattering may stand beside the other stages. */
+export type RowsLike = Omit<RowsKernel, 'stages'> & { readonly stages: readonly AnyStage[] };
+
+function stagePolys(stage: AnyStage): Poly[] {
+  if (stage.kind === 'scatter') return [...polysOf(stage.at), ...polysOf(stage.value)];
+  if (stage.kind === 'reduce') return stage.reductions.flatMap((r) => polysOf(r.value));
+  return stage.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
+}
+
+function mapStage<S extends AnyStage>(stage: S, axes: readonly Axis[], map: (p: Poly) => Poly): S;
+function mapStage(stage: AnyStage, axes: readonly Axis[], map: (p: Poly) => Poly): AnyStage {
+  const mapEx = exMapper(map);
+  if (stage.kind === 'scatter')
+    return { ...stage, axes, at: mapEx(stage.at) as LoadEx, value: mapEx(stage.value) };
+  if (stage.kind === 'reduce')
+    return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
+  return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)) };
+}
+
+/** Merges the axes of the grid and those of every stage. */
+export function normalise(k: RowsLike): RowsLike {
+  const grid = mergeAxes(k.grid, k.stages.flatMap(stagePolys));
+  const apart = takenApart(k.grid, grid.axes);
+  const stages = k.stages.map((s) => withLive(mapStage(s, s.axes, grid.map), apart));
+  return {
+    ...k,
+    grid: grid.axes,
+    stages: stages.map((s) => {
+      const inner = mergeAxes(s.axes, stagePolys(s));
+      return mapStage(s, inner.axes, inner.map);
+    }),
+  };
+}
+
+/** What is live decides nothing about the axes: it is said of the merged ones afterwards. */
+function withLive(stage: AnyStage, apart: ReadonlyMap<string, Poly>): AnyStage {
+  if (stage.kind === 'scatter' || !stage.live) return stage;
+  const live = stage.live.map((c) => ({ ...c, value: substitute(c.value, (s) => apart.get(s)) }));
+  return { ...stage, live };
+}
+
+/** The axes over those that they were merged into: each of these goes by the name of its innermost one. */
+function takenApart(axes: readonly Axis[], merged: readonly Axis[]): ReadonlyMap<string, Poly> {
+  const found = new Map<string, Poly>();
+  let place: Poly = one;
+  let into: Axis | undefined;
+  for (const { name, extent } of axes.toReversed()) {
+    const own = merged.find((m) => m.name === name);
+    if (own) [into, place] = [own, one];
+    if (asConstant(extent) === 1 || !into) {
+      found.set(name, zero);
+      continue;
+    }
+    const index = floorDivide(symbol(into.name), place);
+    const isOutermost = equal(multiply(place, extent), into.extent);
+    found.set(name, isOutermost ? index : floorMod(index, extent));
+    place = multiply(place, extent);
+  }
+  return found;
+}
+
+/** Replaces small constant inner axes by one copy of the code for each index. */
+export function writeOut(k: RowsKernel, limit: number): RowsKernel {
+  return { ...k, stages: k.stages.map((s) => writeOutStage(s, limit)) };
+}
+
+function writeOutStage(stage: Stage, limit: number): Stage {
+  const extents = stage.axes.map((a) => asConstant(a.extent));
+  const total = extents.reduce<number>((p, e) => p * (e ?? Infinity), 1);
+  if (stage.axes.length === 0 || !(total >= 1 && total <= limit)) return stage;
+  const copies = Array.from({ length: total }, (_, i) => {
+    const at = new Map<string, Poly>();
+    let rest = i;
+    for (let a = stage.axes.length - 1; a >= 0; a--) {
+      at.set(stage.axes[a]!.name, constant(rest % extents[a]!));
+      rest = Math.floor(rest / extents[a]!);
+    }
+    return mapStage(stage, [], (p) => substitute(p, (s) => at.get(s)));
+  });
+  if (stage.kind === 'map')
+    return { ...stage, axes: [], stores: copies.flatMap((c) => (c.kind === 'map' ? c.stores : [])) };
+  const reductions = stage.reductions.map((r, i): Reduction => {
+    const values = copies.map((c) => (c.kind === 'reduce' ? c.reductions[i]!.value : r.value));
+    return { ...r, value: values.reduce((sum, value) => combine(r, sum, value)) };
+  });
+  return { ...stage, axes: [], reductions };
+}
+
+const combineOp = { sum: 'add', prod: 'mul', max: 'max', min: 'min' } as const;
+const combineBool = { sum: 'or', prod: 'and', max: 'or', min: 'and' } as const;
+
+const combine = (r: Reduction, a: Ex, b: Ex): Ex => ({
+  kind: 'op',
+  fn: r.dtype === 'bool' ? combineBool[r.fn] : combineOp[r.fn],
+  dtype: r.dtype,
+  args: [a, b],
+});
