@@ -73,10 +73,19 @@ it.each([3, 4, 6, 7])('panels that are made before the run stay in their room: %
   const behind = new Uint8Array(memory.buffer, 16384 + preparedBytes, 256).fill(0xa5);
   new Float32Array(memory.buffer, 0, m * k).set(floats(m * k));
   expect(prepare).toHaveLength(1);
-  for (const { entry, units } of prepare)
-    (exports[entry] as (from: number, to: number, thread: number) => void)(0, units, 0);
+  const [{ entry, units }] = prepare as [(typeof prepare)[number]];
+  const fill = exports[entry] as (from: number, to: number, thread: number) => void;
+  const room = new Uint8Array(memory.buffer, 16384, preparedBytes);
+  fill(0, units, 0);
   expect(behind.every((byte) => byte === 0xa5)).toBe(true);
+  // Threads share the units, so that the last may be made first.
+  const whole = room.slice();
+  for (let unit = units - 1; unit >= 0; unit--) fill(unit, unit + 1, 0);
+  expect(panelsOf(room, m, k)).toEqual(panelsOf(whole, m, k));
 });
+
+/** What was packed; not the few bytes behind it that the last vector may write. */
+const panelsOf = (room: Uint8Array, m: number, k: number): Uint8Array => room.slice(0, 4 * m * k);
 
 it('a block that is packed stays so between calls of one thread for one dispatch, and not for the next', () => {
   const [m, n, k] = [256, 200, 64];

@@ -77,7 +77,9 @@ export class Panels implements Operand {
     const [all, depth] = [known(lanes), known(k)];
     if (batch.length > 0 || all === undefined || depth === undefined) return undefined;
     const strips = Math.ceil(all / width);
-    const prepared = this.context.prepare(operand, 4 * width * depth * strips, strips);
+    // The last vector of a panel of three lanes reaches into the next panel, which must be made after it.
+    const units = width % 4 === 0 ? strips : 1;
+    const prepared = this.context.prepare(operand, 4 * width * depth * strips, units);
     if (!prepared) return undefined;
     const { fill, base } = prepared;
     const lower = new Lowering(
@@ -89,7 +91,10 @@ export class Panels implements Operand {
     const none = i32.const(0);
     const whole = lower.poly(count(k.slice(0, this.plan.cut + 1)));
     lower.push(this.pack.call('void', first, none, whole, this.address(base, first, none)));
-    lower.push(...forLoop(strip, fill.param(0).get, fill.param(1).get, 1, lower.close()));
+    const [begin, end] = [fill.param(0).get, fill.param(1).get].map((unit) =>
+      units === 1 ? i32.mul(unit, i32.const(strips)) : unit,
+    ) as [I32, I32];
+    lower.push(...forLoop(strip, begin, end, 1, lower.close()));
     fill.body.push(...lower.finish());
     return base;
   }
