@@ -33,7 +33,7 @@ export interface Shape {
  * Of its course:
  * 16 pieces done, 32 threads that sleep until a command, 33 threads that sleep until pieces are done, 34 set when a thread failed,
  * from 48, 16 apart, what is left of each thread's share: number of the shared dispatch * 4096 + first piece * 64 + end.
- * Then the shape: the dims; for every dispatch its units, units in a piece (0: not shared), entry; for every loop its first
+ * Then the shape: the dims; for every dispatch its units, into how many pieces they are cut (0: not shared), entry; for every loop its first
  * dispatch, the one behind its last, and how often it runs (its number is a dim behind the others).
  *
  * `mayBlock`: false on a browser's main thread, which may only spin.
@@ -66,6 +66,8 @@ export class Runner {
   declare private number: number;
   declare private target: number;
   declare private isAlone: boolean;
+  /** How often to look whether the others do their pieces before helping. */
+  declare private patience: number;
 
   constructor(control: Int32Array, thread: number, threads: number, mayBlock: boolean) {
     this.control = control;
@@ -78,6 +80,7 @@ export class Runner {
     this.words = new Int32Array(0);
     this.number = this.target = 0;
     this.isAlone = false;
+    this.patience = 0;
   }
 
   /** Of the first thread: gives a command. The shape of a run, by its number, is written where it is another than before. */
@@ -193,9 +196,9 @@ export class Runner {
 
   private dispatch({ entries }: ThreadPlan, d: number): void {
     const at = this.dims + 3 * d;
-    const [units, perPiece, which] = [this.words[at]!, this.words[at + 1]!, this.words[at + 2]!];
+    const [units, pieces, which] = [this.words[at]!, this.words[at + 1]!, this.words[at + 2]!];
     if (units === 0) return;
-    if (perPiece === 0) {
+    if (pieces === 0) {
       if (this.thread === 0) {
         if (!this.isAlone) this.awaitDone(this.target);
         entries[which]!(0, units, 0);
@@ -206,9 +209,8 @@ export class Runner {
     this.endAlone();
     this.awaitDone(this.target);
     this.number = (this.number + 1) & 0xfffff;
-    this.target = (this.target + Math.ceil(units / perPiece)) | 0;
-    if (((Atomics.load(this.control, this.at.done) - this.target) | 0) < 0)
-      this.shared(entries[which]!, units, perPiece);
+    this.target = (this.target + pieces) | 0;
+    if (!this.isDone()) this.shared(entries[which]!, units, pieces);
   }
 
   private endAlone(): void {
@@ -218,22 +220,38 @@ export class Runner {
     this.isAlone = false;
   }
 
-  private shared(entry: Entry, units: number, perPiece: number): void {
+  private isDone(): boolean {
+    return ((Atomics.load(this.control, this.at.done) - this.target) | 0) >= 0;
+  }
+
+  /** `pieces` of the units, as even as can be. */
+  private shared(entry: Entry, units: number, pieces: number): void {
     const { thread, threads } = this;
-    const pieces = Math.ceil(units / perPiece);
     let again = 0;
     for (let i = 0; i < threads; i++) {
       const owner = (thread + i) % threads;
       const start = Math.floor((pieces * owner) / threads);
       const size = Math.floor((pieces * (owner + 1)) / threads) - start;
+      if (i === 1 && pieces <= threads && this.othersFinish()) return;
       for (let taken = 0; (taken = this.take(owner, size)) !== 0;) {
         const [first, end] = [start + (taken >> 6), start + (taken & 63)];
-        entry(first * perPiece, Math.min(units, end * perPiece), thread, again);
+        entry(Math.floor((first * units) / pieces), Math.floor((end * units) / pieces), thread, again);
         again = 1;
+        this.patience = owner === thread ? this.patience : 0;
         this.addDone(end - first);
         if (owner === thread && end === start + size) break;
       }
     }
+  }
+
+  /**
+   * Where every thread has one piece: whether the others do theirs within about the time of this thread's own. To look at what
+   * is left of a share takes its cache line from the owner; who has helped once looks at once, until there is nothing to help with.
+   */
+  private othersFinish(): boolean {
+    for (let i = this.patience; i > 0; i--) if (this.isDone()) return true;
+    this.patience = this.spins >> 3;
+    return false;
   }
 
   /**

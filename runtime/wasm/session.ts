@@ -27,6 +27,8 @@ const pageBytes = deviceMemory.wasm.page;
 /** Operations from which threads share a run, and of it the dispatches of so many: fewer are faster on one. */
 const shareRuns = 600_000;
 const shareDispatches = 100_000;
+/** The same beside a dispatch that is shared: threads meet there anyway. */
+const shareBeside = 30_000;
 /** Operations of a piece, of which a thread takes some at a time: a few microseconds. */
 const pieceOperations = 100_000;
 
@@ -265,11 +267,14 @@ export class WasmSession implements Session {
     const runs = runsOf(plan, dims);
     const total = work.reduce((sum, w, i) => sum + w * runs[i]!, 0);
     const units = chosen.map((c) => evalSize(c.units, dims));
+    const isWorth = (i: number, from: number): boolean =>
+      total >= this.shareFrom && units[i]! > 1 && work[i]! >= Math.min(this.shareFrom, from);
+    const large = units.map((_, i) => isWorth(i, shareDispatches));
     const step: StepShape = {
       dims: plan.dims.map((d) => dims[d]!),
       units,
-      shared: work.map(
-        (w, i) => total >= this.shareFrom && units[i]! > 1 && w >= Math.min(this.shareFrom, shareDispatches),
+      shared: large.map(
+        (is, i) => is || ((large[i - 1] || large[i + 1]) === true && isWorth(i, shareBeside)),
       ),
       pieces: work.map((w) => Math.ceil(w / pieceOperations)),
       which: chosen.map((c) => c.entry),

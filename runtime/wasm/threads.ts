@@ -36,8 +36,9 @@ export function shapeOf(
   threads: number,
   number: number,
 ): Shape {
-  const count = (d: number): number => Math.max(threads, Math.min(piecesPerThread * threads, pieces[d]!));
-  const perPiece = units.map((u, d) => (shared[d] ? Math.ceil(u / count(d)) : 0));
+  const even = (pieces: number): number => threads * Math.ceil(pieces / threads);
+  const most = piecesPerThread * threads;
+  const cut = units.map((u, d) => (shared[d] ? Math.min(u, most, even(Math.max(1, pieces[d]!))) : 0));
   return {
     number,
     dims: dims.length,
@@ -45,7 +46,7 @@ export function shapeOf(
     loops: loops.length,
     words: Int32Array.from([
       ...dims,
-      ...units.flatMap((u, d) => [u, perPiece[d]!, which[d]!]),
+      ...units.flatMap((u, d) => [u, cut[d]!, which[d]!]),
       ...loops.flatMap((l) => [l.begin, l.end, l.times]),
     ]),
   };

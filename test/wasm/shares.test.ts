@@ -2,9 +2,11 @@
 import { expect, it } from 'vitest';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { ContractKernel } from '../../compiler/kernel/kernel.ts';
+import { shapeOf } from '../../runtime/wasm/threads.ts';
 import { add, evaluate, symbol } from '../../compiler/shape/poly.ts';
 import { abc, acc, at, contract, use } from './contractions.ts';
-import { axis, floats, load, runWasm } from './harness.ts';
+import { axis, floats, load, op, runWasm } from './harness.ts';
+import { map, rows } from './row-kernels.ts';
 
 /** The gradient of the weights of a convolution of 28 x 28 pixels. */
 function weightGradient(filters: number, taps: number): ContractKernel {
@@ -65,4 +67,35 @@ it('blocks of rows are even in number', () => {
   );
   const [entry] = emitWasm([kernel], ['batch'], 5, { relaxed: false }).entries;
   expect(evaluate(entry!.units, () => 16)).toBe(6);
+});
+
+it('a row of what costs much is cut into parts of 64 elements, the last with what is left', () => {
+  const [batch, columns] = [3, 150];
+  const offset = at(['i', batch], ['j', columns]);
+  // The rows that are read lie apart: the two axes stay two.
+  let value = load(0, at(['i', batch], ['j', 200]));
+  for (const fn of ['tanh', 'sigmoid', 'tanh', 'sigmoid', 'tanh', 'sigmoid'] as const)
+    value = op(fn, 'f32', value);
+  const kernel = rows(
+    [use(0), use(1, 'write')],
+    [axis('i', 'batch'), axis('j', columns)],
+    [map({ buffer: 1, offset, value })],
+  );
+  const [entry] = emitWasm([kernel], ['batch'], 2, { relaxed: false }).entries;
+  expect(evaluate(entry!.units, () => batch)).toBe(2 * batch);
+  const buffers = [floats(batch * 200), new Float32Array(batch * columns)];
+  const written = (units: number): number => {
+    const found = runWasm([kernel], buffers, { batch }, { relaxed: false, units })[1]!;
+    return Array.from(found).filter((x) => x !== 0).length;
+  };
+  expect([1, 2, 3, 6].map(written)).toEqual([64, 150, 214, 450]);
+});
+
+it('pieces are as even as units let them be', () => {
+  const shared = (units: number, pieces: number): number => {
+    const step = { dims: [], units: [units], shared: [true], pieces: [pieces], which: [0], loops: [] };
+    return shapeOf(step, 2, 1).words[1]!;
+  };
+  // Of 22 units in 7 pieces, three and four for two threads, one would do 9 and the other 13.
+  expect([shared(22, 7), shared(22, 1), shared(3, 8), shared(1e6, 1000)]).toEqual([8, 2, 3, 64]);
 });

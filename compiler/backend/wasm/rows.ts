@@ -14,11 +14,11 @@ import type {
   Store,
 } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, floorDivide, one, stepOf } from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, multiply, one, stepOf } from '../../shape/poly.ts';
 import { writeOutChoices } from './choices.ts';
 import { gridCost, innerChoice, innerCost, isLight } from './cost.ts';
 import type { Code, I32, Local, V128 } from './encoder.ts';
-import { f32x4, i32, minI32, when } from './instr.ts';
+import { f32x4, i32, minI32, select, when } from './instr.ts';
 import type { Item } from './intern.ts';
 import type { Bounds } from './loops.ts';
 import { liveBounds } from './live.ts';
@@ -41,6 +41,8 @@ export interface EmittedRows {
 /** Elements of a one-axis grid that make a unit. A multiple of a cache line, so that threads never share one. */
 const mapRun = 2048;
 const columnRun = 64;
+/** Instructions of a part of a row: half a microsecond. */
+const partCost = 1600;
 /** Reductions over so few elements are written out. */
 const unrollLimit = 16;
 
@@ -132,11 +134,50 @@ class RowsEmitter {
       f.body.push(...when(i32.ltS(this.begin, this.end), this.lower.finish()));
       return { units: one };
     }
-    const run = this.k.grid.length > 1 ? 1 : this.along ? (this.isMap() ? mapRun : columnRun) : 1;
+    const parts = this.partsOfRow();
+    if (parts > 1) return this.inParts(parts);
+    const run =
+      this.k.grid.length > 1 ? 1 : this.along ? (this.isMap() && !this.isCostly() ? mapRun : columnRun) : 1;
     const bounds = this.unitBounds(first, run);
     this.gridLoops([...this.k.grid], bounds);
     f.body.push(...this.lower.finish());
     return { units: run === 1 ? first.extent : floorDivide(add(first.extent, run - 1), run) };
+  }
+
+  /** Whether `columnRun` elements are worth a unit. */
+  private isCostly(): boolean {
+    const { along, k } = this;
+    if (!along || k.stages.some((s) => s.kind === 'scatter')) return false;
+    return gridCost(k as RowsKernel, along) * columnRun >= partCost;
+  }
+
+  /** Into how many units each row of a map is cut: at batch 1 costly ones are worth sharing. */
+  private partsOfRow(): number {
+    const { along, k } = this;
+    const extent = along && asConstant(along.extent);
+    if (!extent || k.grid.length !== 2 || !this.isMap() || !this.isCostly()) return 1;
+    return Math.floor(extent / columnRun);
+  }
+
+  /** The last part of a row has what is left. */
+  private inParts(parts: number): EmittedRows {
+    const { k, lower } = this;
+    const [row, column] = k.grid as [Axis, Axis];
+    const { integers } = lower.env;
+    const units = multiply(row.extent, constant(parts));
+    this.loops.scalar({ name: 'unit', extent: units }, { from: this.begin, to: this.end }, () => {
+      const unit = lower.index('unit');
+      const count = i32.const(parts);
+      lower.bind(row.name, lower.keep(integers.floorDiv(unit, count, true)));
+      const part = lower.keep(integers.floorMod(unit, count, true));
+      const from = lower.keep(i32.mul(part, i32.const(columnRun)));
+      const isLast = i32.eq(part, i32.const(parts - 1));
+      const next = i32.add(from, i32.const(columnRun));
+      const to = lower.keep(select(isLast, i32.const(asConstant(column.extent)!), next));
+      this.gridLoops([column], { from, to });
+    });
+    this.context.f.body.push(...lower.finish());
+    return { units };
   }
 
   private isMap(): boolean {
