@@ -260,7 +260,14 @@ function rowBlocks({ kernel: k, tile }: Candidate): Blocks | undefined {
   const most = single ? (known(k.m) ? 64 : 16) : Math.floor(resultFloats / blockN);
   const units = Math.max(1, Math.ceil(16 / sizeOf(k.batch)));
   const rows = clamp(Math.ceil(sizeOf(k.m) / units), 16, Math.max(16, most));
-  return { order: 'rows', blockM: roundUp(rows, tile.rows), blockN, cut, chunk, blockK, single };
+  const blockM = roundUp(evenShare(k.m, rows), tile.rows);
+  return { order: 'rows', blockM, blockN, cut, chunk, blockK, single };
+}
+
+/** At most so many rows, as even as can be at batch 1: 28 in blocks of 18 would leave 10 to the other thread. */
+function evenShare(m: readonly Axis[], rows: number): number {
+  const whole = m.reduce((size, { extent }) => size * (asConstant(extent) ?? 1), 1);
+  return whole > rows ? Math.ceil(whole / Math.ceil(whole / rows)) : rows;
 }
 
 /** Bytes of the tensors that a strip's stores touch: the next strip finds the other halves of their cache lines. */
