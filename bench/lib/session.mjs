@@ -48,7 +48,7 @@ export async function openDevice(target, { threads = 1, strict = false } = {}) {
 
 /** The named task or model of a file as a program; `only` is the sole one where it has no name. */
 export async function compile(kind, file, name, source, device, sets = {}) {
-  const compiler = await built('compiler/index.js');
+  const compiler = await built('lib/index.js');
   const { target, relaxed, wide } = device;
   const options = { target, relaxed, wide, ...device.compileFor, sets };
   const model = compiler.load(file, hostOf(source));
@@ -62,7 +62,7 @@ export async function compile(kind, file, name, source, device, sets = {}) {
 }
 
 export async function modelName(file, source) {
-  const compiler = await built('compiler/index.js');
+  const compiler = await built('lib/index.js');
   return compiler.modelsOf(compiler.load(file, hostOf(source)))[0];
 }
 
