@@ -1,5 +1,5 @@
 import { deviceMemory } from '../../compiler/memory.ts';
-import type { Plan, PreparedCode, Program } from '../../compiler/plan.ts';
+import type { Plan, Program } from '../../compiler/plan.ts';
 import type { Data, Dims, Session } from '../device.ts';
 import { RuntimeError } from '../errors.ts';
 import {
@@ -12,25 +12,16 @@ import {
   planOf,
   tensorOf,
 } from '../ports.ts';
-import { inOrder, runsOf } from '../loops.ts';
-import { withRelaxedSimd } from '../relaxed.ts';
-import { elements, evalShape, evalSize } from '../size.ts';
+import { inOrder } from '../loops.ts';
+import { elements, evalShape } from '../size.ts';
 import type { Layout, PlanLayout } from './layout.ts';
 import { layOut } from './layout.ts';
-import type { Entry, ThreadPlan } from './runner.ts';
-import { withSharedMemory } from './shared.ts';
-import type { Shape } from './runner.ts';
+import { compile, entriesOf, preparedOf } from './module.ts';
+import type { Entry, Shape, ThreadPlan } from './runner.ts';
+import { shareRuns, stepShape } from './sharing.ts';
 import { shapeOf, type StepShape, ThreadPool } from './threads.ts';
 
 const pageBytes = deviceMemory.wasm.page;
-
-/** Operations from which threads share a run, and of it the dispatches of so many: fewer are faster on one. */
-const shareRuns = 600_000;
-const shareDispatches = 100_000;
-/** The same beside a dispatch that is shared: threads meet there anyway. */
-const shareBeside = 30_000;
-/** Operations of a piece, of which a thread takes some at a time: a few microseconds. */
-const pieceOperations = 100_000;
 
 /** A plan with its buffers at fixed addresses. */
 interface Loaded extends ThreadPlan {
@@ -52,15 +43,6 @@ interface Bound extends StepShape {
   /** What threads are told of it, where any dispatch is shared. */
   readonly shape: Shape | undefined;
 }
-
-/** Names of the functions of a plan: of its dispatches, then those of special cases. */
-const entriesOf = ({ dispatches }: Plan): string[] => [
-  ...dispatches.map((d) => d.entry),
-  ...dispatches.flatMap((d) => (d.special ? [d.special.entry] : [])),
-];
-
-const preparedOf = ({ code }: Plan): PreparedCode['entries'] =>
-  (code.kind === 'wasm' && code.prepared?.entries) || [];
 
 const outputAt = ({ plan, layout }: Loaded, i: number): number => layout.buffers[plan.outputs[i]!.buffer]!;
 
@@ -257,29 +239,7 @@ export class WasmSession implements Session {
     const key = `dims ${plan.dims.map((d) => dims[d]).join(' ')}`;
     if (loaded.bound?.key === key) return loaded.bound;
     plan.dims.forEach((d, i) => (loaded.dims[i]!.value = dims[d]!));
-    const specials = plan.dispatches.filter((d) => d.special);
-    const chosen = plan.dispatches.map(({ special, units }, i) =>
-      special && dims[special.dim] === special.value
-        ? { units: special.units, entry: plan.dispatches.length + specials.indexOf(plan.dispatches[i]!) }
-        : { units, entry: i },
-    );
-    const work = plan.dispatches.map((d) => evalSize(d.work ?? d.flops, dims));
-    const runs = runsOf(plan, dims);
-    const total = work.reduce((sum, w, i) => sum + w * runs[i]!, 0);
-    const units = chosen.map((c) => evalSize(c.units, dims));
-    const isWorth = (i: number, from: number): boolean =>
-      total >= this.shareFrom && units[i]! > 1 && work[i]! >= Math.min(this.shareFrom, from);
-    const large = units.map((_, i) => isWorth(i, shareDispatches));
-    const step: StepShape = {
-      dims: plan.dims.map((d) => dims[d]!),
-      units,
-      shared: large.map(
-        (is, i) => is || ((large[i - 1] || large[i + 1]) === true && isWorth(i, shareBeside)),
-      ),
-      pieces: work.map((w) => Math.ceil(w / pieceOperations)),
-      which: chosen.map((c) => c.entry),
-      loops: plan.loops.map(({ begin, end, count }) => ({ begin, end, times: evalSize(count, dims) })),
-    };
+    const step = stepShape(plan, dims, this.shareFrom);
     const isShared = this.pool && step.shared.includes(true);
     loaded.bound = {
       ...step,
@@ -423,32 +383,4 @@ export class WasmSession implements Session {
     this.memory = undefined;
     this.loaded.clear();
   }
-}
-
-function compile(plan: Plan, isShared: boolean): WebAssembly.Module {
-  const { code } = plan;
-  if (code.kind !== 'wasm')
-    throw new RuntimeError(
-      'wrong-target',
-      `plan \`${plan.name}\` was compiled for ${plan.target}, not for wasm`,
-      'compile it with the target `wasm`',
-      {
-        plan: plan.name,
-        target: plan.target,
-      },
-    );
-  const bytes = isShared ? withSharedMemory(code.bytes) : code.bytes;
-  const make = (): WebAssembly.Module => new WebAssembly.Module(bytes as BufferSource);
-  if (!code.relaxed) return make();
-  return withRelaxedSimd((isThere) => {
-    if (isThere) return make();
-    throw new RuntimeError(
-      'no-device',
-      `plan \`${plan.name}\` needs relaxed SIMD, which this engine does not have`,
-      'compile it without',
-      {
-        plan: plan.name,
-      },
-    );
-  });
 }
