@@ -3,7 +3,7 @@ import type { DType, ScalarOp } from '../ir/ops.ts';
 import type { Graph, Node } from '../ir/graph.ts';
 import type { Condition } from '../ir/indices.ts';
 import { sameShape } from '../ir/graph.ts';
-import { indexAt, rangesOf } from '../ir/indices.ts';
+import { atIndices, indexAt, rangesOf } from '../ir/indices.ts';
 import { inHalf } from '../ir/precision.ts';
 import type { Poly, Ranges } from '../shape/poly.ts';
 import { asConstant, equal, format, simplify, substitute, symbolsOf } from '../shape/poly.ts';
@@ -77,11 +77,7 @@ export function viewOf(
   if (!plain || x.inputs.length > 1 || (x.op !== 'view' && x.op !== 'index'))
     return graph.view(x, shape, index, options);
   const ranges = rangesOf(shape);
-  const through = (p: Poly): Poly =>
-    simplify(
-      substitute(p, (name) => (name.startsWith('$') ? index[Number(name.slice(1))] : undefined)),
-      ranges,
-    );
+  const through = (p: Poly): Poly => simplify(atIndices(p, index), ranges);
   if (x.op === 'index') return graph.index(through(x.value), shape);
   const [inner] = x.inputs;
   if (!inner) return x;

@@ -21,7 +21,7 @@ export class FactoredGradients {
     return this.known.get(node) ?? { base: node, factors: [] };
   }
 
-  private joined(base: Node, factors: readonly [Node, ...Node[]]): Node {
+  private joined(base: Node, factors: readonly Node[]): Node {
     const node = this.multiply(base, this.product(factors));
     this.known.set(node, { base, factors });
     return node;
@@ -31,7 +31,8 @@ export class FactoredGradients {
     return this.graph.map('mul', [a, b]);
   }
 
-  private product(factors: readonly [Node, ...Node[]]): Node {
+  /** Of one factor or more. */
+  private product(factors: readonly Node[]): Node {
     return factors.reduce((a, b) => this.multiply(a, b));
   }
 
@@ -40,8 +41,7 @@ export class FactoredGradients {
     const step = part === g ? undefined : this.step(part, g);
     if (!step) return part;
     const { base, factors } = this.of(g);
-    const [first = step, ...others] = factors;
-    return this.joined(base, factors.length > 0 ? [first, ...others, step] : [step]);
+    return this.joined(base, [...factors, step]);
   }
 
   /** The factor by which `part` is a multiple of `g`, if it is. */
@@ -59,12 +59,8 @@ export class FactoredGradients {
     const { base } = this.of(parts[0]);
     if (parts.length === 1 || split.some((f) => f.base !== base))
       return parts.reduce((a, b) => this.graph.map('add', [a, b]));
-    return this.joined(base, [
-      this.total(
-        base,
-        split.map((f) => f.factors),
-      ),
-    ]);
+    const products = split.map((f) => f.factors);
+    return this.joined(base, [this.total(base, products)]);
   }
 
   /**

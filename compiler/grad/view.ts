@@ -1,7 +1,7 @@
 /** Gradients of views and scatters: each is the other's adjoint. */
 import type { Graph, Node, View } from '../ir/graph.ts';
 import type { Condition } from '../ir/indices.ts';
-import { indexAt, rangesOf } from '../ir/indices.ts';
+import { atIndices, indexAt, rangesOf } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import {
   asConstant,
@@ -115,7 +115,7 @@ function masked(
     const values = data[Number(name?.slice(1))];
     if (!linear || !values || asConstant(linear.coefficient) !== 1 || holdsData(linear.rest))
       return undefined;
-    const rest = substitute(linear.rest, (s) => (s.startsWith('$') ? index[Number(s.slice(1))] : undefined));
+    const rest = atIndices(linear.rest, index);
     const wanted = graph.index(subtract(indexAt(i, x.shape), rest), x.shape);
     const equal = graph.map('eq', [graph.view(values, x.shape, index, { guard }), wanted]);
     hit = hit ? graph.map('and', [hit, equal]) : equal;

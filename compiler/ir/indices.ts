@@ -28,6 +28,10 @@ export const resultIndex = (i: number): Poly => resultIndices[i] ?? symbol(`$${i
 export const dataIndex = (i: number): Poly => symbol(`@${i}`);
 const resultIndices: readonly Poly[] = Array.from({ length: 12 }, (_, i) => symbol(`$${i}`));
 
+/** Replaces `$0, $1, …` by the given expressions. */
+export const atIndices = (p: Poly, indices: readonly Poly[]): Poly =>
+  substitute(p, (name) => (name.startsWith('$') ? indices[Number(name.slice(1))] : undefined));
+
 /** Ranges of the result indices of a shape. */
 export const rangesOf = (shape: readonly Poly[]): Map<string, Poly> =>
   new Map(shape.map((d, i) => [`$${i}`, d]));
@@ -95,3 +99,8 @@ function isImpossible({ kind, value }: Condition, ranges: Ranges): boolean {
 }
 
 export const conditionKey = (c: Condition): string => `${c.kind} ${c.value.key}`;
+
+/** Each condition once. */
+export const distinct = (conditions: readonly Condition[]): readonly Condition[] => [
+  ...new Map(conditions.map((c) => [conditionKey(c), c])).values(),
+];

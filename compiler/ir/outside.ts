@@ -3,13 +3,14 @@
  * the weight of every later position is 0, so the products with it can be left out, and nobody needs its gradient.
  */
 import type { Poly } from '../shape/poly.ts';
-import { constant, substitute, subtract, symbolsOf } from '../shape/poly.ts';
+import { constant, subtract, symbolsOf } from '../shape/poly.ts';
 import { foldScalar } from './fold.ts';
 import type { Computation, MapNode, Node, View } from './graph.ts';
 import { topological } from './graph.ts';
 import type { Condition } from './indices.ts';
-import { conditionKey } from './indices.ts';
+import { atIndices, conditionKey, distinct } from './indices.ts';
 import { constantValue } from './make.ts';
+import type { ScalarOp } from './ops.ts';
 
 /** The tensor is `value` wherever one of the conditions, over its indices, fails. */
 export interface Region {
@@ -66,9 +67,7 @@ export class Outside {
 
   private ofView({ index, guard, fill, inputs }: View, x: Node): Region | undefined {
     const inner = this.of(x);
-    const at = (p: Poly): Poly =>
-      substitute(p, (s) => (s.startsWith('$') ? index[Number(s.slice(1))] : undefined));
-    const read = inner?.conditions.map((c) => ({ ...c, value: at(c.value) })) ?? [];
+    const read = inner?.conditions.map((c) => ({ ...c, value: atIndices(c.value, index) })) ?? [];
     const reads = inputs.length > 1 || guard.length > 0;
     const both = !reads || inner?.value === fill ? read : [];
     const value = reads ? fill : (inner?.value ?? 0);
@@ -111,10 +110,8 @@ export class Outside {
   }
 }
 
-function regionOf(conditions: readonly Condition[], value: number): Region | undefined {
-  const distinct = new Map(conditions.map((c) => [conditionKey(c), c]));
-  return distinct.size === 0 ? undefined : { conditions: [...distinct.values()], value };
-}
+const regionOf = (conditions: readonly Condition[], value: number): Region | undefined =>
+  conditions.length === 0 ? undefined : { conditions: distinct(conditions), value };
 
 const namesData = (p: Poly): boolean => [...symbolsOf(p)].some((s) => s.startsWith('@'));
 
@@ -166,7 +163,7 @@ export function needsOf(
 }
 
 /** Operations that make finite numbers of finite ones. */
-const finite: ReadonlySet<string> = new Set([
+const finite: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
   'add',
   'sub',
   'mul',

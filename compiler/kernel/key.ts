@@ -16,6 +16,9 @@ export function kernelKey(kernel: Kernel): string {
 /** Equal for expressions that say the same. */
 export const exKey = (ex: Ex): string => new Writer().ex(ex);
 
+/** Equal for conditions that say the same. */
+export const conditionKey = ({ kind, value }: Condition): string => `${kind} ${value.key}`;
+
 /** Expressions are DAGs: each is written once and then named, so that the key is as long as the kernel. */
 class Writer {
   private readonly known = new Map<Ex, number>();
@@ -96,5 +99,5 @@ class Writer {
 const axes = (list: readonly Axis[]): string =>
   `<${list.map((a) => `${a.name}:${keyOf(a.extent)}`).join(',')}>`;
 const guard = (conditions: readonly Condition[]): string =>
-  conditions.map((c) => ` ${c.kind} ${keyOf(c.value)}`).join('');
+  conditions.map((c) => ` ${conditionKey(c)}`).join('');
 const keyOf = (p: Poly): string => p.key;

@@ -5,7 +5,7 @@
  */
 import type { Node, Reduce } from '../ir/graph.ts';
 import type { Condition } from '../ir/indices.ts';
-import { indexAt } from '../ir/indices.ts';
+import { atIndices, indexAt } from '../ir/indices.ts';
 import type { Maker } from '../ir/make.ts';
 import type { Poly } from '../shape/poly.ts';
 import {
@@ -18,7 +18,6 @@ import {
   one,
   scale,
   soleAtom,
-  substitute,
   subtract,
   symbolsOf,
 } from '../shape/poly.ts';
@@ -97,8 +96,7 @@ function strided(
   });
   const inside: Condition[] =
     extent % by === 0 ? [] : [{ kind: 'ge', value: subtract(extent - 1, old[axis]!) }];
-  const moved = (e: Poly): Poly =>
-    substitute(e, (s) => (s.startsWith('$') ? old[Number(s.slice(1))] : undefined));
+  const moved = (e: Poly): Poly => atIndices(e, old);
   const read = (f: Node): Node | undefined => {
     if (f.op !== 'view') return graph.view(f, shape, old, { guard: inside });
     const [base, ...data] = f.inputs;

@@ -6,7 +6,7 @@
  */
 import type { Graph, MapNode, Node, View } from '../ir/graph.ts';
 import type { Condition } from '../ir/indices.ts';
-import { indexAt } from '../ir/indices.ts';
+import { atIndices, indexAt } from '../ir/indices.ts';
 import { constantValue } from '../ir/make.ts';
 import type { ScalarOp } from '../ir/ops.ts';
 import type { Poly } from '../shape/poly.ts';
@@ -119,7 +119,7 @@ const direct = (graph: Graph, node: Node, r: Reading, fill: number): Node =>
   graph.view(node, r.shape, r.index, { guard: r.guard, fill, data: r.data });
 
 function pushedIndex(graph: Graph, value: Poly, r: Reading, fill: number | undefined): Node | undefined {
-  const at = substitute(value, (s) => (s.startsWith('$') ? r.index[Number(s.slice(1))] : undefined));
+  const at = atIndices(value, r.index);
   if (holdsData(at)) return undefined;
   return fill === undefined || isTotal(r) ? graph.index(at, r.shape) : undefined;
 }

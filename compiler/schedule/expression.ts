@@ -1,6 +1,6 @@
 /** Builds the scalar expressions of a cluster: inlines what is not significant, loads what is stored. */
 import type { Node, Reduce, Scatter, View } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
+import { atIndices, type Condition, conditionKey, distinct } from '../ir/indices.ts';
 import type { Axis, Binding, BufferUse, Ex } from '../kernel/kernel.ts';
 import type { DType } from '../ir/ops.ts';
 import {
@@ -18,7 +18,7 @@ import {
   type Poly,
   type Ranges,
 } from '../shape/poly.ts';
-import { atIndices, isUnit } from './reads.ts';
+import { isUnit } from './reads.ts';
 
 /** Row-major offset of an element, simplified with the ranges of the axes. */
 export function offsetOf(shape: readonly Poly[], indices: readonly Poly[], ranges: Ranges): Poly {
@@ -173,7 +173,7 @@ export class ExpressionBuilder {
     const guard = index
       .flatMap((e, i) => bounds(e, node.shape[i] ?? one))
       .filter((c) => !isNonNegative(c.value, this.env.ranges));
-    return { index, guard: dedupe(guard), data };
+    return { index, guard: distinct(guard), data };
   }
 
   /** The index expressions of a view or scatter at these indices, with its data bound to fresh names. */
@@ -198,7 +198,7 @@ export class ExpressionBuilder {
       ...node.guard.map((c) => ({ kind: c.kind, value: at(c.value) })),
       ...dataBounds(node, index, x),
     ].filter((c) => c.kind === 'eq' || !isNonNegative(c.value, this.env.ranges));
-    const guard = dedupe([...outer, ...own]);
+    const guard = distinct([...outer, ...own]);
     const data = [...outerData, ...bound];
     if (own.length === 0) return this.value(x, index, guard, data);
     const isLoad = this.isStored(x) && !this.env.local(x, index) && outer.length === 0;
@@ -241,8 +241,4 @@ const bounds = (e: Poly, extent: Poly): Condition[] => [
   { kind: 'ge', value: subtract(subtract(extent, one), e) },
 ];
 
-const guardKey = (guard: Guard): string => guard.map((c) => `${c.kind} ${c.value.key}`).join('&');
-
-const dedupe = (guard: Guard): Guard => [
-  ...new Map(guard.map((c) => [`${c.kind} ${c.value.key}`, c])).values(),
-];
+const guardKey = (guard: Guard): string => guard.map(conditionKey).join('&');

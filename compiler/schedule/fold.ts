@@ -6,7 +6,8 @@ import type { Node } from '../ir/graph.ts';
 import { asConstant, one, substitute, symbol, zero, type Poly } from '../shape/poly.ts';
 import { bigAxes, reaches, touchedBuffers, type Cluster, type Clustering } from './cluster.ts';
 import type { Prepared } from './prepare.ts';
-import { atIndices, isUnit, iterationShape } from './reads.ts';
+import { atIndices } from '../ir/indices.ts';
+import { isUnit, iterationShape } from './reads.ts';
 import type { Target } from './target.ts';
 
 /** Changes the clusters in place: those that are folded leave the list. */

@@ -4,7 +4,7 @@
  */
 import type { Computation, Node, Reduce } from '../ir/graph.ts';
 import type { Condition } from '../ir/indices.ts';
-import { conditionKey, simplifyGuard } from '../ir/indices.ts';
+import { simplifyGuard } from '../ir/indices.ts';
 import type { ReduceOp } from '../ir/ops.ts';
 import { needsOf, type Outside } from '../ir/outside.ts';
 import { type Poly, stepOf } from '../shape/poly.ts';
@@ -33,8 +33,7 @@ function withLive(
   const zeros = regions.flatMap((r) => (r?.value === 0 ? r.conditions : []));
   const candidates = [...needed, ...zeros].filter((c) => isBound(c, found));
   if (candidates.length === 0) return found;
-  const distinct = [...new Map(candidates.map((c) => [conditionKey(c), c])).values()];
-  return { ...found, live: simplifyGuard(distinct, product.shape) ?? [] };
+  return { ...found, live: simplifyGuard(candidates, product.shape) ?? [] };
 }
 
 /**

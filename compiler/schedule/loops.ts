@@ -5,9 +5,9 @@
  */
 import type { Computation, Graph, Leaf, Node, Part, Scan } from '../ir/graph.ts';
 import { eachOf, replaced } from '../ir/graph.ts';
-import { indexAt } from '../ir/indices.ts';
+import { atIndices, indexAt } from '../ir/indices.ts';
 import { constantValue } from '../ir/make.ts';
-import { add, multiply, one, subtract, substitute, symbol, zero, type Poly } from '../shape/poly.ts';
+import { add, multiply, one, subtract, symbol, zero, type Poly } from '../shape/poly.ts';
 import type { Place } from './relocate.ts';
 import type { Scheduled } from './scheduled.ts';
 
@@ -30,9 +30,7 @@ export function accessOf(operand: Node, isSource: (n: Node) => boolean): Access 
     const [x] = source.inputs;
     if (!x) break;
     const outer = index;
-    index = source.index.map((e) =>
-      substitute(e, (s) => (s.startsWith('$') ? outer[Number(s.slice(1))] : undefined)),
-    );
+    index = source.index.map((e) => atIndices(e, outer));
     source = x;
   }
   return { source, index };
@@ -178,14 +176,8 @@ class Binding {
     const constant = constantValue(input);
     if (constant !== undefined) return graph.full(constant, input.dtype, shape);
     const { source, index } = accessOf(input, this.isSource);
-    const at = index.map((e) =>
-      substitute(e, (s) => (s.startsWith('$') ? indices[Number(s.slice(1))] : undefined)),
-    );
-    if (source.op === 'index')
-      return graph.index(
-        substitute(source.value, (s) => (s.startsWith('$') ? at[Number(s.slice(1))] : undefined)),
-        shape,
-      );
+    const at = index.map((e) => atIndices(e, indices));
+    if (source.op === 'index') return graph.index(atIndices(source.value, at), shape);
     const leaf = graph.leaf('bound', `outer ${source.id}`, source.dtype, source.shape);
     this.sources.set(leaf, source);
     return graph.view(leaf, shape, at);

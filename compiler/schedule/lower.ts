@@ -1,6 +1,6 @@
 /** Turns ordered clusters into kernels. */
 import type { Node } from '../ir/graph.ts';
-import { type Condition, conditionKey } from '../ir/indices.ts';
+import { atIndices, type Condition, conditionKey } from '../ir/indices.ts';
 import type { Outside } from '../ir/outside.ts';
 import type { Axis, Ex, Kernel, MapStage, ReduceStage, Reduction, Stage, Store } from '../kernel/kernel.ts';
 import { swapRoles } from '../kernel/rebuild.ts';
@@ -9,7 +9,7 @@ import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.t
 import { BufferUses, ExpressionBuilder, offsetOf, type Environment } from './expression.ts';
 import { bounding, liveElements } from './live.ts';
 import type { Ordered } from './order.ts';
-import { atIndices, isUnit, iterationShape, ownIndices } from './reads.ts';
+import { isUnit, iterationShape, ownIndices } from './reads.ts';
 
 export function lowerCluster(
   c: Cluster,

@@ -2,10 +2,10 @@
  * Looks through what is inlined: which stored (or locally reduced) values a node reads, at which indices.
  */
 import type { Graph, Node } from '../ir/graph.ts';
-import { indexAt } from '../ir/indices.ts';
+import { atIndices, indexAt } from '../ir/indices.ts';
 import type { Poly } from '../shape/poly.ts';
 import { isUnit } from '../ir/dependence.ts';
-import { one, substitute, symbol, zero } from '../shape/poly.ts';
+import { one, symbol, zero } from '../shape/poly.ts';
 
 export { Dependence, isUnit } from '../ir/dependence.ts';
 
@@ -13,11 +13,6 @@ export { Dependence, isUnit } from '../ir/dependence.ts';
 export interface Read {
   readonly source: Node;
   readonly index: readonly Poly[];
-}
-
-/** Replaces `$0, $1, …` by the given expressions. */
-export function atIndices(p: Poly, indices: readonly Poly[]): Poly {
-  return substitute(p, (name) => (name.startsWith('$') ? indices[Number(name.slice(1))] : undefined));
 }
 
 /** Index of every axis of a shape, 0 for axes of size 1. */

@@ -3,6 +3,7 @@
  * which decides how far out of the loops it can be computed.
  */
 import type { Binding, Condition, Ex } from '../../kernel/kernel.ts';
+import { conditionKey } from '../../kernel/key.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { substitute, symbol, symbolsOf } from '../../shape/poly.ts';
 import type { DType, ScalarOp } from './scalar-ops.ts';
@@ -94,7 +95,7 @@ export class Interner {
         const rename = this.binder(ex.data);
         const offset = rename(ex.offset);
         const guard = ex.guard.map((c) => ({ kind: c.kind, value: rename(c.value) }));
-        const key = `m ${ex.buffer} ${dtype} ${offset.key} ${guard.map((c) => `${c.kind} ${c.value.key}`).join('&')} ${ex.fill}`;
+        const key = `m ${ex.buffer} ${dtype} ${offset.key} ${guard.map(conditionKey).join('&')} ${ex.fill}`;
         const facts = this.facts([offset, ...guard.map((c) => c.value)]);
         const isVolatile = facts.volatile || this.isWritten(ex.buffer);
         return this.add(key, (id) => ({

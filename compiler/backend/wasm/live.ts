@@ -1,14 +1,15 @@
 /** Rows of which not all elements count: a stage with `live` runs over those that do, in whole vectors. */
 import type { Axis, MapStage, ReduceStage } from '../../kernel/kernel.ts';
+import { liveBounds } from '../../kernel/live.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { linearIn, negate, stepOf } from '../../shape/poly.ts';
+import { negate } from '../../shape/poly.ts';
 import type { I32 } from './encoder.ts';
 import { i32, maxI32, minI32 } from './instr.ts';
 import type { Bounds, Loops } from './loops.ts';
 import type { Lowering } from './lower.ts';
 
 /** The elements along the axis that a grid point needs; undefined where nothing bounds them. */
-export function liveBounds(
+export function liveRun(
   { axes, live = [] }: MapStage | ReduceStage,
   axis: Axis,
   lower: Lowering,
@@ -17,12 +18,9 @@ export function liveBounds(
   if (axes.length !== 1) return undefined;
   const whole = loops.whole(axis);
   let { from, to } = whole;
-  for (const { value } of live) {
-    const step = stepOf(value, axis.name);
-    const rest = linearIn(value, axis.name)?.rest;
-    if (!rest || (step !== 1 && step !== -1)) continue;
-    if (step > 0) from = lower.keep(maxI32(from, rounded(lower, negate(rest), 0)));
-    else to = lower.keep(minI32(to, rounded(lower, rest, 4)));
+  for (const { constant, k } of liveBounds(live, { m: [], n: [], k: axes })) {
+    if (k > 0) from = lower.keep(maxI32(from, rounded(lower, negate(constant), 0)));
+    if (k < 0) to = lower.keep(minI32(to, rounded(lower, constant, 4)));
   }
   if (from === whole.from && to === whole.to) return undefined;
   from = lower.keep(minI32(from, whole.to));

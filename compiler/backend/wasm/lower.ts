@@ -2,6 +2,7 @@
  * Expressions to code inside a nest of loops: invariant code leaves the loops, equal code is shared. With a vector axis,
  * values that vary along it are four lanes wide; `copy` u stands for the lanes 4u … 4u + 3 of an unrolled step.
  */
+import { conditionKey } from '../../kernel/key.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { add, asConstant, constant, scale, subtract, symbol } from '../../shape/poly.ts';
 import type { Code, I32, V128 } from './encoder.ts';
@@ -318,4 +319,4 @@ function fillBits(item: LoadItem): number {
   return item.dtype === 'bool' ? Number(item.fill !== 0) : item.fill | 0;
 }
 
-const keyOf = (guard: LoadItem['guard']): string => guard.map((c) => `${c.kind} ${c.value.key}`).join('&');
+const keyOf = (guard: LoadItem['guard']): string => guard.map(conditionKey).join('&');

@@ -21,7 +21,7 @@ import type { Code, I32, Local, V128 } from './encoder.ts';
 import { f32x4, i32, minI32, select, when } from './instr.ts';
 import type { Item } from './intern.ts';
 import type { Bounds } from './loops.ts';
-import { liveBounds } from './live.ts';
+import { liveRun } from './live.ts';
 import { Loops } from './loops.ts';
 import { normalise, type RowsLike, type ScatterStage, writeOut } from './normal.ts';
 import { Lowering } from './lower.ts';
@@ -271,7 +271,7 @@ class RowsEmitter {
   /** What counts is computed; the rest of the row is filled where that is said of it. */
   private mapAlong(stage: MapStage, axis: Axis): void {
     const whole = this.loops.whole(axis);
-    const bounds = liveBounds(stage, axis, this.lower, this.loops);
+    const bounds = liveRun(stage, axis, this.lower, this.loops);
     this.loops.vector(axis, bounds ?? whole, 1, (u) => this.storeAll(stage, u));
     if (!bounds) return;
     const stores = stage.stores.flatMap((s): Store[] =>
@@ -357,7 +357,7 @@ class RowsEmitter {
       stage.axes.filter((a) => a !== axis),
       () => {
         if (axis) {
-          const bounds = liveBounds(stage, axis, this.lower, this.loops);
+          const bounds = liveRun(stage, axis, this.lower, this.loops);
           this.loops.vector(axis, bounds ?? this.loops.whole(axis), copies, body);
         } else body(0);
       },

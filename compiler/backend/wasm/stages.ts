@@ -4,7 +4,6 @@
  */
 import type {
   Axis,
-  Condition,
   Ex,
   LoadEx,
   MapStage,
@@ -13,7 +12,7 @@ import type {
   RowsKernel,
   Stage,
 } from '../../kernel/kernel.ts';
-import { exKey } from '../../kernel/key.ts';
+import { conditionKey, exKey } from '../../kernel/key.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import { isCostlyOp } from '../../ir/ops.ts';
@@ -70,8 +69,8 @@ function share(
   if (!isSafe) return undefined;
   const back = exMapper(renaming(to, from));
   // Needed where either of the two computes something.
-  const keys = new Set(reduce.live?.map((c) => keyOf({ ...c, value: renaming(from, to)(c.value) })));
-  const live = map.live?.filter((c) => keys.has(keyOf(c))) ?? [];
+  const keys = new Set(reduce.live?.map((c) => conditionKey({ ...c, value: renaming(from, to)(c.value) })));
+  const live = map.live?.filter((c) => keys.has(conditionKey(c))) ?? [];
   const needed = live.length > 0 && { live };
   const before: Stage = { kind: 'map', axes: to, stores: [{ buffer, offset, value: shared }], ...needed };
   const changed = (stage: Stage, i: number): Stage[] => {
@@ -103,8 +102,6 @@ function costlyParts(ex: Ex): OpEx[] {
   visit(ex);
   return found;
 }
-
-const keyOf = ({ kind, value }: Condition): string => `${kind} ${value.key}`;
 
 const renaming =
   (from: readonly Axis[], to: readonly Axis[]) =>
