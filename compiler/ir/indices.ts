@@ -100,6 +100,12 @@ function isImpossible({ kind, value }: Condition, ranges: Ranges): boolean {
 
 export const conditionKey = (c: Condition): string => `${c.kind} ${c.value.key}`;
 
+/** Those of the conditions that stand in both lists. */
+export function common(a: readonly Condition[], b: readonly Condition[]): readonly Condition[] {
+  const keys = new Set(a.length > 0 ? b.map(conditionKey) : []);
+  return keys.size > 0 ? a.filter((c) => keys.has(conditionKey(c))) : [];
+}
+
 /** Each condition once. */
 export const distinct = (conditions: readonly Condition[]): readonly Condition[] => [
   ...new Map(conditions.map((c) => [conditionKey(c), c])).values(),

@@ -8,7 +8,7 @@ import { foldScalar } from './fold.ts';
 import type { Computation, MapNode, Node, View } from './graph.ts';
 import { topological } from './graph.ts';
 import type { Condition } from './indices.ts';
-import { atIndices, conditionKey, distinct } from './indices.ts';
+import { atIndices, common, conditionKey, distinct } from './indices.ts';
 import { constantValue } from './make.ts';
 import type { ScalarOp } from './ops.ts';
 
@@ -151,9 +151,8 @@ export function needsOf(
   const roots = [...outputs.map((o) => o.node), ...updates.map((u) => u.value)];
   const needs = new Map<Node, readonly Condition[]>(roots.map((r) => [r, []]));
   const ask = (x: Node, conditions: readonly Condition[]): void => {
-    const keys = new Set(conditions.map(conditionKey));
     const before = needs.get(x);
-    needs.set(x, before ? before.filter((c) => keys.has(conditionKey(c))) : conditions);
+    needs.set(x, before ? common(before, conditions) : conditions);
   };
   for (const node of topological(roots).reverse()) {
     const own = needs.get(node) ?? [];

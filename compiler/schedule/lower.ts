@@ -1,6 +1,6 @@
 /** Turns ordered clusters into kernels. */
 import type { Node } from '../ir/graph.ts';
-import { atIndices, type Condition, conditionKey } from '../ir/indices.ts';
+import { atIndices, common, type Condition } from '../ir/indices.ts';
 import type { Outside } from '../ir/outside.ts';
 import type { Axis, Ex, Kernel, MapStage, ReduceStage, Reduction, Stage, Store } from '../kernel/kernel.ts';
 import { swapRoles } from '../kernel/rebuild.ts';
@@ -306,7 +306,7 @@ const at = (c: Condition, indices: readonly Poly[]): Condition => ({
 
 /** The conditions that stand in every list. */
 const inAll = ([first = [], ...others]: readonly (readonly Condition[])[]): readonly Condition[] =>
-  first.filter((c) => others.every((list) => list.some((d) => conditionKey(d) === conditionKey(c))));
+  others.reduce(common, first);
 
 const mentions = (e: Poly, j: number): boolean => new RegExp(`\\$${j}(?!\\d)`).test(e.key);
 
