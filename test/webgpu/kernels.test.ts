@@ -6,6 +6,7 @@ import { describeGpu } from '../support/swiftshader.ts';
 import type { Case } from '../support/kernel-build.ts';
 import { dimsOf } from '../support/kernel-build.ts';
 import * as kernels from './kernels.ts';
+import { pairs, triangular } from './triangular.ts';
 import { checks } from './run.ts';
 
 // SwiftShader takes up to seconds to compile a tiled kernel, more when the machine is busy.
@@ -56,17 +57,17 @@ describeGpu('contractions', () => {
     { batch: 1 },
     { batch: 0 },
   );
-  for (const [more, less] of kernels.pairs) {
-    check(`${more} not before ${less}`, kernels.triangular([70, 40, 50], more, less, 0));
+  for (const [more, less] of pairs) {
+    check(`${more} not before ${less}`, triangular([70, 40, 50], more, less, 0));
     check(
       `${more} not long before ${less}, sizes bound later`,
-      kernels.triangular(['rows', 'columns', 'depth'], more, less, 9),
+      triangular(['rows', 'columns', 'depth'], more, less, 9),
       { rows: 37, columns: 50, depth: 40 },
       { rows: 3, columns: 50, depth: 33 },
     );
   }
   it('takes no slices that count nothing', () => {
-    const { kernel } = kernels.triangular([70, 40, 50], 'i', 'k', 0);
+    const { kernel } = triangular([70, 40, 50], 'i', 'k', 0);
     const slices = (k: Kernel): string => /for \(var k0 = .*\)/.exec(emitWgsl(k, []).code)![0];
     expect(slices(kernel)).not.toBe(slices({ ...kernel, live: [] } as Kernel));
   });
