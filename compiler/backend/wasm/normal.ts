@@ -1,19 +1,8 @@
 /** Rows kernels in the form that code is made of: axes merged as far as no index expression tells them apart, small ones written out. */
 import type { Axis, Ex, LoadEx, Reduction, RowsKernel, Stage } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import {
-  asConstant,
-  constant,
-  equal,
-  floorDivide,
-  floorMod,
-  multiply,
-  one,
-  substitute,
-  symbol,
-  zero,
-} from '../../shape/poly.ts';
-import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
+import { asConstant, constant, substitute } from '../../shape/poly.ts';
+import { conditions, exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
 
 /** A serial stage: in the order of its axes, the element at `at` (its guard holding) += value. */
 export interface ScatterStage {
@@ -38,16 +27,21 @@ function mapStage(stage: AnyStage, axes: readonly Axis[], map: (p: Poly) => Poly
   const mapEx = exMapper(map);
   if (stage.kind === 'scatter')
     return { ...stage, axes, at: mapEx(stage.at) as LoadEx, value: mapEx(stage.value) };
-  if (stage.kind === 'reduce')
-    return { ...stage, axes, reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })) };
-  return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)) };
+  const live = stage.live && { live: conditions(map, stage.live) };
+  if (stage.kind === 'map')
+    return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)), ...live };
+  return {
+    ...stage,
+    axes,
+    reductions: stage.reductions.map((r) => ({ ...r, value: mapEx(r.value) })),
+    ...live,
+  };
 }
 
-/** Merges the axes of the grid and those of every stage. */
+/** Merges the axes of the grid and those of every stage. What is live has no say in it. */
 export function normalise(k: RowsLike): RowsLike {
   const grid = mergeAxes(k.grid, k.stages.flatMap(stagePolys));
-  const apart = takenApart(k.grid, grid.axes);
-  const stages = k.stages.map((s) => withLive(mapStage(s, s.axes, grid.map), apart));
+  const stages = k.stages.map((s) => mapStage(s, s.axes, grid.map));
   return {
     ...k,
     grid: grid.axes,
@@ -56,33 +50,6 @@ export function normalise(k: RowsLike): RowsLike {
       return mapStage(s, inner.axes, inner.map);
     }),
   };
-}
-
-/** What is live decides nothing about the axes: it is said of the merged ones afterwards. */
-function withLive(stage: AnyStage, apart: ReadonlyMap<string, Poly>): AnyStage {
-  if (stage.kind === 'scatter' || !stage.live) return stage;
-  const live = stage.live.map((c) => ({ ...c, value: substitute(c.value, (s) => apart.get(s)) }));
-  return { ...stage, live };
-}
-
-/** The axes over those that they were merged into: each of these goes by the name of its innermost one. */
-function takenApart(axes: readonly Axis[], merged: readonly Axis[]): ReadonlyMap<string, Poly> {
-  const found = new Map<string, Poly>();
-  let place: Poly = one;
-  let into: Axis | undefined;
-  for (const { name, extent } of axes.toReversed()) {
-    const own = merged.find((m) => m.name === name);
-    if (own) [into, place] = [own, one];
-    if (asConstant(extent) === 1 || !into) {
-      found.set(name, zero);
-      continue;
-    }
-    const index = floorDivide(symbol(into.name), place);
-    const isOutermost = equal(multiply(place, extent), into.extent);
-    found.set(name, isOutermost ? index : floorMod(index, extent));
-    place = multiply(place, extent);
-  }
-  return found;
 }
 
 /** Replaces small constant inner axes by one copy of the code for each index. */

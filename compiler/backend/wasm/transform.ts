@@ -4,6 +4,8 @@ import { exRebuilder } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
 import {
   asConstant,
+  floorDivide,
+  floorMod,
   linearIn,
   multiply,
   subtract,
@@ -65,8 +67,9 @@ export interface Merged {
 }
 
 /**
- * Drops axes of extent 1 and joins neighbours `a, b` into one axis (named `b`) wherever no index expression tells them
- * apart: b := b - a * extent(b) makes `a` vanish everywhere.
+ * Drops axes of extent 1 and joins neighbours `a, b` into one axis (named `b`) wherever none of the index expressions
+ * tells them apart: b := b - a * extent(b) makes `a` vanish everywhere. Others (what is live) may: `map` takes the two
+ * apart again there, a := b div extent(b) and b := b mod extent(b).
  */
 export function mergeAxes(axes: readonly Axis[], polys: readonly Poly[]): Merged {
   const steps: PolyMap[] = [];
@@ -93,12 +96,22 @@ export function mergeAxes(axes: readonly Axis[], polys: readonly Poly[]): Merged
 }
 
 function joinStep(outer: Axis, inner: Axis, polys: readonly Poly[]): PolyMap | undefined {
-  const replacement = subtract(symbol(inner.name), multiply(symbol(outer.name), inner.extent));
-  const step: PolyMap = (p) =>
+  const index = symbol(inner.name);
+  const replacement = subtract(index, multiply(symbol(outer.name), inner.extent));
+  const joined: PolyMap = (p) =>
     mentions(p, outer.name) || mentions(p, inner.name)
       ? substitute(p, (s) => (s === inner.name ? replacement : undefined))
       : p;
-  return polys.every((p) => !mentions(step(p), outer.name)) ? step : undefined;
+  const isApart = (p: Poly): boolean => mentions(p, outer.name);
+  if (polys.some((p) => isApart(joined(p)))) return undefined;
+  const apart = new Map([
+    [outer.name, floorDivide(index, inner.extent)],
+    [inner.name, floorMod(index, inner.extent)],
+  ]);
+  return (p) => {
+    const merged = joined(p);
+    return isApart(merged) ? substitute(p, (s) => apart.get(s)) : merged;
+  };
 }
 
 export const mentions = (p: Poly, name: string): boolean => symbolsOf(p).has(name);
