@@ -5,7 +5,7 @@
  */
 import type { Func } from '../compiler/backend/wasm/encoder.ts';
 import { Module } from '../compiler/backend/wasm/encoder.ts';
-import { narrowTiles, wideTile } from '../compiler/backend/wasm/contract/plan.ts';
+import { mainTile, type Tile } from '../compiler/backend/wasm/contract/tiles.ts';
 import { buildMicro } from '../compiler/backend/wasm/contract/micro.ts';
 
 /** Steps of k of a panel: both panels stay in the first-level cache. */
@@ -13,7 +13,6 @@ const depth = 256;
 /** How much faster the wide tile has to be, as what it leaves over at the edges is larger. */
 const margin = 1.2;
 
-const [narrowTile = wideTile] = narrowTiles;
 const floats = (tile: { readonly vectors: number }): number => 4 * tile.vectors;
 
 type Micro = (count: number, a: number, b: number, tile: number, add: number) => void;
@@ -22,16 +21,17 @@ type Micro = (count: number, a: number, b: number, tile: number, add: number) =>
 export function prefersWideTiles(relaxed: boolean): boolean {
   const memory = new WebAssembly.Memory({ initial: 2 });
   const module = new Module({ shared: false });
-  const made = [narrowTile, wideTile].map((t, i) =>
-    exported(module, `tile${i}`, buildMicro(module, t, relaxed)),
-  );
+  const modes = [false, true].map((wide) => ({ relaxed, wide }));
+  const [narrowTile, wideTile] = modes.map(mainTile) as [Tile, Tile];
+  const { rows } = wideTile;
+  const made = modes.map((mode, i) => exported(module, `tile${i}`, buildMicro(module, mainTile(mode), mode)));
   const instance = new WebAssembly.Instance(new WebAssembly.Module(module.encode() as BufferSource), {
     env: { memory },
   });
   const [narrow, wide] = made.map((name) => instance.exports[name] as Micro) as [Micro, Micro];
   const values = new Float32Array(memory.buffer);
   const [a, b, packed, tile] = [0, 1, 2, 3].map((i) => i * 8192) as [number, number, number, number];
-  for (let i = 0; i < 4 * depth; i++) values[a + i] = ((i * 37) % 101) / 50 - 1;
+  for (let i = 0; i < rows * depth; i++) values[a + i] = ((i * 37) % 101) / 50 - 1;
   const columns = floats(wideTile);
   const used = floats(narrowTile);
   for (let k = 0; k < depth; k++)
@@ -42,14 +42,14 @@ export function prefersWideTiles(relaxed: boolean): boolean {
     }
   const run = (micro: Micro, panel: number): Float32Array => {
     micro(depth, 4 * a, 4 * panel, 4 * tile, 0);
-    return values.slice(tile, tile + 4 * columns);
+    return values.slice(tile, tile + rows * columns);
   };
   const [forWide, forNarrow] = leasts(
     () => run(wide, b),
     () => run(narrow, packed),
   );
   const [found, expected] = [run(wide, b), run(narrow, packed)];
-  const same = [0, 1, 2, 3].every((row) =>
+  const same = Array.from({ length: rows }, (_, row) => row).every((row) =>
     Array.from({ length: used }, (_, j) => j).every(
       (j) => found[row * columns + j] === expected[row * used + j],
     ),

@@ -4,7 +4,7 @@ import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/p
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, floorDivide, floorMod, scale, subtract, symbol as s } from '../../compiler/shape/poly.ts';
 import { abc, acc, at, contract, tolerance, use } from './contractions.ts';
-import { axis, check, dim, float, floats, load, op } from './harness.ts';
+import { axis, check, dim, float, floats, load, op, fused } from './harness.ts';
 
 describe('matrix products', () => {
   const layouts = [
@@ -106,19 +106,19 @@ describe('matrix products', () => {
   it.each([1, 64, 300, 513, 0])(
     'blocks of k over an axis of 7 and one of %d behind it, one of them backwards',
     (size) => {
-      const roles = { m: [axis('m', 20)], n: [axis('n', 24)], k: [axis('t', 7), axis('l', 'k')] };
+      const roles = { m: [axis('m', 18)], n: [axis('n', 32)], k: [axis('t', 7), axis('l', 'k')] };
       const back = subtract(dim(6), s('t'));
       for (const [forwards, k] of [
-        [load(0, at(['t', 7], ['l', 'k'], ['m', 20])), 'lanes'],
-        [load(0, at(['m', 20], ['t', 7], ['l', 'k'])), 'k'],
+        [load(0, at(['t', 7], ['l', 'k'], ['m', 18])), 'lanes'],
+        [load(0, at(['m', 18], ['t', 7], ['l', 'k'])), 'k'],
       ] as const) {
-        const c = contract(abc, roles, forwards, load(1, at([back, 7], ['l', 'k'], ['n', 24])), {
+        const c = contract(abc, roles, forwards, load(1, at([back, 7], ['l', 'k'], ['n', 32])), {
           buffer: 2,
-          offset: at(['m', 20], ['n', 24]),
+          offset: at(['m', 18], ['n', 32]),
           value: acc,
         });
-        expect(planContract(mergeRoles(c), false)?.plan, k).toMatchObject({ packA: k, cut: 1 });
-        check(c, [floats(7 * 20 * size), floats(7 * 24 * size, 2), floats(480)], { k: size }, tolerance);
+        expect(planContract(mergeRoles(c), fused)?.plan, k).toMatchObject({ packA: k, cut: 1 });
+        check(c, [floats(7 * 18 * size), floats(7 * 32 * size, 2), floats(576)], { k: size }, tolerance);
       }
     },
   );

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { Mode } from '../../compiler/backend/wasm/contract/tiles.ts';
 import { emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { Axis, Ex, Kernel } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
@@ -8,6 +9,9 @@ import { supportsRelaxedSimd } from '../../runtime/wasm.ts';
 import { evaluateKernel } from '../support/kernel-eval.ts';
 
 export type Buffer = Float32Array | Int32Array | Uint32Array;
+
+/** What most plans are asked for. */
+export const fused: Mode = { relaxed: true, wide: false };
 
 export const modes: readonly boolean[] = supportsRelaxedSimd() ? [false, true] : [false];
 

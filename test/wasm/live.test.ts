@@ -119,7 +119,7 @@ describe('a contraction of which not all products count', () => {
       const left = Float32Array.from({ length: 64 * 64 }, (_, i) => {
         const index = { [roles[0]]: Math.floor(i / 64), [roles[1]]: i % 64 } as Record<'m' | 'k', number>;
         const distance = index[less] - index[more];
-        return distance <= 0 ? 1 : distance < 4 ? 0 : NaN;
+        return distance <= 0 ? 1 : distance < 6 ? 0 : NaN;
       });
       for (const relaxed of modes) {
         const [, , found] = runWasm(

@@ -5,7 +5,7 @@ import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/p
 import type { Axis, Condition, ContractKernel, Ex } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, constant, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
-import { check, dim, float, floats, load, local, op } from './harness.ts';
+import { check, dim, float, floats, load, local, op, fused } from './harness.ts';
 
 const runs = Number(process.env['NNET_RANDOM'] ?? 60);
 
@@ -136,7 +136,7 @@ it('random contractions agree with the oracle', () => {
         1,
       );
       fc.pre(products < 60_000);
-      const planned = planContract(mergeRoles(kernel), false);
+      const planned = planContract(mergeRoles(kernel), fused);
       if (planned)
         plans.add(
           `${planned.plan.tile.rows} ${planned.plan.packA} ${planned.plan.packB} ${planned.plan.single}`,
@@ -151,7 +151,7 @@ it('random contractions agree with the oracle', () => {
     { numRuns: runs, seed: 5 },
   );
   // Every way of packing is among them.
-  for (const part of ['3 ', '4 ', 'lanes lanes', 'k k', 'k lanes', 'lanes k', 'true', 'false'])
+  for (const part of ['3 ', '4 ', '6 ', 'lanes lanes', 'k k', 'k lanes', 'lanes k', 'true', 'false'])
     expect(
       [...plans].some((p) => p.includes(part)),
       `${part} in ${[...plans].join('; ')}`,

@@ -7,7 +7,7 @@ import { swapRoles } from '../../compiler/kernel/rebuild.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { add, scale, subtract, symbol as s } from '../../compiler/shape/poly.ts';
 import { acc, at, contract, tolerance, use } from './contractions.ts';
-import { axis, check, float, floats, load, op } from './harness.ts';
+import { axis, check, float, floats, load, op, fused } from './harness.ts';
 
 interface Shape {
   readonly channels: number;
@@ -55,7 +55,7 @@ function convolution(
 
 const isWindow = (kernel: ContractKernel): boolean => {
   const k = mergeRoles(kernel);
-  return (planWindow(k, false)?.cost ?? Infinity) < (planContract(k, false)?.cost ?? 0);
+  return (planWindow(k, fused)?.cost ?? Infinity) < (planContract(k, fused)?.cost ?? 0);
 };
 
 const lenet = { channels: 3, filters: 16, height: 8, width: 8, taps: 5 };
@@ -86,11 +86,11 @@ describe('an image that is read in place', () => {
       (offset: Poly) => op('mul', 'f32', load(1, offset), float(2)),
       (offset: Poly) => load(3, offset),
     ])
-      expect(planWindow(mergeRoles(convolution(lenet, image)), false)).toBeUndefined();
+      expect(planWindow(mergeRoles(convolution(lenet, image)), fused)).toBeUndefined();
   });
 
   it('slides: a matrix is packed', () => {
     const product = convolution({ ...lenet, taps: 1 });
-    expect(planWindow(mergeRoles(product), false)).toBeUndefined();
+    expect(planWindow(mergeRoles(product), fused)).toBeUndefined();
   });
 });

@@ -16,6 +16,7 @@ import { emitContract, singleRow } from './contract/index.ts';
 import { workOf } from './cost.ts';
 import { i32 } from './instr.ts';
 import { buildMicro, type MicroShape } from './contract/micro.ts';
+import type { Mode } from './contract/tiles.ts';
 import { emitRows, emitScatter } from './rows.ts';
 import { IntegerLibrary } from './scalar-ops.ts';
 
@@ -165,6 +166,11 @@ class Emitter {
     this.integers = new IntegerLibrary(this.module);
   }
 
+  private get mode(): Mode {
+    const { relaxed, wide = false } = this.options;
+    return { relaxed, wide };
+  }
+
   /** The entry says which buffers, the body what is done to them: kernels that do the same share it. */
   kernel(at: number): EmittedKernel {
     const k = this.kernels[at]!;
@@ -217,8 +223,7 @@ class Emitter {
     const context: EmitContext = {
       f,
       module: this.module,
-      relaxed: this.options.relaxed,
-      wide: this.options.wide ?? false,
+      ...this.mode,
       environment: (kernel, ranges, g = f) => this.environment(g, kernel, ranges),
       helper: (name, params) =>
         this.module.func(
@@ -247,7 +252,7 @@ class Emitter {
     const key = [rows, vectors, used, pitch, a?.lane ?? 4, a?.k ?? 4 * rows, placed, isPair].join(' ');
     const known = this.micros.get(key);
     if (known) return known;
-    const made = buildMicro(this.module, shape, this.options.relaxed);
+    const made = buildMicro(this.module, shape, this.mode);
     this.micros.set(key, made);
     return made;
   }

@@ -206,6 +206,16 @@ export const v128 = {
       [address, value],
     );
   },
+  /** The first two lanes. */
+  storePair: (address: I32, value: V128, offset = 0): Stmt => {
+    const at = immediate(offset);
+    return instruction(
+      'void',
+      `v128.store64_lane${at.text} 0`,
+      [...simd(0x5b), ...at.bytes, 0],
+      [address, value],
+    );
+  },
   /** Four 32-bit lanes picked from the eight of `a` (0 to 3) and `b` (4 to 7). */
   shuffle: (a: V128, b: V128, lanes: readonly [number, number, number, number]): V128 =>
     instruction(

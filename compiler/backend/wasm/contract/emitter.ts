@@ -2,7 +2,7 @@
 import type { Axis, ContractKernel } from '../../../kernel/kernel.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { add, asConstant, asSymbol, floorDivide, multiply } from '../../../shape/poly.ts';
-import { type ContractPlan, known, roundUp } from './plan.ts';
+import { type ContractPlan, known, roundUp, whereNothingIsPacked } from './plan.ts';
 import type { EmitContext } from '../context.ts';
 import { buildRowEpilogue } from './epilogue.ts';
 import type { Func, I32, Local, Stmt } from '../encoder.ts';
@@ -14,12 +14,14 @@ import { Live } from './live.ts';
 import { type Depth, type Operand, Panels, RowsInPlace } from './panels.ts';
 import { areasOf, type Part, partOf } from '../parts.ts';
 import { emitSingle, type Single } from './single.ts';
+import { fewRows } from './tiles.ts';
 import { Sums } from './sums.ts';
 
 /** Of the register kernel: count of k, rows of A, panel of B, tile, whether to add to the tile. */
 export type TileArguments = readonly [deep: I32, a: I32, b: I32, tile: I32, isAdding: I32];
 
 export abstract class ContractEmitter {
+  protected readonly plan: ContractPlan;
   protected readonly lower: Lowering;
   protected readonly lanes: number;
   /** Which block of the role whose panels stay packed while units share it is packed now; kept for the thread's next call. */
@@ -31,16 +33,18 @@ export abstract class ContractEmitter {
 
   constructor(
     protected readonly k: ContractKernel,
-    protected readonly plan: ContractPlan,
+    planned: ContractPlan,
     protected readonly context: EmitContext,
   ) {
     const shared = { kernel: k, batch: k.batch, k: k.k };
-    this.lanes = 4 * plan.tile.vectors;
+    this.lanes = 4 * planned.tile.vectors;
     this.b = new Panels(
-      { ...shared, name: 'packB', operand: k.b, lanes: k.n, along: plan.packB, width: this.lanes },
-      plan,
+      { ...shared, name: 'packB', operand: k.b, lanes: k.n, along: planned.packB, width: this.lanes },
+      planned,
       context,
     );
+    const plan = this.b.isPrepared ? whereNothingIsPacked(k, planned) : planned;
+    this.plan = plan;
     const ranges = new Map([...k.batch, ...k.k].map((a) => [a.name, a.extent]));
     this.lower = new Lowering(context.environment(k, ranges));
     const { rows } = plan.tile;
@@ -99,13 +103,15 @@ export abstract class ContractEmitter {
     lower.push(this.packed.set(select(again, i32.load(kept!), i32.const(-1))));
     const unit = this.local('unit');
     lower.open('unit', unit.get);
-    const [outer, inner] = plan.order === 'rows' ? [perN, perM] : [perM, perN];
+    // The block that is packed stays; where none is, the next unit reads the same rows of A.
+    const isByColumns = plan.order === 'rows' && !this.b.isPrepared;
+    const [outer, inner] = isByColumns ? [perN, perM] : [perM, perN];
     const { integers } = lower.env;
     const innerIndex = lower.keep(integers.floorMod(unit.get, lower.poly(inner), true));
     const shared = lower.keep(integers.floorDiv(unit.get, lower.poly(inner), true));
     const outerIndex = lower.keep(integers.floorMod(shared, lower.poly(outer), true));
     decode(lower, k.batch, lower.keep(integers.floorDiv(shared, lower.poly(outer), true)));
-    const [m, n] = plan.order === 'rows' ? [innerIndex, outerIndex] : [outerIndex, innerIndex];
+    const [m, n] = isByColumns ? [innerIndex, outerIndex] : [outerIndex, innerIndex];
     const blockM = partOf(lower, m, plan.blockM, lower.poly(count(k.m)));
     const blockN = partOf(lower, n, plan.blockN, lower.poly(count(k.n)), this.missing());
     lower.push(...(this.sums?.begin(blockM, this.area('sums'), 4 * plan.blockN) ?? []));
@@ -205,9 +211,22 @@ export abstract class ContractEmitter {
     ];
   }
 
-  /** The register kernel for as many vectors as the `left` columns need; `single` runs instead where that is one. */
-  protected multiplyTile(left: I32, args: TileArguments, single?: () => Stmt[]): Stmt[] {
-    const { rows, vectors } = this.plan.tile;
+  /**
+   * The register kernel for as many vectors as the `columns` that are left need, and for few rows if not more are left; `narrow` runs
+   * instead where one vector is needed.
+   */
+  protected multiplyTile(rows: I32, columns: I32, args: TileArguments, narrow?: () => Stmt[]): Stmt[] {
+    const { tile } = this.plan;
+    const all = this.multiplyRows(tile.rows, columns, args, narrow);
+    const few = fewRows(tile);
+    const total = known(this.k.m);
+    const rest = total === undefined ? few : total % tile.rows;
+    if (rest === 0 || rest > few) return all;
+    return when(i32.gtS(rows, i32.const(few)), all, this.multiplyRows(few, columns, args));
+  }
+
+  private multiplyRows(rows: number, columns: I32, args: TileArguments, narrow?: () => Stmt[]): Stmt[] {
+    const { vectors } = this.plan.tile;
     const total = asConstant(count(this.k.n));
     const call = (used: number): Stmt =>
       this.context.micro({ rows, vectors, used, a: this.a.steps }).call('void', ...args);
@@ -215,7 +234,11 @@ export abstract class ContractEmitter {
     let code: Stmt[] = [call(vectors)];
     for (let used = vectors - 1; used >= 1; used--)
       if (rest === undefined || rest === used)
-        code = when(i32.leS(left, i32.const(4 * used)), used === 1 && single ? single() : [call(used)], code);
+        code = when(
+          i32.leS(columns, i32.const(4 * used)),
+          used === 1 && narrow ? narrow() : [call(used)],
+          code,
+        );
     return code;
   }
 

@@ -32,10 +32,10 @@ export function emitContract(
   if (image) return emitImage(image, context);
   const weight = isFast ? planWeight(merged, context.wide) : undefined;
   if (weight) return emitWeight(weight, context);
-  const planned = planContract(merged, context.wide);
+  const planned = planContract(merged, context);
   if (!planned)
     return kernel.sums ? emitBoth(kernel, kernel.sums, context) : emitRows(asRows(kernel), context);
-  const window = planWindow(merged, context.wide);
+  const window = planWindow(merged, context);
   if (window && window.cost < planned.cost) return emitWindow(window, context);
   const { plan } = planned;
   const Order = plan.order === 'strips' ? StripEmitter : RowEmitter;

@@ -1,10 +1,10 @@
 /**
  * The register kernel of contractions: a tile of C from `rows` values of A for each k, of a packed panel or where they lie, and
- * a packed panel of B (`4 * vectors` values for each k). V8's register allocator decides the shapes: 4 x 8 and 3 x 12 stay in registers, larger
- * ones or an unrolled k spill.
+ * a packed panel of B (`4 * vectors` values for each k).
  */
 import type { Func, Module, Stmt, V128 } from '../encoder.ts';
-import { brIf, f32x4, i32, loop, v128, when } from '../instr.ts';
+import { block, brIf, f32x4, i32, loop, v128, when } from '../instr.ts';
+import { type Mode, rowsOfBlock } from './tiles.ts';
 
 export interface MicroShape {
   readonly rows: number;
@@ -25,7 +25,7 @@ export interface MicroShape {
  * (count of k >= 1, rows of A, panel of B, tile of C row by row without gaps, whether to add to the tile; the places of k; of a pair:
  * bytes from the rows of A of its first tile to those of its second)
  */
-export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean): Func {
+export function buildMicro(module: Module, shape: MicroShape, mode: Mode): Func {
   const { rows, vectors, used = vectors, pitch = 16 * vectors, a: steps = { lane: 4, k: 4 * rows } } = shape;
   const { placed = false, isPair = false } = shape;
   const all = isPair ? 2 * rows : rows;
@@ -50,27 +50,33 @@ export function buildMicro(module: Module, shape: MicroShape, relaxed: boolean):
   const each = (make: (i: number, j: number) => Stmt): Stmt[] =>
     range(all).flatMap((i) => range(used).map((j) => make(i, j)));
   const multiplyAdd = (x: V128, y: V128, sum: V128): V128 =>
-    relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
+    mode.relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
   const at = places ? f.local('i32', 'at') : b!;
-  const next = places
+  const nextOfB = places
     ? places.set(i32.add(places.get, i32.const(4)))
     : b!.set(i32.add(b!.get, i32.const(pitch)));
+  // A branch that is never taken (no tile lies at 0) ends a block of code: the engine loads no value of A before it that is wanted behind.
+  const perBlock = rowsOfBlock(all, used, mode);
+  const next = (i: number): Stmt[] => (i > 0 && i % perBlock === 0 ? [brIf(1, i32.eqz(tile!.get))] : []);
   f.body.push(
     ...panels.slice(1).map((p) => p.set(i32.add(p.get, a!.get))),
     ...when(
       add!.get,
       each((i, j) => sums[i]![j]!.set(v128.load(tile!.get, offset(i, j)))),
     ),
-    loop(
-      ...(places ? [at.set(i32.add(b!.get, i32.load(places.get)))] : []),
-      ...bs.map((v, j) => v.set(v128.load(at.get, 16 * j))),
-      ...range(all).flatMap((i) => [
-        splat.set(v128.loadSplat(panels[Math.floor(i / rows)]!.get, steps.lane * (i % rows))),
-        ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
-      ]),
-      ...panels.map((p) => p.set(i32.add(p.get, i32.const(steps.k)))),
-      next,
-      brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
+    block(
+      loop(
+        ...(places ? [at.set(i32.add(b!.get, i32.load(places.get)))] : []),
+        ...bs.map((v, j) => v.set(v128.load(at.get, 16 * j))),
+        ...range(all).flatMap((i) => [
+          ...next(i),
+          splat.set(v128.loadSplat(panels[Math.floor(i / rows)]!.get, steps.lane * (i % rows))),
+          ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
+        ]),
+        ...panels.map((p) => p.set(i32.add(p.get, i32.const(steps.k)))),
+        nextOfB,
+        brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
+      ),
     ),
     ...each((i, j) => v128.store(tile!.get, sums[i]![j]!.get, offset(i, j))),
   );

@@ -165,43 +165,49 @@ class Packing {
 
   // -------------------------------------------------------------- vectors along the lanes
 
-  /** Whole strip in one run of the innermost axis; else each group of four that is; else lane by lane. */
+  /** Whole strip in one run of the innermost axis; else each group of lanes that is; else lane by lane. */
   straight(): Stmt[] {
+    const { width } = this.spec;
     const zero = i32.const(0);
-    if (this.groups === 1) return this.inRun(1, zero, this.lanewise(zero));
+    if (this.groups === 1) return this.group(zero, width);
     const group = this.f.local('i32', 'group');
     const head = this.lowering();
     const left = head.keep(i32.sub(head.poly(count(this.spec.lanes)), this.f.param(0).get));
-    const end = head.keep(minI32(left, i32.const(this.spec.width)));
-    const one = this.inRun(1, group.get, this.lanewise(group.get));
-    const each = [...head.finish(), ...forLoop(group, zero, end, 4, one)];
-    return this.inRun(this.groups, zero, each);
+    const whole = width - (width % 4);
+    const end = head.keep(minI32(left, i32.const(whole)));
+    const fours = forLoop(group, zero, end, 4, this.group(group.get, 4));
+    const rest =
+      whole < width ? when(i32.gtS(left, i32.const(whole)), this.group(i32.const(whole), width % 4)) : [];
+    return this.inRun(width, zero, [...head.finish(), ...fours, ...rest]);
   }
 
-  /** Vectors from lane `lane` on, if `groups` of them lie in one run; else `otherwise`. */
-  private inRun(groups: number, lane: I32, otherwise: Stmt[]): Stmt[] {
+  private group(lane: I32, lanes: number): Stmt[] {
+    return this.inRun(lanes, lane, this.lanewise(lane, lanes));
+  }
+
+  /** So many lanes from `lane` on by vectors, if these lie in one run; else `otherwise`. */
+  private inRun(lanes: number, lane: I32, otherwise: Stmt[]): Stmt[] {
     const { spec, f } = this;
     const inner = spec.lanes.at(-1)!;
+    const vectors = Math.ceil(lanes / 4);
     const head = this.lowering();
     decode(head, spec.lanes, head.keep(i32.add(f.param(0).get, lane)));
     const index = (a: Axis): I32 => head.poly(symbol(a.name));
-    const fits = i32.leS(i32.add(index(inner), i32.const(4 * groups)), head.poly(inner.extent));
+    const fits = i32.leS(i32.add(index(inner), i32.const(4 * vectors)), head.poly(inner.extent));
     const lower = this.lowering();
     for (const a of spec.lanes) lower.bind(a.name, index(a));
     lower.open(inner.name, index(inner), true);
     this.pass(lower, lane, (to, map, offset) => {
       const item = lower.env.interner.item(map(spec.operand));
-      const values = Array.from({ length: groups }, (_, u) => lower.vector(item, u));
-      values.forEach((value, u) => lower.push(v128.store(to, value, offset + 16 * u)));
+      const values = Array.from({ length: vectors }, (_, u) => lower.vector(item, u));
+      values.forEach((value, u) => lower.push(storeLanes(to, value, offset + 16 * u, lanes - 4 * u)));
     });
     const body = lower.close();
     return [...head.finish(), ...when(fits, [...lower.finish(), ...body], otherwise)];
   }
 
-  /** Four lanes from `lane` on, each with its own indices; beyond the last index the last one again. */
-  private lanewise(lane: I32): Stmt[] {
-    const { spec } = this;
-    const lanes = Math.min(4, spec.width);
+  /** `lanes` from `lane` on, each with its own indices; beyond the last index the last one again. */
+  private lanewise(lane: I32, lanes: number): Stmt[] {
     const { lower, operands } = this.separate(lane, lanes);
     this.pass(lower, lane, (to, map, offset) => {
       const values = operands.map((ex) => lower.scalar(lower.env.interner.item(map(ex))));
@@ -260,7 +266,9 @@ class Packing {
           return;
         }
         const rows = items.map((item) => lower.keep(lower.vector(item, 0)));
-        transpose(lower, rows).forEach((column, i) => lower.push(v128.store(to.get, column, i * bytes)));
+        transpose(lower, rows).forEach((column, i) =>
+          lower.push(storeLanes(to.get, column, i * bytes, lanes)),
+        );
         lower.push(to.set(i32.add(to.get, i32.const(4 * bytes))));
       }),
     );
@@ -268,17 +276,19 @@ class Packing {
   }
 }
 
-/** Columns of up to four rows of four; missing rows repeat the last. */
+/** So many lanes of a vector, four at most: of three the fourth too, which what is written next overwrites. */
+const storeLanes = (to: I32, value: V128, offset: number, lanes: number): Stmt =>
+  lanes > 2 ? v128.store(to, value, offset) : v128.storePair(to, value, offset);
+
+/** Columns of two to four rows of four; a missing fourth row repeats the third. */
 function transpose(lower: Lowering, rows: readonly V128[]): V128[] {
-  const [a, b, c, d] = [0, 1, 2, 3].map((i) => rows[Math.min(i, rows.length - 1)]!) as [
-    V128,
-    V128,
-    V128,
-    V128,
-  ];
+  const [a, b, c, d = c] = rows as [V128, V128, V128?, V128?];
   const low = (x: V128, y: V128): V128 => lower.keep(v128.shuffle(x, y, [0, 4, 1, 5]));
   const high = (x: V128, y: V128): V128 => lower.keep(v128.shuffle(x, y, [2, 6, 3, 7]));
-  const [ab0, ab1, cd0, cd1] = [low(a, b), high(a, b), low(c, d), high(c, d)];
+  const [ab0, ab1] = [low(a, b), high(a, b)];
+  const second = (x: V128): V128 => v128.shuffle(x, x, [2, 3, 2, 3]);
+  if (!c || !d) return [ab0, second(ab0), ab1, second(ab1)];
+  const [cd0, cd1] = [low(c, d), high(c, d)];
   return [
     v128.shuffle(ab0, cd0, [0, 1, 4, 5]),
     v128.shuffle(ab0, cd0, [2, 3, 6, 7]),

@@ -78,7 +78,7 @@ export class Panels implements Operand {
     if (batch.length > 0 || all === undefined || depth === undefined) return undefined;
     const strips = Math.ceil(all / width);
     // The last vector of a panel of three lanes reaches into the next panel, which must be made after it.
-    const units = width % 4 === 0 ? strips : 1;
+    const units = width % 2 === 0 ? strips : 1;
     const prepared = this.context.prepare(operand, 4 * width * depth * strips, units);
     if (!prepared) return undefined;
     const { fill, base } = prepared;

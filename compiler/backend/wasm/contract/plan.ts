@@ -5,12 +5,8 @@ import { loadsIn } from '../../../kernel/walk.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, evaluate, stepOf } from '../../../shape/poly.ts';
 import { type InPlace, inPlaceOf } from './in-place.ts';
+import { type Mode, rowsCost, stripCost, type Tile, tilesFor } from './tiles.ts';
 import { exMapper, mapStore, mentions, mergeAxes, polysOf } from '../transform.ts';
-
-export interface Tile {
-  readonly rows: number;
-  readonly vectors: number;
-}
 
 /** What a packing loop runs along in vectors: the lanes of the panel, or k (and then transposes 4 x 4). */
 export type PackAlong = 'lanes' | 'k';
@@ -128,54 +124,48 @@ interface Packing {
 interface Candidate {
   readonly kernel: ContractKernel;
   readonly tile: Tile;
+  /** Of one k of a strip. */
+  readonly strip: number;
   readonly inPlace: InPlace | undefined;
   readonly a: Packing;
   readonly b: Packing;
   readonly cost: number;
 }
 
-/** Register tiles: eight or nine vectors, or as many pairs of vectors where the engine has those. */
-export const narrowTiles: readonly Tile[] = [
-  { rows: 4, vectors: 2 },
-  { rows: 3, vectors: 3 },
-];
-export const wideTile: Tile = { rows: 4, vectors: 4 };
-export const tilesFor = (wide: boolean): readonly Tile[] => (wide ? [wideTile, ...narrowTiles] : narrowTiles);
-
-/** One k of a strip of the register tile. */
-export const stripCost = (tile: Tile, vectors: number): number =>
-  tile.rows * vectors * (tile === wideTile && vectors % 2 === 0 ? 0.3 : 0.55) + 0.3;
-
-function candidate(kernel: ContractKernel, tile: Tile): Candidate {
+function candidate(kernel: ContractKernel, tile: Tile, mode: Mode): Candidate {
   const [m, n, k] = [sizeOf(kernel.m), sizeOf(kernel.n), sizeOf(kernel.k)];
   const inPlace = inPlaceOf(kernel);
   const a = inPlace
     ? ({ along: 'k', cost: 0 } as const)
     : cheaper(kernel.a, kernel.m.at(-1), kernel.k.at(-1));
   const b = cheaper(kernel.b, kernel.n.at(-1), kernel.k.at(-1));
-  const strip = (vectors: number): number => stripCost(tile, vectors);
+  const strip = stripCost(tile.rows, tile.vectors, mode);
   const lanes = 4 * tile.vectors;
-  const strips =
-    Math.floor(n / lanes) * strip(tile.vectors) +
-    (n % lanes > 0 ? strip(Math.ceil((n % lanes) / 4)) + 0.3 : 0);
-  const multiply = Math.ceil(m / tile.rows) * k * strips;
+  const rest = Math.ceil((n % lanes) / 4);
+  const lastStrip = (): number => {
+    // Two tiles of one vector are computed together.
+    const pair = { ...tile, rows: 2 * tile.rows };
+    return rest === 1 ? rowsCost(pair, roundUp(m, pair.rows), 1, mode) : rowsCost(tile, m, rest, mode);
+  };
+  const multiply =
+    Math.floor(n / lanes) * k * rowsCost(tile, m, tile.vectors, mode) + (rest > 0 ? k * lastStrip() : 0);
   const cost = multiply + n * k * b.cost + m * k * a.cost + m * n * storeCost(kernel);
-  return { kernel, tile, inPlace, a, b, cost };
+  return { kernel, tile, strip, inPlace, a, b, cost };
 }
 
 /** The kernel with its roles settled, how to run it, and the cost; undefined when plain loops are better. */
 export function planContract(
   kernel: ContractKernel,
-  wide: boolean,
+  mode: Mode,
 ): { readonly kernel: ContractKernel; readonly plan: ContractPlan; readonly cost: number } | undefined {
   const [m, n, all] = [known(kernel.m), known(kernel.n), known([...kernel.m, ...kernel.n, ...kernel.k])];
   if (kernel.m.length === 0 || kernel.n.length === 0 || kernel.k.length === 0) return undefined;
   if ([...kernel.m, ...kernel.n, ...kernel.k].some((a) => asConstant(a.extent) === 0)) return undefined;
   if (Math.min(m ?? guess, n ?? guess) <= 2 || (all !== undefined && all < 2048)) return undefined;
-  const tiles = tilesFor(wide);
+  const tiles = tilesFor(mode);
   // What is summed over b stays with n.
   const sides = kernel.sums ? [kernel] : [kernel, swapRoles(kernel)];
-  const candidates = sides.flatMap((k) => tiles.map((tile) => candidate(k, tile)));
+  const candidates = sides.flatMap((k) => tiles.map((tile) => candidate(k, tile, mode)));
   const best = candidates.reduce((x, y) => (y.cost < x.cost ? y : x));
   return {
     kernel: best.kernel,
@@ -270,6 +260,21 @@ function evenShare(m: readonly Axis[], rows: number): number {
   return whole > rows ? Math.ceil(whole / Math.ceil(whole / rows)) : rows;
 }
 
+/** Products of a unit of which nothing is packed. */
+const smallUnit = 1 << 17;
+
+/**
+ * Blocks of rows where neither operand is packed: small ones cost nothing, and threads share few rows evenly. Rows of C are cut in
+ * halves, as 64 rows of A, eleven strips, cannot be.
+ */
+export function whereNothingIsPacked(k: ContractKernel, plan: ContractPlan): ContractPlan {
+  const { order, inPlace, tile, blockK, single } = plan;
+  const n = known(k.n);
+  if (order !== 'rows' || !inPlace || !single || n === undefined || known(k.m) !== undefined) return plan;
+  const blockN = n < longRow ? plan.blockN : roundUp(Math.ceil(n / 2), 4 * tile.vectors);
+  return { ...plan, blockN, blockM: roundUp(Math.ceil(smallUnit / (blockN * blockK)), tile.rows) };
+}
+
 /** Bytes of the tensors that a strip's stores touch: the next strip finds the other halves of their cache lines. */
 const storedBytes = 1 << 14;
 const lineBytes = 64;
@@ -311,10 +316,9 @@ const worthSharing = 1 << 18;
  * Into how many units a sum of many terms is cut (the gradient of a weight), so that threads can share it. Each unit packs
  * again what all need, which costs so much for one k.
  */
-function partsOf({ kernel: k, tile, a, b }: Candidate, again: number): number {
+function partsOf({ kernel: k, tile, strip, a, b }: Candidate, again: number): number {
   const [m, n] = [sizeOf(k.m), sizeOf(k.n)];
-  const multiply =
-    Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * stripCost(tile, tile.vectors);
+  const multiply = Math.ceil(m / tile.rows) * Math.ceil(n / (4 * tile.vectors)) * strip;
   const time = multiply + m * a.cost + n * b.cost;
   const fits = (parts: number): boolean =>
     (parts - 1) * again <= (parts > 2 ? repacking : repackingOfTwo) * time &&

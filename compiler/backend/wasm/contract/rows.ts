@@ -89,7 +89,7 @@ export class RowEmitter extends ContractEmitter {
         end.set(minI32(end.get, m.size)),
         ...forLoop(row, group, end.get, tile.rows, [
           ...this.a.fill(i32.add(m.first, row.get), this.batch(), bounds, this.area('a')),
-          ...this.multiplyRow(i32.add(m.first, row.get), n, bounds, deep.get, to.get),
+          ...this.multiplyStrip(m, row.get, n, bounds, deep.get, to.get),
           to.set(i32.add(to.get, i32.const(4 * tile.rows * this.plan.blockN))),
         ]),
         ...when(this.isWhole.get, this.finish(m, n, group)),
@@ -115,7 +115,8 @@ export class RowEmitter extends ContractEmitter {
     return this.plan.single ? this.area('result') : select(this.isWhole.get, this.area('result'), own);
   }
 
-  private multiplyRow(first: I32, n: Part, bounds: Depth, deep: I32, results: I32): Stmt[] {
+  private multiplyStrip(m: Part, row: I32, n: Part, bounds: Depth, deep: I32, results: I32): Stmt[] {
+    const first = i32.add(m.first, row);
     const { rows } = this.plan.tile;
     const panel = this.local('panel');
     const a = this.local('a');
@@ -130,7 +131,7 @@ export class RowEmitter extends ContractEmitter {
           i32.add(n.first, strip),
           bounds,
           [deep, a.get, panel.get, to.get, this.started.get],
-          (args) => this.multiplyTile(i32.sub(n.size, strip), args),
+          (args) => this.multiplyTile(i32.sub(m.size, row), i32.sub(n.size, strip), args),
         ),
         panel.set(i32.add(panel.get, this.b.pitch(deep))),
         to.set(i32.add(to.get, i32.const(4 * rows * this.lanes))),

@@ -10,7 +10,7 @@ import type { Func, I32, Module, Stmt } from '../encoder.ts';
 import { brIf, f32x4, forLoop, i32, loop, minI32, v128, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { type Operand, RowsInPlace } from './panels.ts';
-import { type ContractPlan, known, wideTile } from './plan.ts';
+import { type ContractPlan, known } from './plan.ts';
 
 /** Sums at once: each needs a vector of B beside it, and all must stay in registers, where the engine has pairs of vectors those. */
 const sumsAtOnce = { single: 6, wide: 12 };
@@ -43,7 +43,10 @@ export function emitSingle(
   const lanes = 4 * tile.vectors;
   const [columns, depth] = [known(k.n)!, known(k.k)!];
   const strips = Math.ceil(columns / lanes);
-  const group = Math.max(1, Math.floor(sumsAtOnce[tile === wideTile ? 'wide' : 'single'] / tile.vectors));
+  const group = Math.max(
+    1,
+    Math.floor(sumsAtOnce[context.wide && tile.vectors === 4 ? 'wide' : 'single'] / tile.vectors),
+  );
   const perUnit = group * Math.max(1, Math.floor(strips / (leastUnits * group)));
   const f = context.variant('single');
   const [unit, strip, panel, to] = ['unit', 'strip', 'panel', 'to'].map((name) => f.local('i32', name));

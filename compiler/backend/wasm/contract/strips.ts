@@ -98,7 +98,12 @@ export class StripEmitter extends ContractEmitter {
       to.set(result),
       ...forLoop(row, i32.const(0), m.size, tile.rows, [
         ...this.multiplyLive(i32.add(m.first, row.get), first, bounds, args, (live) =>
-          this.multiplyTile(i32.sub(n.size, strip), live, this.live ? undefined : pair),
+          this.multiplyTile(
+            i32.sub(m.size, row.get),
+            i32.sub(n.size, strip),
+            live,
+            this.live ? undefined : pair,
+          ),
         ),
         ...next,
       ]),

@@ -25,17 +25,8 @@ import { areasOf, type Part, partOf } from '../parts.ts';
 import { storeAll } from './epilogue.ts';
 import { count, decode } from './pack.ts';
 import { Panels } from './panels.ts';
-import {
-  cheaper,
-  known,
-  type PackAlong,
-  roundUp,
-  sizeOf,
-  storeCost,
-  stripCost,
-  type Tile,
-  tilesFor,
-} from './plan.ts';
+import { cheaper, known, type PackAlong, roundUp, sizeOf, storeCost } from './plan.ts';
+import { type Mode, stripCost, type Tile, tilesFor } from './tiles.ts';
 
 export interface WindowPlan {
   readonly kernel: ContractKernel;
@@ -61,21 +52,20 @@ const mostPanels = 1 << 16;
 const unitProducts = 1 << 18;
 /** Floats of a unit's results. */
 const resultFloats = 1 << 13;
-/** Cycles for the place of a k, and of one k at least: so long a sum waits for itself. */
+/** Cycles for the place of a k. */
 const placeCost = 0.2;
-const addLatency = 4;
 /** Of a register tile that is begun and stored. */
 const tileCost = 15;
 
-/** The cheapest way to read the image in place; undefined where there is no image. `wide`: as for any product. */
-export function planWindow(kernel: ContractKernel, wide: boolean): WindowPlan | undefined {
+/** The cheapest way to read the image in place; undefined where there is no image. */
+export function planWindow(kernel: ContractKernel, mode: Mode): WindowPlan | undefined {
   const plans = [kernel, swapRoles(kernel)].flatMap((k) =>
-    tilesFor(wide).flatMap((t) => windowPlan(k, t) ?? []),
+    tilesFor(mode).flatMap((t) => windowPlan(k, t, mode) ?? []),
   );
   return plans.reduce<WindowPlan | undefined>((x, y) => (x && x.cost <= y.cost ? x : y), undefined);
 }
 
-function windowPlan(kernel: ContractKernel, tile: Tile): WindowPlan | undefined {
+function windowPlan(kernel: ContractKernel, tile: Tile, mode: Mode): WindowPlan | undefined {
   const { b, m, n, k, batch, buffers } = kernel;
   if (kernel.sums || batch.length > 0 || b.kind !== 'load' || b.dtype !== 'f32') return undefined;
   if (b.guard.length > 0 || b.data.length > 0 || buffers[b.buffer]?.mode !== 'read') return undefined;
@@ -95,8 +85,9 @@ function windowPlan(kernel: ContractKernel, tile: Tile): WindowPlan | undefined 
   const a = cheaper(kernel.a, m.at(-1), k.at(-1));
   const left = width % lanes;
   const strips = Math.ceil(width / lanes);
-  const ofPart = left > 0 ? Math.max(addLatency, stripCost(tile, Math.ceil(left / 4))) : 0;
-  const ofK = Math.floor(width / lanes) * stripCost(tile, tile.vectors) + ofPart + strips * placeCost;
+  const strip = (vectors: number): number => stripCost(tile.rows, vectors, mode);
+  const ofPart = left > 0 ? strip(Math.ceil(left / 4)) : 0;
+  const ofK = Math.floor(width / lanes) * strip(tile.vectors) + ofPart + strips * placeCost;
   // Other ways have only as many tiles as are full.
   const ofTiles = tileCost * (strips - width / lanes);
   const products = height * depth * width;

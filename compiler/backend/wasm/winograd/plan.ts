@@ -8,7 +8,8 @@ import { loadsIn } from '../../../kernel/walk.ts';
 import { transformedWindow } from '../../../kernel/window.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, scale, stepOf, substitute, subtract, symbol } from '../../../shape/poly.ts';
-import { known, narrowTiles, roundUp, stripCost, wideTile } from '../contract/plan.ts';
+import { known, roundUp } from '../contract/plan.ts';
+import { stripCost } from '../contract/tiles.ts';
 import { mentions, polysOf } from '../transform.ts';
 import type { Filtering, TileSize } from './matrices.ts';
 import { filterBy, filterOver, tileSizes } from './matrices.ts';
@@ -67,11 +68,13 @@ export interface WeightPlan extends Tiling {
   readonly tiles: number;
 }
 
+/** Rows of m of a register tile. */
+const tileRows = 4;
+
 /** Cycles of each position of a tile: a product of a channel and a row of m, with register tiles of so many columns; the transform of either. */
-const productCost = (strip: number): number => {
-  const tile = strip === stripOf(true) ? wideTile : narrowTiles[0]!;
-  return (0.88 * stripCost(tile, tile.vectors)) / (tile.rows * strip);
-};
+const productCost = (strip: number): number =>
+  (0.88 * stripCost(tileRows, strip / 4, { relaxed: true, wide: strip === stripOf(true) })) /
+  (tileRows * strip);
 const sideCost = 0.68;
 /** Transforming the weights costs as much as the products of so many tiles. */
 const weightTiles = 4;
@@ -195,7 +198,7 @@ function imagePlan(kernel: ContractKernel, strip: number): ImagePlan | undefined
   return { kernel, window, strip, images, channels, depth, height, ...tiles, filtering, blockM, blockRows };
 }
 
-const stripOf = (wide: boolean): number => 4 * (wide ? wideTile : narrowTiles[0]!).vectors;
+const stripOf = (wide: boolean): number => (wide ? 16 : 8);
 
 /** The kernel with its roles settled as a convolution; undefined where the direct product is better. `wide`: as for any product. */
 export const planImage = (kernel: ContractKernel, wide = false): ImagePlan | undefined =>
