@@ -1,8 +1,7 @@
 /** Functions on shapes: reshape, transpose, concat, pad, range, and static ones about sizes. */
 import type { Node } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { indexAt, rangesOf, resultIndex } from '../ir/indices.ts';
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import {
   add,
   asConstant,

@@ -3,9 +3,8 @@ import type { Expr, Index, Slice, Spread, Subscript } from '../../grammar/syntax
 import type { Span } from '../../grammar/span.ts';
 import { toTensor } from './arithmetic.ts';
 import type { Node } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { dataIndex, indexAt, rangesOf, resultIndex } from '../ir/indices.ts';
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import {
   add,
   asConstant,

@@ -1,12 +1,11 @@
 /** Views and element-wise operations on tensors that may carry indices of an index equation in front. */
 import type { DType, ScalarOp } from '../ir/ops.ts';
 import type { Graph, Node } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { sameShape } from '../ir/graph.ts';
 import { atIndices, indexAt, rangesOf } from '../ir/indices.ts';
 import { inHalf } from '../ir/precision.ts';
-import type { Poly, Ranges } from '../shape/poly.ts';
-import { asConstant, equal, format, simplify, substitute, symbolsOf } from '../shape/poly.ts';
+import type { Condition, Poly, Ranges } from '../shape/poly.ts';
+import { asConstant, equal, format, mapGuard, simplify, substitute, symbolsOf } from '../shape/poly.ts';
 import type { Context, Iter, Session, TensorValue } from './values.ts';
 import { restOf, tensor } from './values.ts';
 
@@ -82,7 +81,7 @@ export function viewOf(
   const [inner] = x.inputs;
   if (!inner) return x;
   return graph.view(inner, shape, x.index.map(through), {
-    guard: x.guard.map((c) => ({ kind: c.kind, value: through(c.value) })),
+    guard: mapGuard(x.guard, through),
     fill: x.fill,
   });
 }

@@ -4,9 +4,8 @@
  * strides (with a divisibility condition), mixed-radix digits (reshapes, windows that do not overlap), windows (one
  * index solved, the others free), repeated indices (conditions).
  */
-import type { Condition } from '../ir/indices.ts';
 import { rangesOf, resultIndex } from '../ir/indices.ts';
-import type { Atom, Poly } from '../shape/poly.ts';
+import type { Atom, Condition, Poly } from '../shape/poly.ts';
 import {
   add,
   asConstant,
@@ -17,6 +16,7 @@ import {
   isNonNegative,
   linearIn,
   lowerBound,
+  mapGuard,
   multiply,
   negate,
   one,
@@ -84,7 +84,7 @@ class Solver {
     const rename = (p: Poly): Poly =>
       substitute(p, (s) => (s.startsWith('$') ? symbol(`?${s.slice(1)}`) : undefined));
     this.equations = equations.map(({ left, right }) => subtract(rename(left), right));
-    this.conditions = guard.map((c) => ({ kind: c.kind, value: rename(c.value) }));
+    this.conditions = mapGuard(guard, rename);
     // An equality of the guard helps to solve.
     this.equations.push(...this.conditions.filter((c) => c.kind === 'eq').map((c) => c.value));
     this.conditions = this.conditions.filter((c) => c.kind === 'ge');
@@ -113,7 +113,7 @@ class Solver {
     return {
       free: free.map(([, extent]) => extent),
       index,
-      guard: this.conditions.map(({ kind, value }) => ({ kind, value: rename(value) })),
+      guard: mapGuard(this.conditions, rename),
     };
   }
 
@@ -145,7 +145,7 @@ class Solver {
 
   private replace(by: (p: Poly) => Poly): void {
     this.equations = this.equations.map(by);
-    this.conditions = this.conditions.map(({ kind, value }) => ({ kind, value: by(value) }));
+    this.conditions = mapGuard(this.conditions, by);
     for (const [name, value] of this.solution) this.solution.set(name, by(value));
   }
 

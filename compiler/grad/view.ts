@@ -1,14 +1,14 @@
 /** Gradients of views and scatters: each is the other's adjoint. */
 import type { Graph, Node, View } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { atIndices, indexAt, rangesOf } from '../ir/indices.ts';
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import {
   asConstant,
   asSymbol,
   equal,
   isNonNegative,
   linearIn,
+  mapGuard,
   one,
   substitute,
   subtract,
@@ -85,7 +85,7 @@ function inTwoSteps(graph: Graph, g: Node, y: View, ignored: readonly number[]):
     target: x.shape,
     source: shape,
     equations: y.index.map((e, i) => ({ left: at(e), right: indexAt(i, x.shape) })),
-    guard: y.guard.map((c) => ({ ...c, value: at(c.value) })),
+    guard: mapGuard(y.guard, at),
   });
   if (!solved) return scattered(graph, g, y);
   return gathered(graph, sum, x.shape, solved);

@@ -2,10 +2,9 @@
  * The tensor IR: an immutable, hash-consed graph of few primitives. A node is created once per compilation
  * for each meaning, so identity of nodes is equality. Where a node came from is kept beside it (`originsOf`).
  */
-import type { Poly } from '../shape/poly.ts';
-import { add, equal, one } from '../shape/poly.ts';
-import type { Condition } from './indices.ts';
-import { conditionKey, indexAt, simplifyGuard, simplifyOver } from './indices.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
+import { add, equal, guardKey, one } from '../shape/poly.ts';
+import { indexAt, simplifyGuard, simplifyOver } from './indices.ts';
 import type { DType, ReduceOp, ScalarOp } from './ops.ts';
 import { isCostlyOp, scalarOps } from './ops.ts';
 import { roundToHalf } from '../plan.ts';
@@ -237,7 +236,7 @@ export class Graph {
       simple.every((e, i) => equal(e, indexAt(i, x.shape)));
     if (identity) return x;
     const inputs = [x, ...data];
-    const key = `view ${simple.map((e) => e.key).join(',')} if ${guard.map(conditionKey).join('&')} else ${keyOfNumber(fill)}`;
+    const key = `view ${simple.map((e) => e.key).join(',')} if ${guardKey(guard)} else ${keyOfNumber(fill)}`;
     return this.intern(key, { op: 'view', index: simple, guard, fill, dtype: x.dtype, shape, inputs });
   }
 

@@ -1,10 +1,11 @@
 /**
  * Index expressions of nodes: the symbols they are over, and their conditions, simplified by the ranges of the indices.
  */
-import type { Poly, Ranges } from '../shape/poly.ts';
+import type { Condition, Poly, Ranges } from '../shape/poly.ts';
 import {
   add,
   asConstant,
+  conditionKey,
   floorDivide,
   isFlat,
   isNonNegative,
@@ -16,12 +17,6 @@ import {
   symbol,
   zero,
 } from '../shape/poly.ts';
-
-/** One condition of a guard: `value >= 0` or `value == 0`; over the same names as a view's index. */
-export interface Condition {
-  readonly kind: 'ge' | 'eq';
-  readonly value: Poly;
-}
 
 /** Name of the i-th result index in views, index nodes and scatters; of the i-th data index. */
 export const resultIndex = (i: number): Poly => resultIndices[i] ?? symbol(`$${i}`);
@@ -97,16 +92,3 @@ function isImpossible({ kind, value }: Condition, ranges: Ranges): boolean {
   const below = isNonNegative(subtract(-1, value), ranges);
   return below || (kind === 'eq' && isNonNegative(subtract(value, one), ranges));
 }
-
-export const conditionKey = (c: Condition): string => `${c.kind} ${c.value.key}`;
-
-/** Those of the conditions that stand in both lists. */
-export function common(a: readonly Condition[], b: readonly Condition[]): readonly Condition[] {
-  const keys = new Set(a.length > 0 ? b.map(conditionKey) : []);
-  return keys.size > 0 ? a.filter((c) => keys.has(conditionKey(c))) : [];
-}
-
-/** Each condition once. */
-export const distinct = (conditions: readonly Condition[]): readonly Condition[] => [
-  ...new Map(conditions.map((c) => [conditionKey(c), c])).values(),
-];

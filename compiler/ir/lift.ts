@@ -1,6 +1,6 @@
 /** A node of a loop's body for all iterations at once: the same operations with one more dimension in front. */
 import type { Poly } from '../shape/poly.ts';
-import { add, one, substitute, subtract, symbolsOf, zero } from '../shape/poly.ts';
+import { add, mapGuard, one, substitute, subtract, symbolsOf, zero } from '../shape/poly.ts';
 import type { Graph, Node } from './graph.ts';
 import { indexAt, resultIndex } from './indices.ts';
 
@@ -98,7 +98,7 @@ export class Lift {
     const [x] = node.inputs;
     // One view, so that its gradient is one sum.
     if (node.op === 'view' && x && node.inputs.length === 1) {
-      const guard = node.guard.map((c) => ({ kind: c.kind, value: this.shift(c.value) }));
+      const guard = mapGuard(node.guard, (p) => this.shift(p));
       const index = node.index.map((e) => this.shift(e));
       return this.graph.view(x, shape, index, { guard, fill: node.fill });
     }
@@ -143,7 +143,7 @@ export class Lift {
       case 'view': {
         const x = inputs[0] as Lifted;
         const own = node.index.map((e) => this.shift(e));
-        const guard = node.guard.map((c) => ({ kind: c.kind, value: this.shift(c.value) }));
+        const guard = mapGuard(node.guard, (p) => this.shift(p));
         const data = inputs.slice(1).map((_, i) => full(i + 1));
         const index = x.lifted ? [indexAt(0, shape), ...own] : own;
         return graph.view(x.node, shape, index, { guard, fill: node.fill, data });

@@ -4,7 +4,7 @@
  * (`x[t] @ w` for every t at once), and behind it, where the loop itself does not need it.
  */
 import type { Poly } from '../shape/poly.ts';
-import { asConstant, linearIn, substitute, symbol } from '../shape/poly.ts';
+import { asConstant, linearIn, mapGuard, substitute, symbol } from '../shape/poly.ts';
 import type { Graph, Leaf, Node, Scan } from './graph.ts';
 import { topological } from './graph.ts';
 import { dataIndex, indexAt } from './indices.ts';
@@ -318,7 +318,7 @@ class Closing {
     const by = (p: Poly): Poly =>
       substitute(p, (s) => (symbols.includes(s) ? dataIndex(data.length + symbols.indexOf(s)) : undefined));
     if (node.op === 'scatter') return graph.scatter(x, all, node.index.map(by), node.shape);
-    const guard = node.guard.map((c) => ({ kind: c.kind, value: by(c.value) }));
+    const guard = mapGuard(node.guard, by);
     return graph.view(x, node.shape, node.index.map(by), { guard, fill: node.fill, data: all });
   }
 }

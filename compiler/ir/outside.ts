@@ -2,13 +2,12 @@
  * Regions: where a tensor is known to be one number, and where nobody looks at it. Causal attention is made of such tensors:
  * the weight of every later position is 0, so the products with it can be left out, and nobody needs its gradient.
  */
-import type { Poly } from '../shape/poly.ts';
-import { constant, subtract, symbolsOf } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
+import { common, conditionKey, constant, distinct, mapGuard, subtract, symbolsOf } from '../shape/poly.ts';
 import { foldScalar } from './fold.ts';
 import type { Computation, MapNode, Node, View } from './graph.ts';
 import { topological } from './graph.ts';
-import type { Condition } from './indices.ts';
-import { atIndices, common, conditionKey, distinct } from './indices.ts';
+import { atIndices } from './indices.ts';
 import { constantValue } from './make.ts';
 import type { ScalarOp } from './ops.ts';
 
@@ -67,7 +66,7 @@ export class Outside {
 
   private ofView({ index, guard, fill, inputs }: View, x: Node): Region | undefined {
     const inner = this.of(x);
-    const read = inner?.conditions.map((c) => ({ ...c, value: atIndices(c.value, index) })) ?? [];
+    const read = mapGuard(inner?.conditions ?? [], (p) => atIndices(p, index));
     const reads = inputs.length > 1 || guard.length > 0;
     const both = !reads || inner?.value === fill ? read : [];
     const value = reads ? fill : (inner?.value ?? 0);

@@ -1,8 +1,7 @@
 /** A Computation as text a person can read: one node a line, operands before users. */
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import { format } from '../shape/poly.ts';
 import type { Computation, Node, Scan } from './graph.ts';
-import type { Condition } from './indices.ts';
 import { eachOf, topological } from './graph.ts';
 
 /**

@@ -1,8 +1,7 @@
 /** A Computation as plain data: what the reference interpreter runs and a plan can carry. */
 import type { GraphData, GraphNode, Size } from '../plan.ts';
-import type { Atom, Poly } from '../shape/poly.ts';
+import type { Atom, Condition, Poly } from '../shape/poly.ts';
 import type { Computation, Node } from './graph.ts';
-import type { Condition } from './indices.ts';
 import { eachOf, topological } from './graph.ts';
 
 /** The same integer expression in the plan's form. */

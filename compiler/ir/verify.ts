@@ -2,10 +2,9 @@
  * Checks that a graph is well formed. It is run after every pass that makes nodes, so that a failure names the
  * guilty pass; a failure is always a bug of the compiler.
  */
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import { asConstant, isNonNegative, subtract, symbolsOf, one } from '../shape/poly.ts';
 import type { Computation, Node, Scan } from './graph.ts';
-import type { Condition } from './indices.ts';
 import { sameShape, topological, withBodies } from './graph.ts';
 import { rangesOf } from './indices.ts';
 import { printNode } from './print.ts';

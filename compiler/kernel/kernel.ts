@@ -3,7 +3,7 @@
  * The backends print it. Three kinds carry everything: `rows` (element-wise maps, reductions, softmax, norms, the
  * optimizer), `contract` (matrix products, convolutions and their gradients) and `scatter`.
  */
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import type { DType, ReduceOp, ScalarOp } from '../ir/ops.ts';
 
 /** An index running from 0 to `extent` - 1. Names are unique in a kernel and are symbols in its Polys. */
@@ -18,11 +18,6 @@ export interface BufferUse {
   readonly buffer: number;
   readonly dtype: DType;
   readonly mode: 'read' | 'write' | 'update';
-}
-
-export interface Condition {
-  readonly kind: 'ge' | 'eq';
-  readonly value: Poly;
 }
 
 /**

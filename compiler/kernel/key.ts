@@ -1,6 +1,7 @@
 /** Which kernels are the same code: blocks of a deep network repeat theirs on other buffers. */
-import type { Poly } from '../shape/poly.ts';
-import type { Axis, Binding, Condition, Ex, Kernel, Stage, Store } from './kernel.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
+import { conditionKey } from '../shape/poly.ts';
+import type { Axis, Binding, Ex, Kernel, Stage, Store } from './kernel.ts';
 
 /**
  * Equal for kernels that do the same to their buffers, whichever buffers of the plan these are. Two uses of one buffer
@@ -15,9 +16,6 @@ export function kernelKey(kernel: Kernel): string {
 
 /** Equal for expressions that say the same. */
 export const exKey = (ex: Ex): string => new Writer().ex(ex);
-
-/** Equal for conditions that say the same. */
-export const conditionKey = ({ kind, value }: Condition): string => `${kind} ${value.key}`;
 
 /** Expressions are DAGs: each is written once and then named, so that the key is as long as the kernel. */
 class Writer {

@@ -1,7 +1,7 @@
 /** Conditions of which products of a contraction count, by role: what backends need to leave out blocks. */
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import { asConstant, linearIn, symbolsOf } from '../shape/poly.ts';
-import type { Axis, Condition } from './kernel.ts';
+import type { Axis } from './kernel.ts';
 
 /** `constant + m * index of m + n * index of n + k * index of k >= 0`; k is -1, 0 or 1. */
 export interface LiveBound {

@@ -1,6 +1,7 @@
 /** Kernels as text, for `nnetc explain --stage kernels`. */
+import type { Condition } from '../shape/poly.ts';
 import { format } from '../shape/poly.ts';
-import type { Axis, Binding, Condition, Ex, Kernel, MapStage, Stage, Store } from './kernel.ts';
+import type { Axis, Binding, Ex, Kernel, MapStage, Stage, Store } from './kernel.ts';
 import { partsOf, rootsOf, usesIn } from './walk.ts';
 
 const axes = (list: readonly Axis[]): string => list.map((a) => `${a.name} < ${format(a.extent)}`).join(', ');

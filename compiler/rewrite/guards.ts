@@ -1,9 +1,9 @@
 /** A choice by indices between what a view reads and a constant is a guarded view: what is not chosen is never read. */
 import type { Node, View } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { constantValue } from '../ir/make.ts';
 import { conditionsOf } from '../ir/outside.ts';
 import type { Rule, RuleContext } from './engine.ts';
+import type { Condition } from '../shape/poly.ts';
 
 function guarded(
   view: View,

@@ -1,16 +1,16 @@
 /** Rules about reductions: what does not depend on the reduced indices leaves, what pins an index is put in. */
 import type { Graph, Node, Reduce } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { indexAt, rangesOf } from '../ir/indices.ts';
 import type { Maker } from '../ir/make.ts';
 import type { ReduceOp } from '../ir/ops.ts';
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import {
   asConstant,
   constant,
   equal,
   isBetween,
   linearIn,
+  mapGuard,
   negate,
   one,
   subtract,
@@ -101,7 +101,7 @@ function dropAxisAnew(graph: Graph, node: Node, axis: number, memo: Map<Node, No
       const [x, ...data] = node.inputs;
       if (!x) return node;
       return graph.view(x, shape, node.index.map(rename), {
-        guard: node.guard.map((c) => ({ ...c, value: rename(c.value) })),
+        guard: mapGuard(node.guard, rename),
         fill: node.fill,
         data: data.map((d) => dropAxis(graph, d, axis, memo)),
       });

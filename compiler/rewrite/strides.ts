@@ -4,10 +4,9 @@
  * An output index y with many values is written s y' + p, so that those that need the same t stand together.
  */
 import type { Node, Reduce } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { atIndices, indexAt } from '../ir/indices.ts';
 import type { Maker } from '../ir/make.ts';
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import {
   add,
   asConstant,

@@ -5,15 +5,15 @@
  * to be computed once.
  */
 import type { Graph, MapNode, Node, View } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { atIndices, indexAt } from '../ir/indices.ts';
 import { constantValue } from '../ir/make.ts';
 import type { ScalarOp } from '../ir/ops.ts';
-import type { Poly } from '../shape/poly.ts';
+import type { Condition, Poly } from '../shape/poly.ts';
 import {
   add,
   equal,
   isNonNegative,
+  mapGuard,
   multiply,
   negate,
   one,
@@ -65,11 +65,7 @@ export function compose(graph: Graph, inner: View, outer: Reading, fill: number)
     graph.view(d, outer.shape, outer.index, { guard: outer.guard, data: outer.data }),
   );
   const index = inner.index.map((e) => substitute(e, by));
-  const guard = [
-    ...outer.guard,
-    ...missed,
-    ...inner.guard.map((c) => ({ ...c, value: substitute(c.value, by) })),
-  ];
+  const guard = [...outer.guard, ...missed, ...mapGuard(inner.guard, (e) => substitute(e, by))];
   const chosen = outerTotal ? inner.fill : fill;
   return graph.view(x, outer.shape, index, { guard, fill: chosen, data: [...outer.data, ...data] });
 }
@@ -281,7 +277,7 @@ export const views: readonly [Rule<'view'>, ...Rule<'view'>[]] = [
           s.startsWith('@') ? symbol(`@${kept.indexOf(Number(s.slice(1)))}`) : undefined,
         );
       return graph.view(x, node.shape, node.index.map(rename), {
-        guard: node.guard.map((c) => ({ ...c, value: rename(c.value) })),
+        guard: mapGuard(node.guard, rename),
         fill: node.fill,
         data: kept.flatMap((i) => data[i] ?? []),
       });

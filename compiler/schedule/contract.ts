@@ -3,9 +3,9 @@
  * Matrix products, convolutions (forward and both gradients) and attention are all of this form.
  */
 import type { Graph, Node, Reduce, View } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import {
   add,
+  type Condition,
   equal,
   isBetween,
   isNonNegative,

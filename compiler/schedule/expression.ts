@@ -1,11 +1,15 @@
 /** Builds the scalar expressions of a cluster: inlines what is not significant, loads what is stored. */
 import type { Node, Reduce, Scatter, View } from '../ir/graph.ts';
-import { atIndices, type Condition, conditionKey, distinct } from '../ir/indices.ts';
+import { atIndices } from '../ir/indices.ts';
 import type { Axis, Binding, BufferUse, Ex } from '../kernel/kernel.ts';
 import type { DType } from '../ir/ops.ts';
 import {
   add,
+  type Condition,
+  distinct,
+  guardKey,
   isNonNegative,
+  mapGuard,
   multiply,
   one,
   recombine,
@@ -194,10 +198,9 @@ export class ExpressionBuilder {
     const [x] = node.inputs;
     if (!x) throw new Error('a view without an operand');
     const { index, at, data: bound } = this.place(node, indices, outer, outerData);
-    const own = [
-      ...node.guard.map((c) => ({ kind: c.kind, value: at(c.value) })),
-      ...dataBounds(node, index, x),
-    ].filter((c) => c.kind === 'eq' || !isNonNegative(c.value, this.env.ranges));
+    const own = [...mapGuard(node.guard, at), ...dataBounds(node, index, x)].filter(
+      (c) => c.kind === 'eq' || !isNonNegative(c.value, this.env.ranges),
+    );
     const guard = distinct([...outer, ...own]);
     const data = [...outerData, ...bound];
     if (own.length === 0) return this.value(x, index, guard, data);
@@ -240,5 +243,3 @@ const bounds = (e: Poly, extent: Poly): Condition[] => [
   { kind: 'ge', value: e },
   { kind: 'ge', value: subtract(subtract(extent, one), e) },
 ];
-
-const guardKey = (guard: Guard): string => guard.map(conditionKey).join('&');

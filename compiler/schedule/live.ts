@@ -3,11 +3,10 @@
  * half of those of causal attention, forward and backward.
  */
 import type { Computation, Node, Reduce } from '../ir/graph.ts';
-import type { Condition } from '../ir/indices.ts';
 import { simplifyGuard } from '../ir/indices.ts';
 import type { ReduceOp } from '../ir/ops.ts';
 import { needsOf, type Outside } from '../ir/outside.ts';
-import { type Poly, stepOf } from '../shape/poly.ts';
+import { type Condition, type Poly, stepOf } from '../shape/poly.ts';
 import type { Contraction } from './contract.ts';
 import { isUnit } from './reads.ts';
 
@@ -36,11 +35,13 @@ function withLive(
   return { ...found, live: simplifyGuard(candidates, product.shape) ?? [] };
 }
 
+type Roles = Pick<Contraction, 'batch' | 'm' | 'n' | 'k'>;
+
 /**
  * Whether a condition bounds one role by another in steps of a constant: a triangle or a band, of which blocks can be left
  * out. Not what concerns single elements, as padding does.
  */
-function isBound({ kind, value }: Condition, { batch, m, n, k }: Contraction): boolean {
+function isBound({ kind, value }: Condition, { batch, m, n, k }: Roles): boolean {
   const step = (axis: number): number | undefined => stepOf(value, `$${axis}`);
   if (kind !== 'ge' || batch.some((i) => step(i) !== 0)) return false;
   const touched = [m, n, k].filter((role) => role.some((i) => step(i) !== 0));
@@ -58,19 +59,15 @@ export function liveElements({ fn, shape, inputs }: Reduce, outside: Outside): r
   return bounding(region.conditions, x.shape, (i) => i >= shape.length);
 }
 
-/** Those of the conditions that bound the one inner axis of a shape by one other. */
+/** Those of the conditions that bound the one inner axis of a shape, as the k of a product is bounded, by one other. */
 export function bounding(
   conditions: readonly Condition[],
   shape: readonly Poly[],
   isInner: (axis: number) => boolean,
 ): readonly Condition[] {
   const axes = shape.flatMap((d, i) => (isUnit(d) ? [] : [i]));
-  const [inner, ...rest] = axes.filter(isInner);
-  return conditions.filter(({ kind, value }) => {
-    const step = (axis: number): number | undefined => stepOf(value, `$${axis}`);
-    const [own, ...more] = axes.filter((i) => !isInner(i) && step(i) !== 0);
-    const isOne = own !== undefined && more.length === 0 && step(own) !== undefined;
-    const isBound = inner !== undefined && rest.length === 0 && Math.abs(step(inner) ?? 0) === 1;
-    return kind === 'ge' && isOne && isBound;
-  });
+  const k = axes.filter(isInner);
+  const outer = axes.filter((i) => !isInner(i));
+  const by = (i: number): Roles => ({ k, m: [i], n: [], batch: outer.filter((j) => j !== i) });
+  return conditions.filter((c) => outer.some((i) => isBound(c, by(i))));
 }

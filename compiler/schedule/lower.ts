@@ -1,10 +1,10 @@
 /** Turns ordered clusters into kernels. */
 import type { Node } from '../ir/graph.ts';
-import { atIndices, common, type Condition } from '../ir/indices.ts';
+import { atIndices } from '../ir/indices.ts';
 import type { Outside } from '../ir/outside.ts';
 import type { Axis, Ex, Kernel, MapStage, ReduceStage, Reduction, Stage, Store } from '../kernel/kernel.ts';
 import { swapRoles } from '../kernel/rebuild.ts';
-import { equal, symbol, zero, type Poly } from '../shape/poly.ts';
+import { common, type Condition, equal, mapGuard, symbol, zero, type Poly } from '../shape/poly.ts';
 import { bigAxes, type Cluster, type Clustering, type Member } from './cluster.ts';
 import { BufferUses, ExpressionBuilder, offsetOf, type Environment } from './expression.ts';
 import { bounding, liveElements } from './live.ts';
@@ -172,7 +172,7 @@ class Lowering {
     const bounds = group.map((m, i) => {
       const isInner = (axis: number): boolean => !m.gridAxes.includes(axis);
       const indices = this.indicesOf(m, axes);
-      return bounding(regions[i]?.conditions ?? [], m.node.shape, isInner).map((c) => at(c, indices));
+      return guardAt(bounding(regions[i]?.conditions ?? [], m.node.shape, isInner), indices);
     });
     const live = inAll(bounds);
     const isLive = live.length > 0;
@@ -196,7 +196,7 @@ class Lowering {
       return isUnit(operand.shape[i]) ? e : symbol(inner[next++]?.name ?? '');
     });
     const value = this.builder.value(operand, indices);
-    const live = liveElements(node, this.outside).map((c) => at(c, indices));
+    const live = guardAt(liveElements(node, this.outside), indices);
     return { reduction: { name: this.nameOf(m), fn: node.fn, dtype: node.dtype, value }, live };
   }
 
@@ -220,7 +220,7 @@ class Lowering {
     const [a, b] = [this.builder.value(contraction.a, indices), this.builder.value(contraction.b, indices)];
     const stores = this.storesOfTails();
     const sums = this.foldedStores(roles);
-    const live = contraction.live.map((c) => at(c, indices));
+    const live = guardAt(contraction.live, indices);
     const made = {
       kind: 'contract',
       name,
@@ -299,10 +299,8 @@ class Lowering {
   }
 }
 
-const at = (c: Condition, indices: readonly Poly[]): Condition => ({
-  ...c,
-  value: atIndices(c.value, indices),
-});
+const guardAt = (guard: readonly Condition[], indices: readonly Poly[]): readonly Condition[] =>
+  mapGuard(guard, (p) => atIndices(p, indices));
 
 /** The conditions that stand in every list. */
 const inAll = ([first = [], ...others]: readonly (readonly Condition[])[]): readonly Condition[] =>

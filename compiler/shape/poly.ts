@@ -27,5 +27,7 @@ export {
 } from './algebra.ts';
 export type { Ranges } from './bounds.ts';
 export { floorDivide, floorMod, isBetween, isNonNegative, lowerBound, upperBound } from './bounds.ts';
+export type { Condition } from './condition.ts';
+export { common, conditionKey, distinct, guardKey, mapGuard } from './condition.ts';
 export { replaceAtoms, simplify, substitute } from './substitute.ts';
 export { evaluate, format } from './values.ts';

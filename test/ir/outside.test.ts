@@ -2,9 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Computation, Graph, Node } from '../../compiler/ir/graph.ts';
 import { Graph as IrGraph, replaced, topological } from '../../compiler/ir/graph.ts';
-import { type Condition, resultIndex } from '../../compiler/ir/indices.ts';
+import { resultIndex } from '../../compiler/ir/indices.ts';
 import { maker } from '../../compiler/ir/make.ts';
 import { needsOf, Outside } from '../../compiler/ir/outside.ts';
+import type { Condition } from '../../compiler/shape/poly.ts';
 import { evaluate as evaluatePoly, subtract, symbol } from '../../compiler/shape/poly.ts';
 import { type AttentionCase, attentionModel, computationOf, valuesFor } from '../support/attention.ts';
 import { evaluate, evaluateNodes } from '../support/evaluate.ts';

@@ -1,9 +1,9 @@
 /** Which contractions are known to have products that count nothing. */
 import { expect, it } from 'vitest';
-import { conditionKey } from '../../compiler/ir/indices.ts';
 import { schedule } from '../../compiler/schedule/schedule.ts';
 import { wasmTarget } from '../../compiler/schedule/target.ts';
 import { attentionModel, computationOf } from '../support/attention.ts';
+import { conditionKey } from '../../compiler/shape/poly.ts';
 
 /** The conditions of every contraction, in their order. */
 const liveOf = (text: string): string[] =>

@@ -1,12 +1,11 @@
 /** One small graph or more for every row of the gradient table, on odd sizes, size 1 and empty tensors. */
 import type { Leaf, Node } from '../../compiler/ir/graph.ts';
-import type { Condition } from '../../compiler/ir/indices.ts';
 import { Graph } from '../../compiler/ir/graph.ts';
 import { dataIndex, indexAt, resultIndex } from '../../compiler/ir/indices.ts';
 import type { DType, ReduceOp, ScalarOp } from '../../compiler/ir/ops.ts';
 import type { Maker } from '../../compiler/ir/make.ts';
 import { maker } from '../../compiler/ir/make.ts';
-import type { Poly } from '../../compiler/shape/poly.ts';
+import type { Condition, Poly } from '../../compiler/shape/poly.ts';
 import {
   add,
   constant,

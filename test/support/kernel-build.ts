@@ -5,7 +5,6 @@ import type {
   Axis,
   Binding,
   BufferUse,
-  Condition,
   ContractKernel,
   Ex,
   Kernel,
@@ -16,7 +15,7 @@ import type {
   Stage,
   Store,
 } from '../../compiler/kernel/kernel.ts';
-import type { Poly } from '../../compiler/shape/poly.ts';
+import type { Condition, Poly } from '../../compiler/shape/poly.ts';
 import { add, asConstant, multiply, symbol, symbolsOf, toPoly } from '../../compiler/shape/poly.ts';
 
 export type Size = number | string | Poly;

@@ -4,8 +4,8 @@
  */
 import type { DType, ReduceOp, ScalarOp } from '../../compiler/ir/ops.ts';
 import { identityOf } from '../../compiler/ir/ops.ts';
-import type { Axis, Binding, Condition, Ex, Kernel, Store } from '../../compiler/kernel/kernel.ts';
-import type { Poly } from '../../compiler/shape/poly.ts';
+import type { Axis, Binding, Ex, Kernel, Store } from '../../compiler/kernel/kernel.ts';
+import type { Condition, Poly } from '../../compiler/shape/poly.ts';
 import { evaluate } from '../../compiler/shape/poly.ts';
 import { helpers } from '../../runtime/scalar.ts';
 

@@ -1,8 +1,7 @@
 /** Random views of a node: what `random-graph.ts` stacks between its operations. */
 import type { Graph, Node } from '../../compiler/ir/graph.ts';
-import type { Condition } from '../../compiler/ir/indices.ts';
 import { dataIndex, indexAt, resultIndex } from '../../compiler/ir/indices.ts';
-import type { Poly } from '../../compiler/shape/poly.ts';
+import type { Condition, Poly } from '../../compiler/shape/poly.ts';
 import {
   add,
   asConstant,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { writeOutChoices } from '../../compiler/backend/wasm/choices.ts';
-import type { Condition, Ex, RowsKernel } from '../../compiler/kernel/kernel.ts';
+import type { Ex, RowsKernel } from '../../compiler/kernel/kernel.ts';
+import type { Condition } from '../../compiler/shape/poly.ts';
 import { add, multiply, negate, scale, symbol } from '../../compiler/shape/poly.ts';
 import { axis, check, floats, op } from './harness.ts';
 

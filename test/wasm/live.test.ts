@@ -1,16 +1,9 @@
 /** Contractions and rows of which not all elements count: these are left out, and the others are all there. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type {
-  Condition,
-  ContractKernel,
-  Ex,
-  ReduceStage,
-  RowsKernel,
-  Stage,
-} from '../../compiler/kernel/kernel.ts';
+import type { ContractKernel, Ex, ReduceStage, RowsKernel, Stage } from '../../compiler/kernel/kernel.ts';
 import { exRebuilder } from '../../compiler/kernel/rebuild.ts';
-import { add, scale, symbol as s, type Poly } from '../../compiler/shape/poly.ts';
+import { add, type Condition, scale, symbol as s, type Poly } from '../../compiler/shape/poly.ts';
 import { abc, acc, at, contract, tolerance, use } from './contractions.ts';
 import { axis, check, float, floats, load, local, modes, op, runWasm } from './harness.ts';
 

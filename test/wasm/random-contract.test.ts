@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { mergeRoles, planContract } from '../../compiler/backend/wasm/contract/plan.ts';
-import type { Axis, Condition, ContractKernel, Ex } from '../../compiler/kernel/kernel.ts';
-import type { Poly } from '../../compiler/shape/poly.ts';
+import type { Axis, ContractKernel, Ex } from '../../compiler/kernel/kernel.ts';
+import type { Condition, Poly } from '../../compiler/shape/poly.ts';
 import { add, constant, multiply, scale, subtract, symbol } from '../../compiler/shape/poly.ts';
 import { check, dim, float, floats, load, local, op, fused } from './harness.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cutAtGuards } from '../../compiler/backend/wasm/segments.ts';
-import type { Condition, Ex, RowsKernel } from '../../compiler/kernel/kernel.ts';
-import type { Poly } from '../../compiler/shape/poly.ts';
+import type { Ex, RowsKernel } from '../../compiler/kernel/kernel.ts';
+import type { Condition, Poly } from '../../compiler/shape/poly.ts';
 import { add, floorDivide, floorMod, multiply, negate, scale, symbol } from '../../compiler/shape/poly.ts';
 import { axis, check, floats, load, op } from './harness.ts';
 

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { emitWgsl } from '../../compiler/backend/wgsl/index.ts';
 import type { ReduceOp } from '../../compiler/ir/ops.ts';
-import type { Axis, Condition, Ex, RowsKernel, Stage } from '../../compiler/kernel/kernel.ts';
-import type { Poly } from '../../compiler/shape/poly.ts';
+import type { Axis, Ex, RowsKernel, Stage } from '../../compiler/kernel/kernel.ts';
+import type { Condition, Poly } from '../../compiler/shape/poly.ts';
 import {
   add,
   constant as int,

@@ -2,10 +2,11 @@
  * Maps along a short axis that only chooses between parts, as the gradient of several things that were read side by side (the
  * gates of an LSTM): instead of computing every part for every index and keeping one, each index is written out.
  */
-import type { Axis, Condition, ConstEx, Ex, MapStage, OpEx, RowsKernel, Store } from '../../kernel/kernel.ts';
+import type { Axis, ConstEx, Ex, MapStage, OpEx, RowsKernel, Store } from '../../kernel/kernel.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import type { ScalarOp } from '../../ir/ops.ts';
+import type { Condition } from '../../shape/poly.ts';
 import { asConstant, constant, substitute } from '../../shape/poly.ts';
 import { exMapper, mapStore, mentions } from './transform.ts';
 

@@ -2,10 +2,9 @@
  * Expressions with equal meaning become one item, whichever object they came from. An item knows what it depends on,
  * which decides how far out of the loops it can be computed.
  */
-import type { Binding, Condition, Ex } from '../../kernel/kernel.ts';
-import { conditionKey } from '../../kernel/key.ts';
-import type { Poly } from '../../shape/poly.ts';
-import { substitute, symbol, symbolsOf } from '../../shape/poly.ts';
+import type { Binding, Ex } from '../../kernel/kernel.ts';
+import type { Condition, Poly } from '../../shape/poly.ts';
+import { guardKey, mapGuard, substitute, symbol, symbolsOf } from '../../shape/poly.ts';
 import type { DType, ScalarOp } from './scalar-ops.ts';
 
 interface Base {
@@ -94,8 +93,8 @@ export class Interner {
       case 'load': {
         const rename = this.binder(ex.data);
         const offset = rename(ex.offset);
-        const guard = ex.guard.map((c) => ({ kind: c.kind, value: rename(c.value) }));
-        const key = `m ${ex.buffer} ${dtype} ${offset.key} ${guard.map(conditionKey).join('&')} ${ex.fill}`;
+        const guard = mapGuard(ex.guard, rename);
+        const key = `m ${ex.buffer} ${dtype} ${offset.key} ${guardKey(guard)} ${ex.fill}`;
         const facts = this.facts([offset, ...guard.map((c) => c.value)]);
         const isVolatile = facts.volatile || this.isWritten(ex.buffer);
         return this.add(key, (id) => ({

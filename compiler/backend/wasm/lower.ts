@@ -2,9 +2,8 @@
  * Expressions to code inside a nest of loops: invariant code leaves the loops, equal code is shared. With a vector axis,
  * values that vary along it are four lanes wide; `copy` u stands for the lanes 4u … 4u + 3 of an unrolled step.
  */
-import { conditionKey } from '../../kernel/key.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { add, asConstant, constant, scale, subtract, symbol } from '../../shape/poly.ts';
+import { add, asConstant, constant, guardKey, scale, subtract, symbol } from '../../shape/poly.ts';
 import type { Code, I32, V128 } from './encoder.ts';
 import { choose, f32, f32x4, i32, i32x4, select, v128, when } from './instr.ts';
 import { Indices } from './indices.ts';
@@ -54,7 +53,7 @@ export class Lowering extends Indices {
   private condition(guard: LoadItem['guard']): I32 | undefined {
     if (guard.length === 0) return undefined;
     const level = guard.reduce((l, c) => Math.max(l, this.levelOfPoly(c.value)), 0);
-    return this.at(level, `g${keyOf(guard)}`, () =>
+    return this.at(level, `g${guardKey(guard)}`, () =>
       guard
         .map((c) =>
           c.kind === 'ge' ? i32.geS(this.poly(c.value), i32.const(0)) : i32.eqz(this.poly(c.value)),
@@ -64,7 +63,7 @@ export class Lowering extends Indices {
   }
 
   private mask(guard: LoadItem['guard'], copy: number): V128 {
-    return this.at(this.writing, `m${copy} ${keyOf(guard)}`, () => {
+    return this.at(this.writing, `m${copy} ${guardKey(guard)}`, () => {
       const zero = this.constantLanes(0);
       return guard
         .map((c) => (c.kind === 'ge' ? i32x4.geS : i32x4.eq)(this.lanesOf(c.value, copy), zero))
@@ -94,7 +93,7 @@ export class Lowering extends Indices {
       const value = fromMemory(together, item.dtype);
       if (!mask) return holds ? choose(holds, [value], [fill], 'v128') : value;
       // One lane inside puts the others at most a few elements outside: memory has that margin.
-      const some = this.at(this.writing, `s${copy} ${keyOf(item.guard)}`, () =>
+      const some = this.at(this.writing, `s${copy} ${guardKey(item.guard)}`, () =>
         holds ? i32.and(holds, v128.anyTrue(mask)) : v128.anyTrue(mask),
       ) as I32;
       return choose(some, [v128.select(mask, value, fill)], [fill], 'v128');
@@ -318,5 +317,3 @@ function fillBits(item: LoadItem): number {
   if (item.dtype === 'f32') return new Int32Array(new Float32Array([item.fill]).buffer)[0] ?? 0;
   return item.dtype === 'bool' ? Number(item.fill !== 0) : item.fill | 0;
 }
-
-const keyOf = (guard: LoadItem['guard']): string => guard.map(conditionKey).join('&');

@@ -1,8 +1,8 @@
 /** Rows kernels in the form that code is made of: axes merged as far as no index expression tells them apart, small ones written out. */
 import type { Axis, Ex, LoadEx, Reduction, RowsKernel, Stage } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { asConstant, constant, substitute } from '../../shape/poly.ts';
-import { conditions, exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
+import { asConstant, constant, mapGuard, substitute } from '../../shape/poly.ts';
+import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
 
 /** A serial stage: in the order of its axes, the element at `at` (its guard holding) += value. */
 export interface ScatterStage {
@@ -27,7 +27,7 @@ function mapStage(stage: AnyStage, axes: readonly Axis[], map: (p: Poly) => Poly
   const mapEx = exMapper(map);
   if (stage.kind === 'scatter')
     return { ...stage, axes, at: mapEx(stage.at) as LoadEx, value: mapEx(stage.value) };
-  const live = stage.live && { live: conditions(map, stage.live) };
+  const live = stage.live && { live: mapGuard(stage.live, map) };
   if (stage.kind === 'map')
     return { ...stage, axes, stores: stage.stores.map((s) => mapStore(map, mapEx, s)), ...live };
   return {

@@ -12,12 +12,12 @@ import type {
   RowsKernel,
   Stage,
 } from '../../kernel/kernel.ts';
-import { conditionKey, exKey } from '../../kernel/key.ts';
+import { exKey } from '../../kernel/key.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import { isCostlyOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { equal, substitute, symbol } from '../../shape/poly.ts';
+import { common, equal, mapGuard, substitute, symbol } from '../../shape/poly.ts';
 import { exMapper, mentions } from './transform.ts';
 
 /** The kernel with what a reduction and a later map both compute in a map of its own before them, if there is such a thing. */
@@ -69,8 +69,7 @@ function share(
   if (!isSafe) return undefined;
   const back = exMapper(renaming(to, from));
   // Needed where either of the two computes something.
-  const keys = new Set(reduce.live?.map((c) => conditionKey({ ...c, value: renaming(from, to)(c.value) })));
-  const live = map.live?.filter((c) => keys.has(conditionKey(c))) ?? [];
+  const live = common(map.live ?? [], mapGuard(reduce.live ?? [], renaming(from, to)));
   const needed = live.length > 0 && { live };
   const before: Stage = { kind: 'map', axes: to, stores: [{ buffer, offset, value: shared }], ...needed };
   const changed = (stage: Stage, i: number): Stage[] => {

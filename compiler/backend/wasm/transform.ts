@@ -1,12 +1,13 @@
 /** Rewrites of kernels before code is made: index expressions mapped everywhere, unit axes dropped, axes merged. */
-import type { Axis, Condition, Ex, Store } from '../../kernel/kernel.ts';
+import type { Axis, Ex, Store } from '../../kernel/kernel.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
-import type { Poly } from '../../shape/poly.ts';
+import type { Condition, Poly } from '../../shape/poly.ts';
 import {
   asConstant,
   floorDivide,
   floorMod,
   linearIn,
+  mapGuard,
   multiply,
   subtract,
   substitute,
@@ -20,12 +21,9 @@ export type PolyMap = (p: Poly) => Poly;
 /** `ex` with every index expression mapped; shared objects stay shared. */
 export const exMapper = (map: PolyMap): ((ex: Ex) => Ex) =>
   exRebuilder((ex) => {
-    if (ex.kind === 'load') return { ...ex, offset: map(ex.offset), guard: conditions(map, ex.guard) };
+    if (ex.kind === 'load') return { ...ex, offset: map(ex.offset), guard: mapGuard(ex.guard, map) };
     return ex.kind === 'index' ? { ...ex, value: map(ex.value) } : ex;
   });
-
-export const conditions = (map: PolyMap, guard: readonly Condition[]): Condition[] =>
-  guard.map((c) => ({ kind: c.kind, value: map(c.value) }));
 
 export const mapStore = (map: PolyMap, mapEx: (ex: Ex) => Ex, store: Store): Store => ({
   ...store,

@@ -1,8 +1,8 @@
 /** Neighbouring axes that every access runs through as one become one: fewer divisions, and whole groups of four where each alone has none. */
-import type { Axis, Condition, Ex, Store } from '../../kernel/kernel.ts';
+import type { Axis, Ex, Store } from '../../kernel/kernel.ts';
 import { exRebuilder } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { equal, linearIn, multiply, substitute, symbolsOf, zero } from '../../shape/poly.ts';
+import { equal, linearIn, mapGuard, multiply, substitute, symbolsOf, zero } from '../../shape/poly.ts';
 
 export interface Points {
   readonly axes: readonly Axis[];
@@ -46,9 +46,8 @@ function polysOf(stores: readonly Store[]): Poly[] {
 /** The axis at 0: its points are counted by another. */
 function withoutAxis(stores: readonly Store[], name: string): Store[] {
   const at = (p: Poly): Poly => substitute(p, (s) => (s === name ? zero : undefined));
-  const guard = (list: readonly Condition[]): Condition[] => list.map((c) => ({ ...c, value: at(c.value) }));
   const ex = exRebuilder((e): Ex => {
-    if (e.kind === 'load') return { ...e, offset: at(e.offset), guard: guard(e.guard) };
+    if (e.kind === 'load') return { ...e, offset: at(e.offset), guard: mapGuard(e.guard, at) };
     return e.kind === 'index' ? { ...e, value: at(e.value) } : e;
   });
   return stores.map((s) => ({ ...s, offset: at(s.offset), value: ex(s.value) }));

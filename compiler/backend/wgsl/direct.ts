@@ -4,7 +4,7 @@
  * of the loop is written out point by point, and equal texts are one value. For processors that pretend to be a GPU, where
  * barriers and workgroup memory are dear.
  */
-import type { Axis, Condition, ContractKernel, Ex, Store } from '../../kernel/kernel.ts';
+import type { Axis, ContractKernel, Ex, Store } from '../../kernel/kernel.ts';
 import {
   add,
   asConstant,
@@ -15,7 +15,7 @@ import {
   subtract,
   symbol,
 } from '../../shape/poly.ts';
-import type { Poly, Ranges } from '../../shape/poly.ts';
+import type { Condition, Poly, Ranges } from '../../shape/poly.ts';
 import { bindFlat, ceilDivide, countOf, isMultiple, stridedLoop, workgroupsOf } from './axes.ts';
 import type { Groups } from './axes.ts';
 import { Emitter, countUses } from './emitter.ts';

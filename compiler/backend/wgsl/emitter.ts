@@ -2,8 +2,8 @@
  * Scalar expressions and index expressions as WGSL. Every value is computed in the outermost block in which its
  * parts exist (so loops hold only what varies in them), and named when it is used twice.
  */
-import type { Axis, Binding, Condition, DotEx, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
-import type { Atom, Poly, Term } from '../../shape/poly.ts';
+import type { Axis, Binding, DotEx, Ex, LoadEx, OpEx } from '../../kernel/kernel.ts';
+import type { Atom, Condition, Poly, Term } from '../../shape/poly.ts';
 import { add, asConstant, constant, isNonNegative, multiply, subtract, symbolsOf } from '../../shape/poly.ts';
 import { stripParentheses, unsigned } from './block.ts';
 import type { Block } from './block.ts';

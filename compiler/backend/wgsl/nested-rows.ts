@@ -2,15 +2,8 @@
  * Reductions over contractions: the maximum and the sum of exponentials of every row of attention's scores. A workgroup
  * takes neighbouring rows of one batch, so that what it gathers of the steps serves them all.
  */
-import type {
-  Axis,
-  Condition,
-  ReduceStage,
-  Reduction,
-  RowsKernel,
-  Stage,
-  Store,
-} from '../../kernel/kernel.ts';
+import type { Axis, ReduceStage, Reduction, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
+import type { Condition } from '../../shape/poly.ts';
 import { asConstant, multiply } from '../../shape/poly.ts';
 import { bindFlat, ceilDivide, countOf, divided, workgroupsOf } from './axes.ts';
 import type { Groups } from './axes.ts';

@@ -1,8 +1,17 @@
 /** Work written out point by point: expressions at a given point, and grid points of a row kernel that one invocation takes together. */
 import { exRebuilder } from '../../kernel/rebuild.ts';
-import type { Axis, Condition, Ex, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
+import type { Axis, Ex, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
-import { add, asConstant, constant, floorDivide, scale, substitute, symbol } from '../../shape/poly.ts';
+import {
+  add,
+  asConstant,
+  constant,
+  floorDivide,
+  mapGuard,
+  scale,
+  substitute,
+  symbol,
+} from '../../shape/poly.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
 import { countOf, lastOf } from './axes.ts';
 import { range } from './tile.ts';
@@ -14,9 +23,8 @@ export type Point = (name: string) => Poly | undefined;
 /** An expression at a point. `ranges` are those of the axes that stay. */
 export function exAt(ex: Ex, place: Point, ranges: Ranges): Ex {
   const at = (p: Poly): Poly => substitute(p, place, ranges);
-  const guards = (list: readonly Condition[]): Condition[] => list.map((c) => ({ ...c, value: at(c.value) }));
   return exRebuilder((e) => {
-    if (e.kind === 'load') return { ...e, offset: at(e.offset), guard: guards(e.guard) };
+    if (e.kind === 'load') return { ...e, offset: at(e.offset), guard: mapGuard(e.guard, at) };
     return e.kind === 'index' ? { ...e, value: at(e.value) } : e;
   })(ex);
 }
