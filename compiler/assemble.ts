@@ -23,6 +23,8 @@ export interface TargetOptions {
   readonly relaxed: boolean;
   /** Wasm: the engine runs pairs of vectors as one of 256 bits, so that wider register tiles pay. */
   readonly wide?: boolean;
+  /** Wasm: threads that will run it: memory is counted for so many (1 if not given), work cut for so many (4 if not given). */
+  readonly threads?: number;
   /** WebGPU: so many workgroups keep the GPU busy; contractions of fewer are split. Default 1: any are enough. */
   readonly workgroups?: number;
   /** WebGPU: the device is a driver that computes on the CPU. */
@@ -228,13 +230,19 @@ interface Emitted {
 export function wasmOptions(
   { buffers, loops }: Scheduled,
   { updates }: Computation,
-  { relaxed, wide = false }: Pick<TargetOptions, 'relaxed' | 'wide'>,
+  { relaxed, wide = false, threads }: Pick<TargetOptions, 'relaxed' | 'wide' | 'threads'>,
 ): EmitOptions {
   const constant = (buffer: number): boolean => {
     const leaf = buffers[buffer]?.leaf;
     return leaf !== undefined && isKept(leaf);
   };
-  return { relaxed, wide, loops, ...(updates.length === 0 && { constant }) };
+  return {
+    relaxed,
+    wide,
+    loops,
+    ...(threads !== undefined && { threads }),
+    ...(updates.length === 0 && { constant }),
+  };
 }
 
 function wasmCode(

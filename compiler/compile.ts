@@ -41,9 +41,8 @@ export interface Compiled<T> {
 export interface CompileOptions extends TargetOptions {
   /** Values of the task's or model's parameters: `--set hidden=300`. */
   readonly sets?: Settings;
-  /** Bytes that a session may take on this target, with so many threads (1 if not given); with tasks also what their `fit`s say. */
+  /** Bytes that a session may take on this target; with tasks also what their `fit`s say. */
   readonly memory?: number;
-  readonly threads?: number;
   /** What memory is planned for in place of the batch that the task says. */
   readonly batch?: number;
   /** `false` leaves out the plans of a task that only compute its models' outputs: its steps run without them. */

@@ -28,6 +28,7 @@ export async function openDevice(target, { threads = 1, strict = false } = {}) {
     return {
       target,
       relaxed,
+      threads,
       wide: requestPairing() && prefersWideTiles(relaxed),
       open: (program) => openWasm(program, { threads }),
       close: () => undefined,
@@ -49,8 +50,8 @@ export async function openDevice(target, { threads = 1, strict = false } = {}) {
 /** The named task or model of a file as a program; `only` is the sole one where it has no name. */
 export async function compile(kind, file, name, source, device, sets = {}) {
   const compiler = await built('lib/index.js');
-  const { target, relaxed, wide } = device;
-  const options = { target, relaxed, wide, ...device.compileFor, sets };
+  const { target, relaxed, wide, threads } = device;
+  const options = { target, relaxed, wide, ...(threads && { threads }), ...device.compileFor, sets };
   const model = compiler.load(file, hostOf(source));
   const made =
     kind === 'task'

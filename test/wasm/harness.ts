@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Mode } from '../../compiler/backend/wasm/contract/tiles.ts';
-import { emitWasm } from '../../compiler/backend/wasm/index.ts';
+import { type EmitOptions, emitWasm } from '../../compiler/backend/wasm/index.ts';
 import type { Axis, Ex, Kernel } from '../../compiler/kernel/kernel.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';
 import { constant, evaluate, symbol } from '../../compiler/shape/poly.ts';
@@ -50,6 +50,8 @@ export interface RunOptions {
   readonly split?: number;
   /** Only the first so many units run. */
   readonly units?: number;
+  /** Threads for which the code is made. */
+  readonly threads?: number;
 }
 
 /** Runs kernels on copies of `buffers` and gives the copies; fails when anything around a buffer was written. */
@@ -57,20 +59,19 @@ export function runWasm(
   kernels: readonly Kernel[],
   buffers: readonly Buffer[],
   dims: Readonly<Record<string, number>>,
-  { relaxed, split, units }: RunOptions,
+  { relaxed, split, units, threads = 4 }: RunOptions,
 ): Buffer[] {
-  return prepare(kernels, buffers, dims, relaxed)(split, units);
+  return prepare(kernels, buffers, dims, { relaxed, threads })(split, units);
 }
 
 function prepare(
   kernels: readonly Kernel[],
   buffers: readonly Buffer[],
   dims: Readonly<Record<string, number>>,
-  relaxed: boolean,
-  wide = false,
+  options: EmitOptions,
 ): (split?: number, most?: number) => Buffer[] {
   const names = Object.keys(dims);
-  const emitted = emitWasm(kernels, names, buffers.length, { relaxed, wide });
+  const emitted = emitWasm(kernels, names, buffers.length, options);
   const value = (name: string): number => dims[name] ?? NaN;
   const env: Record<string, WebAssembly.Memory | WebAssembly.Global> = {};
   const global = (at: number, mutable: boolean) => new WebAssembly.Global({ value: 'i32', mutable }, at);
@@ -149,12 +150,12 @@ export function check(
     kernel.buffers.map((b) => expected[b.buffer]!),
   );
   for (const relaxed of modes) {
-    const run = prepare([kernel], buffers, dims, relaxed);
+    const run = prepare([kernel], buffers, dims, { relaxed });
     const whole = run();
     expectClose(whole, expected, tolerance);
     for (const split of [1, 3]) expectSame(run(split), whole, 'splitting the units');
     if (kernel.kind === 'contract')
-      expectSame(prepare([kernel], buffers, dims, relaxed, true)(), whole, 'a wide register tile');
+      expectSame(prepare([kernel], buffers, dims, { relaxed, wide: true })(), whole, 'a wide register tile');
   }
 }
 

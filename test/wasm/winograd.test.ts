@@ -253,12 +253,16 @@ describe('gradients of weights', () => {
 
   it('units that share a long sum, as many as four threads need', () => {
     const long: Shape = { images: 20, channels: 40, filters: 50, height: 8, width: 8 };
-    const { blockM, blockC } = planWeight(mergeRoles(gradient(long)))!;
-    expect(Math.ceil(50 / blockM) * Math.ceil(40 / blockC)).toBeGreaterThanOrEqual(4);
-    const run = (relaxed: boolean, split?: number) =>
-      runWasm([gradient(long)], gradientBuffers(long), { images: 20 }, { relaxed, ...(split && { split }) });
+    const unitsFor = (threads: number): number => {
+      const { blockM, blockC } = planWeight(mergeRoles(gradient(long)), false, threads)!;
+      return Math.ceil(50 / blockM) * Math.ceil(40 / blockC);
+    };
+    expect([1, 2, 4, 8].map(unitsFor)).toEqual([1, 2, 4, 4]);
+    const run = (relaxed: boolean, more: { split?: number; threads?: number } = {}) =>
+      runWasm([gradient(long)], gradientBuffers(long), { images: 20 }, { relaxed, ...more });
     expectClose(run(true), run(false), tolerance);
-    expect(run(true, 1)).toEqual(run(true));
+    for (const more of [{ split: 1 }, { threads: 1 }, { threads: 2 }])
+      expect(run(true, more)).toEqual(run(true));
   });
 });
 

@@ -10,6 +10,8 @@ export interface EmitContext {
   readonly module: Module;
   readonly relaxed: boolean;
   readonly wide: boolean;
+  /** For so many threads work is cut where more units are more work. */
+  readonly threads: number;
   /** What code of `kernel` in function `f` may refer to. */
   environment(kernel: Pick<Kernel, 'buffers'>, ranges: Ranges, f?: Func): Environment;
   /** A function of units like the kernel's own, which runs instead in a special case. */

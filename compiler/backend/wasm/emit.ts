@@ -25,6 +25,8 @@ export interface EmitOptions {
   readonly relaxed: boolean;
   /** The engine runs pairs of vectors as one of 256 bits: register tiles are twice as wide. */
   readonly wide?: boolean;
+  /** Threads for which work is cut into units where more units are more work; 4 if not given. Results do not depend on it. */
+  readonly threads?: number;
   /** Import a shared memory, for threads. */
   readonly shared?: boolean;
   /**
@@ -224,6 +226,7 @@ class Emitter {
       f,
       module: this.module,
       ...this.mode,
+      threads: this.options.threads ?? 4,
       environment: (kernel, ranges, g = f) => this.environment(g, kernel, ranges),
       helper: (name, params) =>
         this.module.func(

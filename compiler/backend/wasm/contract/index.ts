@@ -30,7 +30,7 @@ export function emitContract(
   const isFast = context.relaxed && !kernel.sums;
   const image = isFast ? planImage(merged, context.wide) : undefined;
   if (image) return emitImage(image, context);
-  const weight = isFast ? planWeight(merged, context.wide) : undefined;
+  const weight = isFast ? planWeight(merged, context.wide, context.threads) : undefined;
   if (weight) return emitWeight(weight, context);
   const planned = planContract(merged, context);
   if (!planned)

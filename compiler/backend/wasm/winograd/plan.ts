@@ -211,9 +211,8 @@ const mostTiles = { 2: 64, 4: 48 } as const;
 const mostBlock = 64;
 /** Transforming an operand again for every unit may take this part of the time: with four threads it is the smaller loss. */
 const repeating = 0.2;
-const sharing = [4, 2, 1] as const;
 
-function weightPlan(kernel: ContractKernel, strip: number): WeightPlan | undefined {
+function weightPlan(kernel: ContractKernel, strip: number, threads: number): WeightPlan | undefined {
   const window = windowOf(kernel, kernel.k, kernel.n, () => true);
   if (!window) return undefined;
   const { x, y } = window;
@@ -229,25 +228,31 @@ function weightPlan(kernel: ContractKernel, strip: number): WeightPlan | undefin
   const blocksY = Math.ceil(tilesY / rows);
   const blockRows = Math.ceil(tilesY / blocksY);
   const pieces = Math.max(1, Math.floor(mostTiles[tile] / (blockRows * tilesX)));
-  const [blockM, blockC] = weightBlocks(height, depth, strip);
+  const [blockM, blockC] = weightBlocks(height, depth, strip, threads);
   const filtering = filterBy(tile);
   const plan = { kernel, window, strip, images, channels, depth, height, ...tiles, filtering };
   return { ...plan, blockM, blockC, blockRows, blocksY, pieces, tiles: pieces * blockRows * tilesX };
 }
 
-/** Rows of m and channels of a unit: equal blocks, and so many that up to four threads can share the sum. */
-function weightBlocks(height: number, depth: number, strip: number): readonly [number, number] {
+/** Rows of m and channels of a unit: equal blocks, and so many that the threads, up to four, can share the sum. */
+function weightBlocks(
+  height: number,
+  depth: number,
+  strip: number,
+  threads: number,
+): readonly [number, number] {
   const whole = productCost(strip) * height * depth + sideCost * (height + depth);
   const [m, c] = [Math.ceil(height / mostBlock), Math.ceil(depth / mostBlock)];
   const again = (i: number, j: number): number => sideCost * (height * (j - c) + depth * (i - m));
+  const sharing = [4, 2, 1].filter((parts) => parts < 2 * threads);
   const cuts = sharing
     .flatMap((i) => sharing.map((j) => [m * i, c * j] as const))
-    .filter(([i, j]) => again(i, j) <= repeating * whole && i * j <= Math.max(4, m * c))
+    .filter(([i, j]) => again(i, j) <= repeating * whole && i * j <= Math.max(sharing[0]!, m * c))
     .toSorted(([i, j], [k, l]) => k * l - i * j || again(i, j) - again(k, l));
   const [i, j] = cuts[0] ?? [m, c];
   return [roundUp(Math.ceil(height / i), 4), roundUp(Math.ceil(depth / j), strip)];
 }
 
 /** The kernel with its roles settled as the gradient of a convolution's weights; undefined where the direct sum is better. */
-export const planWeight = (kernel: ContractKernel, wide = false): WeightPlan | undefined =>
-  weightPlan(kernel, stripOf(wide)) ?? weightPlan(swapRoles(kernel), stripOf(wide));
+export const planWeight = (kernel: ContractKernel, wide = false, threads = 4): WeightPlan | undefined =>
+  weightPlan(kernel, stripOf(wide), threads) ?? weightPlan(swapRoles(kernel), stripOf(wide), threads);
