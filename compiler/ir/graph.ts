@@ -411,6 +411,18 @@ export function topological(roots: readonly Node[]): Node[] {
   return order;
 }
 
+/** The nodes of the list that have a node among their operands, in its order. */
+export function usersOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
+  const users = new Map<Node, Node[]>();
+  for (const node of nodes)
+    for (const x of new Set(node.inputs)) {
+      const list = users.get(x);
+      if (list) list.push(node);
+      else users.set(x, [node]);
+    }
+  return users;
+}
+
 /** Every node that the roots need, those in the bodies of scans too. */
 export function withBodies(roots: readonly Node[]): Node[] {
   const found = new Set<Node>();

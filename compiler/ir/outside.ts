@@ -6,7 +6,7 @@ import type { Condition, Poly } from '../shape/poly.ts';
 import { common, conditionKey, constant, distinct, mapGuard, subtract, symbolsOf } from '../shape/poly.ts';
 import { foldScalar } from './fold.ts';
 import type { Computation, MapNode, Node, View } from './graph.ts';
-import { topological } from './graph.ts';
+import { topological, usersOf } from './graph.ts';
 import { atIndices } from './indices.ts';
 import { constantValue } from './make.ts';
 import type { ScalarOp } from './ops.ts';
@@ -148,16 +148,29 @@ export function needsOf(
   outside: Outside,
 ): (node: Node) => readonly Condition[] {
   const roots = [...outputs.map((o) => o.node), ...updates.map((u) => u.value)];
-  const needs = new Map<Node, readonly Condition[]>(roots.map((r) => [r, []]));
-  const ask = (x: Node, conditions: readonly Condition[]): void => {
-    const before = needs.get(x);
-    needs.set(x, before ? common(before, conditions) : conditions);
+  const known = new Map<Node, readonly Condition[]>(roots.map((r) => [r, []]));
+  // Few nodes are asked for, and most of these go into a view: no walk over all of them.
+  let users: ReadonlyMap<Node, readonly Node[]> | undefined;
+  const needs = (node: Node): readonly Condition[] => {
+    const found = known.get(node);
+    if (found) return found;
+    users ??= usersOf(topological(roots));
+    const own = ofUsers(node, users.get(node) ?? []);
+    known.set(node, own);
+    return own;
   };
-  for (const node of topological(roots).reverse()) {
-    const own = needs.get(node) ?? [];
-    node.inputs.forEach((x, i) => ask(x, needOfOperand(node, i, own, outside)));
-  }
-  return (node) => needs.get(node) ?? [];
+  const ofUsers = (node: Node, list: readonly Node[]): readonly Condition[] => {
+    let all: readonly Condition[] | undefined;
+    for (const user of list)
+      for (const [i, x] of user.inputs.entries()) {
+        if (x !== node) continue;
+        const need = needOfOperand(user, i, needs, outside);
+        all = all ? common(all, need) : need;
+        if (all.length === 0) return all;
+      }
+    return all ?? [];
+  };
+  return needs;
 }
 
 /** Operations that make finite numbers of finite ones. */
@@ -174,19 +187,19 @@ const finite: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
   'tanh',
 ]);
 
-/** Where the i-th operand of `node` is needed, which itself is needed where `own` holds. */
+/** Where the i-th operand of `node` is needed. */
 function needOfOperand(
   node: Node,
   i: number,
-  own: readonly Condition[],
+  needs: (node: Node) => readonly Condition[],
   outside: Outside,
 ): readonly Condition[] {
-  if (node.op === 'stop' || (node.op === 'reduce' && node.fn === 'sum')) return own;
+  if (node.op === 'stop' || (node.op === 'reduce' && node.fn === 'sum')) return needs(node);
   if (node.op !== 'map') return [];
-  if (node.fn === 'div') return i === 0 ? own : [];
+  if (node.fn === 'div') return i === 0 ? needs(node) : [];
   if (!finite.has(node.fn) || (node.fn === 'where' && i === 0)) return [];
-  if (node.fn === 'where') return [...own, ...(conditionsOf(node.inputs[0], i === 1) ?? [])];
-  if (node.fn !== 'mul') return own;
+  if (node.fn === 'where') return [...needs(node), ...(conditionsOf(node.inputs[0], i === 1) ?? [])];
+  if (node.fn !== 'mul') return needs(node);
   const others = node.inputs.filter((_, j) => j !== i).map((x) => outside.of(x));
-  return [...own, ...others.flatMap((r) => (r?.value === 0 ? r.conditions : []))];
+  return [...needs(node), ...others.flatMap((r) => (r?.value === 0 ? r.conditions : []))];
 }

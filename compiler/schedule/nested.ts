@@ -4,13 +4,13 @@
  * of them computes it again, tile by tile, and it is never stored, nor is anything element-wise that is made of it.
  */
 import type { Node } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
+import { topological, usersOf } from '../ir/graph.ts';
 import { isFloat } from '../ir/ops.ts';
 import { asConstant, asSymbol, multiply, one, type Poly } from '../shape/poly.ts';
 import type { Contraction } from './contract.ts';
 import { operandsOf, rootsOf, type Prepared } from './prepare.ts';
 import { isUnit, iterationShape, readsOf } from './reads.ts';
-import { decide, usersOf } from './significant.ts';
+import { decide } from './significant.ts';
 import { takesBuffer, type Target } from './target.ts';
 
 /** Results along the other side of a contraction that reads nested ones: more would compute these several times. */

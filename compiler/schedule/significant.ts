@@ -3,7 +3,7 @@
  * element-wise tail of a reduction ends. Everything else is recomputed where it is read.
  */
 import type { Node } from '../ir/graph.ts';
-import { isCostly, topological } from '../ir/graph.ts';
+import { isCostly, topological, usersOf } from '../ir/graph.ts';
 import { isNonNegative, multiply, one, subtract, type Poly } from '../shape/poly.ts';
 import { releaseRecomputed } from './keep.ts';
 import { isUnit, readsOf } from './reads.ts';
@@ -164,17 +164,6 @@ function isLong(node: Node, isStored: (n: Node) => boolean): boolean {
 /** The user computes `node` for some of its elements only, but may have to evaluate it for all (gates side by side). */
 const pads = (user: Node, node: Node): boolean =>
   user.op === 'view' && user.guard.length > 0 && user.inputs[0] === node;
-
-export function usersOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
-  const users = new Map<Node, Node[]>();
-  for (const node of nodes)
-    for (const x of new Set(node.inputs)) {
-      const list = users.get(x);
-      if (list) list.push(node);
-      else users.set(x, [node]);
-    }
-  return users;
-}
 
 /**
  * An element-wise node belongs to the tail of the latest reduction that one of its operands is the tail of, if no
