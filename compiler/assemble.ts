@@ -2,7 +2,7 @@
 import { type EmitOptions, emitWasm, type Preparation } from './backend/wasm/index.ts';
 import { emitWgsl, variantsOf, type WgslKernel } from './backend/wgsl/index.ts';
 import type { Computation, Leaf, Node } from './ir/graph.ts';
-import { topological, withBodies } from './ir/graph.ts';
+import { topological, withBodies } from './ir/walk.ts';
 import { sizeOf, toGraphData } from './ir/serialise.ts';
 import { clockDim, withClocksAsDims } from './kernel/clocks.ts';
 import { kernelKey } from './kernel/key.ts';

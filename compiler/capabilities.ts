@@ -3,7 +3,7 @@ import type { Label, Problem } from '../grammar/problem.ts';
 import { libraryPrefix } from './check/reporter.ts';
 import type { CheckFields } from './diagnostics/catalogue.ts';
 import type { Computation } from './ir/graph.ts';
-import { withBodies } from './ir/graph.ts';
+import { withBodies } from './ir/walk.ts';
 import type { DType } from './ir/ops.ts';
 import type { Target } from './plan.ts';
 

@@ -1,6 +1,6 @@
 /** Which inputs select by their values, and among how many: the runtime checks data against it. */
 import type { Computation, Node } from './ir/graph.ts';
-import { topological } from './ir/graph.ts';
+import { topological } from './ir/walk.ts';
 import { dataIndex, resultIndex } from './ir/indices.ts';
 import type { DataInfo } from './plan.ts';
 import type { Poly } from './shape/poly.ts';

@@ -2,7 +2,7 @@
 import type { Port } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
 import type { Leaf, Node } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
+import { topological } from '../ir/walk.ts';
 import type { DType } from '../ir/ops.ts';
 import type { Poly } from '../shape/poly.ts';
 import { constant } from '../shape/poly.ts';

@@ -4,7 +4,8 @@
  */
 import type { Equation, Expr, Port, Scan, Spread, Subscript } from '../../grammar/syntax.ts';
 import type { Span } from '../../grammar/span.ts';
-import { topological, type Leaf, type Node } from '../ir/graph.ts';
+import { type Leaf, type Node } from '../ir/graph.ts';
+import { topological } from '../ir/walk.ts';
 import { flipped } from '../ir/lift.ts';
 import { closeLoop } from '../ir/loop.ts';
 import { isNonNegative, one, subtract, symbol, symbolsOf, type Poly } from '../shape/poly.ts';

@@ -5,7 +5,7 @@
  */
 import type { Span } from '../../grammar/span.ts';
 import type { Node } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
+import { topological } from '../ir/walk.ts';
 import { constantValue, maker } from '../ir/make.ts';
 import { constant } from '../shape/poly.ts';
 import { binary } from './arithmetic.ts';

@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation, graph to graph: one walk from the loss to the leaves, the rows say the rest. */
 import type { Graph, Node, Part, Scan } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
+import { topological } from '../ir/walk.ts';
 import { contextOf } from './context.ts';
 import { FactoredGradients } from './factored.ts';
 import type { GradientRules } from './rules.ts';

@@ -4,7 +4,8 @@
  * reductions and costly functions, iteration by iteration; element-wise work in between is done again.
  */
 import type { Graph, Leaf, Node, Part, Scan } from '../ir/graph.ts';
-import { isCostly, topological } from '../ir/graph.ts';
+import { isCostly } from '../ir/graph.ts';
+import { topological } from '../ir/walk.ts';
 import { indexAt } from '../ir/indices.ts';
 import { flipped, leading } from '../ir/lift.ts';
 import { closeLoop } from '../ir/loop.ts';

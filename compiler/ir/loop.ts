@@ -6,7 +6,7 @@
 import type { Poly } from '../shape/poly.ts';
 import { asConstant, linearIn, mapGuard, substitute, symbol } from '../shape/poly.ts';
 import type { Graph, Leaf, Node, Scan } from './graph.ts';
-import { topological } from './graph.ts';
+import { topological } from './walk.ts';
 import { dataIndex, indexAt } from './indices.ts';
 import { iterationsIn, Lift, leading, mentions, type IndexMeaning } from './lift.ts';
 

@@ -6,7 +6,7 @@ import type { Condition, Poly } from '../shape/poly.ts';
 import { common, conditionKey, constant, distinct, mapGuard, subtract, symbolsOf } from '../shape/poly.ts';
 import { foldScalar } from './fold.ts';
 import type { Computation, MapNode, Node, View } from './graph.ts';
-import { topological, usersOf } from './graph.ts';
+import { topological, usersOf } from './walk.ts';
 import { atIndices } from './indices.ts';
 import { constantValue } from './make.ts';
 import type { ScalarOp } from './ops.ts';

@@ -2,7 +2,7 @@
 import type { Condition, Poly } from '../shape/poly.ts';
 import { format } from '../shape/poly.ts';
 import type { Computation, Node, Scan } from './graph.ts';
-import { eachOf, topological } from './graph.ts';
+import { eachOf, topological } from './walk.ts';
 
 /**
  * ```text

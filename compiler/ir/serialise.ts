@@ -2,7 +2,7 @@
 import type { GraphData, GraphNode, Size } from '../plan.ts';
 import type { Atom, Condition, Poly } from '../shape/poly.ts';
 import type { Computation, Node } from './graph.ts';
-import { eachOf, topological } from './graph.ts';
+import { eachOf, topological } from './walk.ts';
 
 /** The same integer expression in the plan's form. */
 export function sizeOf(p: Poly): Size {

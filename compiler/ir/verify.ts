@@ -5,7 +5,8 @@
 import type { Condition, Poly } from '../shape/poly.ts';
 import { asConstant, isNonNegative, subtract, symbolsOf, one } from '../shape/poly.ts';
 import type { Computation, Node, Scan } from './graph.ts';
-import { sameShape, topological, withBodies } from './graph.ts';
+import { sameShape } from './graph.ts';
+import { topological, withBodies } from './walk.ts';
 import { rangesOf } from './indices.ts';
 import { printNode } from './print.ts';
 import { scalarOps } from './ops.ts';

@@ -3,7 +3,7 @@
  * looks at, and a function that gives an equal node or nothing.
  */
 import type { Computation, Graph, Node, OpKind } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
+import { topological } from '../ir/walk.ts';
 import type { Maker } from '../ir/make.ts';
 import { maker } from '../ir/make.ts';
 

@@ -1,6 +1,6 @@
 /** Rewriting inside of loops: the body of each scan as a computation of its own, and without what nobody asks for. */
 import type { Computation, Graph, Leaf, Node, Part, Scan } from '../ir/graph.ts';
-import { eachOf, replaced, topological } from '../ir/graph.ts';
+import { eachOf, replaced, topological } from '../ir/walk.ts';
 import { constantValue } from '../ir/make.ts';
 
 /** The same computation when nothing changes. */

@@ -4,7 +4,7 @@
  * history is asked for is written beside its last value (slot i + 1), any other in place.
  */
 import type { Computation, Graph, Leaf, Node, Part, Scan } from '../ir/graph.ts';
-import { eachOf, replaced } from '../ir/graph.ts';
+import { eachOf, replaced } from '../ir/walk.ts';
 import { atIndices, indexAt } from '../ir/indices.ts';
 import { constantValue } from '../ir/make.ts';
 import { add, multiply, one, subtract, symbol, zero, type Poly } from '../shape/poly.ts';

@@ -4,7 +4,7 @@
  * of them computes it again, tile by tile, and it is never stored, nor is anything element-wise that is made of it.
  */
 import type { Node } from '../ir/graph.ts';
-import { topological, usersOf } from '../ir/graph.ts';
+import { topological, usersOf } from '../ir/walk.ts';
 import { isFloat } from '../ir/ops.ts';
 import { asConstant, asSymbol, multiply, one, type Poly } from '../shape/poly.ts';
 import type { Contraction } from './contract.ts';

@@ -3,7 +3,7 @@
  * values that stand in memory. Says for every value that was forced into memory why.
  */
 import type { Computation, Graph, Node } from '../ir/graph.ts';
-import { topological } from '../ir/graph.ts';
+import { topological } from '../ir/walk.ts';
 import { isCostly } from '../ir/graph.ts';
 import type { Outside } from '../ir/outside.ts';
 import { recognise, withHalo, type Contraction } from './contract.ts';

@@ -3,7 +3,8 @@
  * element-wise tail of a reduction ends. Everything else is recomputed where it is read.
  */
 import type { Node } from '../ir/graph.ts';
-import { isCostly, topological, usersOf } from '../ir/graph.ts';
+import { isCostly } from '../ir/graph.ts';
+import { topological, usersOf } from '../ir/walk.ts';
 import { isNonNegative, multiply, one, subtract, type Poly } from '../shape/poly.ts';
 import { releaseRecomputed } from './keep.ts';
 import { isUnit, readsOf } from './reads.ts';

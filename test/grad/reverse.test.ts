@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { gradient } from '../../compiler/grad/reverse.ts';
 import type { Node } from '../../compiler/ir/graph.ts';
-import { Graph, topological } from '../../compiler/ir/graph.ts';
+import { Graph } from '../../compiler/ir/graph.ts';
+import { topological } from '../../compiler/ir/walk.ts';
 import { resultIndex } from '../../compiler/ir/indices.ts';
 import type { BinaryOp } from '../../compiler/ir/ops.ts';
 import { simplify } from '../../compiler/rewrite/simplify.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { gradient } from '../../compiler/grad/reverse.ts';
-import { Graph, topological, type Leaf, type Node } from '../../compiler/ir/graph.ts';
+import { Graph, type Leaf, type Node } from '../../compiler/ir/graph.ts';
+import { topological } from '../../compiler/ir/walk.ts';
 import { indexAt } from '../../compiler/ir/indices.ts';
 import { closeLoop } from '../../compiler/ir/loop.ts';
 import { verify } from '../../compiler/ir/verify.ts';

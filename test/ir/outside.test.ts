@@ -1,7 +1,8 @@
 /** Where tensors are one number, and where nobody looks at them: what is claimed of attention holds, and is claimed. */
 import { describe, expect, it } from 'vitest';
 import type { Computation, Graph, Node } from '../../compiler/ir/graph.ts';
-import { Graph as IrGraph, replaced, topological } from '../../compiler/ir/graph.ts';
+import { Graph as IrGraph } from '../../compiler/ir/graph.ts';
+import { replaced, topological } from '../../compiler/ir/walk.ts';
 import { resultIndex } from '../../compiler/ir/indices.ts';
 import { maker } from '../../compiler/ir/make.ts';
 import { needsOf, Outside } from '../../compiler/ir/outside.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Node } from '../../compiler/ir/graph.ts';
-import { Graph, topological } from '../../compiler/ir/graph.ts';
+import { Graph } from '../../compiler/ir/graph.ts';
+import { topological } from '../../compiler/ir/walk.ts';
 import { maker } from '../../compiler/ir/make.ts';
 import { simplify } from '../../compiler/rewrite/simplify.ts';
 import type { Poly } from '../../compiler/shape/poly.ts';

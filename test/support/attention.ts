@@ -2,7 +2,7 @@
 import { elaborateModel, elaborateTask } from '../../compiler/check/index.ts';
 import { load, optimise } from '../../compiler/compile.ts';
 import type { Computation, Leaf } from '../../compiler/ir/graph.ts';
-import { topological } from '../../compiler/ir/graph.ts';
+import { topological } from '../../compiler/ir/walk.ts';
 import { evaluate } from '../../compiler/shape/poly.ts';
 import { testHost } from './backends.ts';
 

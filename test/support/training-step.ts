@@ -1,7 +1,7 @@
 /** Training steps of random graphs. */
 import { gradient } from '../../compiler/grad/reverse.ts';
 import type { Computation, Leaf } from '../../compiler/ir/graph.ts';
-import { topological } from '../../compiler/ir/graph.ts';
+import { topological } from '../../compiler/ir/walk.ts';
 import type { RandomGraph } from './random-graph.ts';
 
 /** The same graph as a training step: every float leaf moves against its gradient. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { assemble } from '../../compiler/assemble.ts';
 import { gradient } from '../../compiler/grad/reverse.ts';
 import type { Computation, Leaf } from '../../compiler/ir/graph.ts';
-import { topological } from '../../compiler/ir/graph.ts';
+import { topological } from '../../compiler/ir/walk.ts';
 import { removeStops, simplify } from '../../compiler/rewrite/simplify.ts';
 import type { Data } from '../../runtime/device.ts';
 import { openWasm } from '../../runtime/wasm.ts';
