@@ -29,6 +29,8 @@ export type Ranges = ReadonlyMap<string, Poly>;
 /** True only if `p >= 0` is proved for all index variables in their (non-empty) ranges and all dimensions >= 1. */
 export function isNonNegative(p: Poly, ranges: Ranges): boolean {
   if (p.terms.every(isPlainlyNonNegative)) return true;
+  const least = leastLinear(p, ranges);
+  if (least !== undefined) return least >= 0;
   const bound = lowerBound(p, ranges);
   return bound !== undefined && allNonNegative(bound);
 }
@@ -36,6 +38,57 @@ export function isNonNegative(p: Poly, ranges: Ranges): boolean {
 /** No minus and no division: dimensions and index variables are not negative. */
 const isPlainlyNonNegative = (t: Term): boolean =>
   t.coefficient >= 0 && t.factors.every((f) => f.kind === 'symbol' && !isData(f.name));
+
+/**
+ * The least value of `p` where it is a sum of constants, variables and dimensions, and so are the extents of its variables, as
+ * most of what is asked is; -Infinity where a dimension is left with a minus. Undefined for all others. `lowerBound` finds the
+ * same in many more steps.
+ */
+function leastLinear(p: Poly, ranges: Ranges): number | undefined {
+  const sum = new LinearSum(ranges);
+  for (const t of p.terms) {
+    const [f] = t.factors;
+    const extent = f?.kind === 'symbol' ? ranges.get(f.name) : undefined;
+    if (!extent || t.factors.length > 1) {
+      if (!sum.add(t, 1)) return undefined;
+    } else if (t.coefficient < 0) {
+      if (!extent.terms.every((e) => sum.add(e, t.coefficient))) return undefined;
+      sum.constant -= t.coefficient;
+    }
+  }
+  return sum.least();
+}
+
+/** A sum of constants and symbols, each with the coefficient that all its terms come to. */
+class LinearSum {
+  constant = 0;
+  /** Coefficients of dimensions and of variables of which no range is given. */
+  private symbols: Map<string, number> | undefined;
+
+  constructor(private readonly ranges: Ranges) {}
+
+  /** False where the term is neither a constant nor a symbol that has no range. */
+  add({ coefficient, factors }: Term, times: number): boolean {
+    const [f] = factors;
+    if (!f) this.constant += coefficient * times;
+    else if (factors.length > 1 || f.kind !== 'symbol' || isData(f.name) || this.ranges.has(f.name))
+      return false;
+    else {
+      this.symbols ??= new Map();
+      this.symbols.set(f.name, (this.symbols.get(f.name) ?? 0) + coefficient * times);
+    }
+    return true;
+  }
+
+  least(): number {
+    let sum = this.constant;
+    this.symbols?.forEach((n, name) => {
+      if (n < 0) sum = -Infinity;
+      else if (isDimension(name)) sum += n;
+    });
+    return sum;
+  }
+}
 
 /** A polynomial in dimensions that `p` is never below; undefined when none is found. */
 export function lowerBound(p: Poly, ranges: Ranges): Poly | undefined {

@@ -152,6 +152,30 @@ describe('polynomials', () => {
     expect(proved).toBeGreaterThan(250);
   });
 
+  it('are proved non-negative wherever sums of variables and dimensions are', () => {
+    const coefficients = fc.array(fc.integer({ min: -3, max: 9 }), { minLength: 5, maxLength: 5 });
+    const ends = [1, 1_000_000];
+    let proved = 0;
+    fc.assert(
+      fc.property(fc.integer({ min: -20, max: 40 }), coefficients, (base, factors) => {
+        const p = add(base, ...factors.map((c, at) => scale(symbol(names[at]!), c)));
+        const isOver = ends.every((n) =>
+          ends.every((m) => {
+            const of = (name: string): number => (name === 'n' ? n : name === 'm' ? m : 0);
+            const least = (name: keyof typeof extents, c: number): number =>
+              Math.min(0, c * (evaluate(extents[name], of) - 1));
+            const [a = 0, b = 0, c = 0, d = 0, e = 0] = factors;
+            return base + least('$0', a) + least('$1', b) + least('$2', c) + d * n + e * m >= 0;
+          }),
+        );
+        expect(isNonNegative(p, ranges), format(p)).toBe(isOver);
+        proved += Number(isOver);
+      }),
+      { ...runs, numRuns: 2000 },
+    );
+    expect(proved).toBeGreaterThan(250);
+  });
+
   it('lie within their bounds', () => {
     fc.assert(
       fc.property(expression, points, ({ poly, value }, ofs) => {
