@@ -2,7 +2,8 @@
 import type { Axis } from '../../kernel/kernel.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { add, asConstant, constant, floorDivide, minimum, multiply, one } from '../../shape/poly.ts';
-import type { Emitter, Value } from './emitter.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './scope.ts';
 import { unsigned } from './block.ts';
 import { MAX_GROUPS } from './shader.ts';
 

@@ -1,7 +1,8 @@
 /** What follows a contraction's sums: the stores, in which `acc` stands for a sum, and those of the folded sums. */
 import type { Axis, ContractKernel, Store } from '../../kernel/kernel.ts';
 import { bindFlat, count, countOf, isMultiple, lastOf, sumOf } from './axes.ts';
-import type { Emitter, Value } from './emitter.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './scope.ts';
 import type { Side, Threads, TileOrigin } from './place.ts';
 import { writeStores } from './rows.ts';
 import { columnsOf, rowsOf } from './tile.ts';

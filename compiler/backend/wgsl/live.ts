@@ -1,7 +1,8 @@
 /** Contractions of which not all products count: which slices of k a workgroup needs. */
 import type { Axis } from '../../kernel/kernel.ts';
 import { liveBounds } from '../../kernel/live.ts';
-import type { Emitter, Value } from './emitter.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './scope.ts';
 import type { Condition } from '../../shape/poly.ts';
 
 /** What a workgroup has of a role: so many indices from `start` on. */

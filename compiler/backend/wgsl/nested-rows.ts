@@ -8,7 +8,7 @@ import { asConstant, multiply } from '../../shape/poly.ts';
 import { bindFlat, ceilDivide, countOf, divided, workgroupsOf } from './axes.ts';
 import type { Groups } from './axes.ts';
 import { Emitter, countUses } from './emitter.ts';
-import type { Value } from './emitter.ts';
+import type { Value } from './scope.ts';
 import { combinerOf } from './legalise.ts';
 import { liveShare } from './live.ts';
 import { DotTiles, dotDepth, dotMemory, dotsIn, innerTile, namesIn, powerAround } from './nested.ts';

@@ -6,7 +6,8 @@
 import type { Axis, DotEx, Ex } from '../../kernel/kernel.ts';
 import { asConstant, symbolsOf } from '../../shape/poly.ts';
 import { bindFlat, count, countOf, isMultiple, sumOf } from './axes.ts';
-import type { Emitter, Value } from './emitter.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './scope.ts';
 import { multiplyTiles } from './multiply.ts';
 import { clamped, formOf, operand } from './operands.ts';
 import type { Form } from './operands.ts';
