@@ -5,16 +5,16 @@ import { suggest } from '../diagnostics/suggest.ts';
 import type { Leaf } from '../ir/graph.ts';
 import { asConstant, constant } from '../shape/poly.ts';
 import { spreadDefault, tensorArgument } from './arguments.ts';
-import { select, toTensor } from './arithmetic.ts';
+import { toTensor } from './arithmetic.ts';
 import { describe } from './describe.ts';
 import { tensorType } from './dims.ts';
 import { also, at, fail, withinRange } from './report.ts';
 import { indexed } from './equations.ts';
+import { nextValue } from './next.ts';
 import { runScan } from './scan.ts';
 import { keep } from './storage.ts';
-import { show, spreadTo } from './tensor.ts';
 import type { Context, Given, Instance, Value } from './values.ts';
-import { int, poison, restOf, tensor } from './values.ts';
+import { int, poison, tensor } from './values.ts';
 
 /** A declaration that is being applied. */
 export interface Body {
@@ -288,54 +288,11 @@ class Run {
       return;
     }
     const value = e.subscripts ? indexed(ctx, e, undefined) : ctx.session.run.evaluate(ctx, e.value);
-    const checked = this.asNext(ctx, binding.value, value, e);
+    const checked = nextValue(ctx, binding.value, value, e);
     ctx.scope.define(written, checked, span, 'an equation');
     this.next.set(name, { value: checked, span: e.span });
     const leaf = this.states.get(name);
     if (leaf && checked.kind === 'tensor') ctx.updates.set(leaf.name, { leaf, value: checked.node });
-  }
-
-  private asNext(ctx: Context, current: Value, value: Value, e: Equation): Value {
-    if (current.kind !== 'tensor' || value.kind === 'poison') return poison;
-    const { graph } = ctx.session;
-    const { dtype } = current.node;
-    const found = toTensor(ctx, value, dtype);
-    if (!found)
-      return fail(
-        ctx,
-        'E0402',
-        {
-          what: `the next value of \`${e.target.name}\``,
-          expected: 'a tensor',
-          found: describe(value),
-          help: undefined,
-        },
-        at(e.value.span, describe(value)),
-      );
-    if (found.node.dtype !== dtype)
-      return fail(
-        ctx,
-        'E0303',
-        { what: `the next value of \`${e.target.name}\``, expected: dtype, found: found.node.dtype },
-        at(e.value.span, describe(found)),
-      );
-    const [now, next] = [restOf(current).map(show), restOf(found).map(show)];
-    if (next.length > 0 && now.join() !== next.join()) {
-      return fail(
-        ctx,
-        'E0304',
-        { name: `${e.target.name}'`, dims: next, declared: now },
-        at(e.value.span, describe(found)),
-      );
-    }
-    const whole = tensor(spreadTo(graph, found, [], restOf(current)));
-    const condition = e.when && ctx.session.run.evaluate(ctx, e.when);
-    if (condition?.kind !== 'tensor') return whole;
-    return select(ctx, condition, whole, current, {
-      whole: e.span,
-      op: e.span,
-      operands: [e.when!.span, e.value.span, e.target.span],
-    });
   }
 
   // -------------------------------------------------------------- control
