@@ -7,7 +7,7 @@ import type { CstNode } from 'chevrotain';
 import { child, extent, nodes, token, tokensOf } from './cst.ts';
 import type { Docs } from './docs.ts';
 import { ExpressionLowering } from './lower-expression.ts';
-import { MAX_NESTING } from './outline.ts';
+import { MAX_NESTING } from './nesting.ts';
 import { placeStatement } from './places.ts';
 import type { Place } from './places.ts';
 import type { Reporter } from './problems.ts';

@@ -5,6 +5,7 @@
  */
 import type { IToken, TokenType } from 'chevrotain';
 import { matchBrackets } from './brackets.ts';
+import { closerOf, isBlock, MAX_NESTING, Nesting, type Open } from './nesting.ts';
 import type { Reporter } from './problems.ts';
 import { missingColon, repairKeyword } from './repair.ts';
 import {
@@ -17,35 +18,12 @@ import {
 import { endOf, endsOperand, retype, startsDeclaration, T, virtualToken } from './tokens.ts';
 import { Tokens } from './words.ts';
 
-/** Brackets and conditionals may nest this deep; the parser's stack is the limit. */
-export const MAX_NESTING = 64;
-
 export interface Outline {
   readonly tokens: IToken[];
   /** Offsets at which statements and declarations begin, ascending: one mistake is reported in each. */
   readonly starts: readonly number[];
 }
 
-interface Open {
-  readonly token: IToken;
-  /** Index of what closes it in the text; -1 if nothing does. */
-  readonly close: number;
-  /** It holds the parameters of a declaration. */
-  readonly parameters: boolean;
-  /** Conditionals open at this level. */
-  ifs: number;
-}
-
-const CLOSER: ReadonlyMap<TokenType, TokenType> = new Map([
-  [T.LParen, T.RParen],
-  [T.LSquare, T.RSquare],
-  [T.LCurly, T.RCurly],
-]);
-const TEXT: ReadonlyMap<TokenType, string> = new Map([
-  [T.RParen, ')'],
-  [T.RSquare, ']'],
-  [T.RCurly, '}'],
-]);
 const NO_TARGET: readonly (TokenType | undefined)[] = [
   T.Colon, T.Arrow, T.Bar, T.Dot, T.Ellipsis, T.Input, T.Output, T.Param, T.State, T.Metric,
 ]; // prettier-ignore
@@ -62,14 +40,10 @@ class Outliner {
   readonly #out: IToken[] = [];
   readonly #starts: number[] = [];
   readonly #reductionEnds = new Set<number>();
-  #open: Open[] = [];
-  #braces = 0;
-  #nesting = 0;
+  readonly #open = new Nesting();
   #mode: 'top' | 'header' | 'body' = 'top';
   #declaration: TokenType | undefined;
   #afterSemicolon = false;
-  /** Conditionals open outside of all brackets. */
-  #ifs = 0;
   /** Index of the last stray bracket: of several in a row one is reported. */
   #stray = -2;
 
@@ -113,13 +87,13 @@ class Outliner {
         this.#argumentWithEquals(token, i);
         break;
       case T.Comma:
-        this.#forgetConditionals();
+        this.#open.endConditionals();
         break;
       case T.Identifier:
         this.#name(token, i);
         break;
       case T.String:
-        if (this.#declaration === T.Import && this.#open.length === 0) this.#mode = 'top';
+        if (this.#declaration === T.Import && this.#open.top === undefined) this.#mode = 'top';
         break;
     }
     this.#out.push(token);
@@ -129,7 +103,7 @@ class Outliner {
   // -------------------------------------------------------------- declarations
 
   #declare(token: IToken, i: number): number {
-    const brace = this.#open.findLast((o) => o.token.tokenType === T.LCurly);
+    const brace = this.#open.find(isBlock);
     if (brace !== undefined && brace.close >= 0 && !this.#tokens.inFirstColumn(i))
       return this.#nested(token, i);
     this.#closeAll();
@@ -224,7 +198,7 @@ class Outliner {
 
   #isBare(token: IToken, i: number): boolean {
     const type = token.tokenType;
-    if (this.#open.at(-1)?.token.tokenType !== T.LCurly) return false;
+    if (this.#open.top?.token.tokenType !== T.LCurly) return false;
     if (this.#atBoundary()) {
       return (
         startsOperand(type) || type === T.LParen || type === T.LSquare || type === T.Minus || type === T.Not
@@ -251,7 +225,7 @@ class Outliner {
 
   /** Inside round or square brackets that are closed in the text? */
   #inClosedBracket(): boolean {
-    const top = this.#open.at(-1);
+    const top = this.#open.top;
     return top !== undefined && top.token.tokenType !== T.LCurly && top.close >= 0;
   }
 
@@ -269,7 +243,7 @@ class Outliner {
   }
 
   #name(token: IToken, i: number): void {
-    const top = this.#open.at(-1);
+    const top = this.#open.top;
     const inParameters = top?.parameters ?? false;
     const colon =
       inParameters || top?.token.tokenType === T.LCurly
@@ -283,7 +257,7 @@ class Outliner {
 
   /** `f(name = e)`: understood as `f(name: e)`. */
   #argumentWithEquals(token: IToken, i: number): void {
-    const top = this.#open.at(-1);
+    const top = this.#open.top;
     if (top === undefined || top.parameters || top.token.tokenType !== T.LParen || top.close < 0) return;
     const before = this.#out.at(-2)?.tokenType;
     if (this.#tokens.type(i - 1) !== T.Identifier || (before !== T.LParen && before !== T.Comma)) return;
@@ -302,16 +276,14 @@ class Outliner {
     const close = this.#closeOf[i] ?? -1;
     if (token.tokenType === T.LCurly) {
       this.#closeRound();
-      this.#braces++;
       if (this.#mode === 'header' && this.#declaration !== T.Import) this.#mode = 'body';
     }
     const keyword = this.#out.at(-2);
     const parameters = this.#mode === 'header' && keyword !== undefined && startsDeclaration(keyword);
-    this.#open.push({ token, close, parameters, ifs: 0 });
-    this.#nesting++;
+    this.#open.enter({ token, close, parameters });
     this.#out.push(token);
     this.#afterSemicolon = false;
-    if (this.#nesting <= MAX_NESTING) return i + 1;
+    if (!this.#open.isTooDeep) return i + 1;
     this.#tooDeep(token);
     if (token.tokenType !== T.LCurly) this.#out.push(virtualToken(T.Missing, endOf(token)));
     if (close >= 0) return close;
@@ -333,50 +305,39 @@ class Outliner {
   }
 
   #conditional(token: IToken, i: number): number {
-    const top = this.#open.at(-1);
+    const top = this.#open.top;
     this.#out.push(token);
     // `if` of a statement was given another type: this one is an expression.
     if (token.tokenType !== T.If) return i + 1;
-    if (top === undefined) this.#ifs++;
-    else top.ifs++;
-    this.#nesting++;
-    if (this.#nesting <= MAX_NESTING) return i + 1;
+    this.#open.conditional();
+    if (!this.#open.isTooDeep) return i + 1;
     this.#tooDeep(token);
     const closed = top !== undefined && top.close >= 0 && top.token.tokenType !== T.LCurly;
     return closed ? top.close : this.#endOfStatement(i + 1);
   }
 
-  #forgetConditionals(): void {
-    const top = this.#open.at(-1);
-    this.#nesting -= top?.ifs ?? 0;
-    if (top) top.ifs = 0;
-  }
-
   #leave(token: IToken, i: number): number {
-    const top = this.#open.at(-1);
-    const wanted = top && CLOSER.get(top.token.tokenType);
-    if (top === undefined || top.token.tokenType === T.LCurly || wanted === undefined) {
-      return this.#reportStray(token, i, 'no bracket is open here');
-    }
-    if (wanted === token.tokenType) {
-      this.#pop();
+    const top = this.#open.top;
+    if (top === undefined || isBlock(top)) return this.#reportStray(token, i, 'no bracket is open here');
+    const wanted = closerOf(top);
+    if (wanted.type === token.tokenType) {
+      this.#open.leave();
       this.#out.push(token);
       return i + 1;
     }
-    if (top.close < 0 && this.#open.some((o) => o.close >= 0 && o.token.tokenType !== T.LCurly)) {
+    if (top.close < 0 && this.#open.find((o) => o.close >= 0 && !isBlock(o))) {
       this.#forgotten(top);
-      this.#pop();
+      this.#open.leave();
       return i;
     }
-    const text = TEXT.get(wanted) ?? '';
     this.#reporter.report(
       'E0111',
-      { close: token.image, open: top.token.image, wanted: text },
-      this.#reporter.here(token.startOffset, endOf(token), `\`${text}\` was expected here`),
+      { close: token.image, open: top.token.image, wanted: wanted.text },
+      this.#reporter.here(token.startOffset, endOf(token), `\`${wanted.text}\` was expected here`),
       this.#reporter.there(top.token.startOffset, endOf(top.token), 'opened here'),
     );
-    retype(token, wanted);
-    this.#pop();
+    retype(token, wanted.type);
+    this.#open.leave();
     this.#out.push(token);
     return i + 1;
   }
@@ -384,30 +345,22 @@ class Outliner {
   #leaveBlock(token: IToken, i: number): number {
     this.#closeRound();
     this.#afterSemicolon = false;
-    if (this.#open.length === 0) return this.#reportStray(token, i, 'no block is open here');
-    this.#pop();
+    if (this.#open.top === undefined) return this.#reportStray(token, i, 'no block is open here');
+    this.#open.leave();
     this.#out.push(token);
-    if (this.#braces === 0 && this.#declaration !== T.Import) this.#mode = 'top';
+    if (!this.#open.find(isBlock) && this.#declaration !== T.Import) this.#mode = 'top';
     return i + 1;
-  }
-
-  #pop(): void {
-    const top = this.#open.pop();
-    if (top === undefined) return;
-    this.#nesting -= 1 + top.ifs;
-    if (top.token.tokenType === T.LCurly) this.#braces--;
   }
 
   /** Closes round and square brackets that are still open where a statement begins or a block ends. */
   #closeRound(): void {
-    this.#closeWhile((open) => open.token.tokenType !== T.LCurly);
-    this.#forgetConditionals();
+    this.#closeWhile((open) => !isBlock(open));
+    this.#open.endConditionals();
   }
 
   #closeAll(): void {
     this.#closeWhile(() => true);
-    this.#nesting -= this.#ifs;
-    this.#ifs = 0;
+    this.#open.clear();
     this.#mode = 'top';
     this.#afterSemicolon = false;
   }
@@ -416,12 +369,12 @@ class Outliner {
   #closeWhile(test: (open: Open) => boolean): void {
     let outermost: Open | undefined;
     const missing: IToken[] = [];
-    for (let top = this.#open.at(-1); top !== undefined && test(top); top = this.#open.at(-1)) {
+    for (let top = this.#open.top; top !== undefined && test(top); top = this.#open.top) {
       const previous = this.#previous();
-      const closer = CLOSER.get(top.token.tokenType) ?? T.RParen;
-      missing.push(virtualToken(closer, previous ? endOf(previous) : top.token.startOffset));
+      const closer = closerOf(top);
+      missing.push(virtualToken(closer.type, previous ? endOf(previous) : top.token.startOffset));
       outermost = top;
-      this.#pop();
+      this.#open.leave();
     }
     if (outermost) this.#forgotten(outermost, missing);
   }
@@ -429,14 +382,13 @@ class Outliner {
   #forgotten(open: Open, closers?: readonly IToken[]): void {
     const previous = this.#previous() ?? open.token;
     const end = endOf(previous);
-    const closer = CLOSER.get(open.token.tokenType) ?? T.RParen;
-    const text = TEXT.get(closer) ?? '';
+    const closer = closerOf(open);
     this.#reporter.report(
       'E0106',
-      { open: open.token.image, close: text },
+      { open: open.token.image, close: closer.text },
       this.#reporter.here(open.token.startOffset, endOf(open.token), 'opened here'),
-      this.#reporter.there(end, end, `\`${text}\` is missing, here at the latest`),
+      this.#reporter.there(end, end, `\`${closer.text}\` is missing, here at the latest`),
     );
-    this.#out.push(...(closers ?? [virtualToken(closer, end)]));
+    this.#out.push(...(closers ?? [virtualToken(closer.type, end)]));
   }
 }
