@@ -7,13 +7,14 @@ import type { Poly } from '../../../shape/poly.ts';
 import { constant } from '../../../shape/poly.ts';
 import type { EmitContext } from '../context.ts';
 import type { Func, I32, Module, Stmt } from '../encoder.ts';
-import { brIf, f32x4, forLoop, i32, loop, minI32, v128, when } from '../instr.ts';
+import { block, brIf, f32x4, forLoop, i32, loop, minI32, v128, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
 import { type Operand, RowsInPlace } from './panels.ts';
 import { type ContractPlan, known } from './plan.ts';
+import { loadsAtOnce, type Mode } from './tiles.ts';
 
-/** Sums at once: each needs a vector of B beside it, and all must stay in registers, where the engine has pairs of vectors those. */
-const sumsAtOnce = { single: 6, wide: 12 };
+/** Vectors of results that are summed at once. */
+const sumsAtOnce = 12;
 /** Into how many units the columns are cut, for threads. */
 const leastUnits = 16;
 
@@ -43,10 +44,7 @@ export function emitSingle(
   const lanes = 4 * tile.vectors;
   const [columns, depth] = [known(k.n)!, known(k.k)!];
   const strips = Math.ceil(columns / lanes);
-  const group = Math.max(
-    1,
-    Math.floor(sumsAtOnce[context.wide && tile.vectors === 4 ? 'wide' : 'single'] / tile.vectors),
-  );
+  const group = Math.max(1, Math.floor(sumsAtOnce / tile.vectors));
   const perUnit = group * Math.max(1, Math.floor(strips / (leastUnits * group)));
   const f = context.variant('single');
   const [unit, strip, panel, to] = ['unit', 'strip', 'panel', 'to'].map((name) => f.local('i32', name));
@@ -106,7 +104,7 @@ interface RowShape {
 }
 
 /** (count of k >= 1, row of A, panel of the first strip of B, results): those of a strip lie where the row of a tile does. */
-function buildRow(module: Module, shape: RowShape, { relaxed }: EmitContext): Func {
+function buildRow(module: Module, shape: RowShape, mode: Mode): Func {
   const { rows, vectors, strips, panelBytes, step } = shape;
   const params = ['count', 'a', 'b', 'to'].map((name) => [name, 'i32'] as const);
   const f = module.func(`row.${strips}x${4 * vectors}`, params, 'void');
@@ -118,20 +116,25 @@ function buildRow(module: Module, shape: RowShape, { relaxed }: EmitContext): Fu
     into: 16 * rows * vectors * Math.floor(i / vectors) + 16 * (i % vectors),
   }));
   const splat = f.local('v128', 'a');
+  // As in the register kernel, branches that are never taken keep the engine from loading all of B first.
+  const perBlock = loadsAtOnce(places.length, mode);
   f.body.push(
-    loop(
-      splat.set(v128.loadSplat(a!.get)),
-      ...places.map((p) => p.value.set(v128.load(b!.get, p.from))),
-      ...places.map(({ sum, value }) =>
-        sum.set(
-          relaxed
-            ? f32x4.relaxedMadd(splat.get, value.get, sum.get)
-            : f32x4.add(sum.get, f32x4.mul(splat.get, value.get)),
-        ),
+    block(
+      loop(
+        splat.set(v128.loadSplat(a!.get)),
+        ...places.flatMap(({ sum, value, from }, i) => [
+          ...(i > 0 && i % perBlock === 0 ? [brIf(1, i32.eqz(to!.get))] : []),
+          value.set(v128.load(b!.get, from)),
+          sum.set(
+            mode.relaxed
+              ? f32x4.relaxedMadd(splat.get, value.get, sum.get)
+              : f32x4.add(sum.get, f32x4.mul(splat.get, value.get)),
+          ),
+        ]),
+        a!.set(i32.add(a!.get, i32.const(step))),
+        b!.set(i32.add(b!.get, i32.const(16 * vectors))),
+        brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
       ),
-      a!.set(i32.add(a!.get, i32.const(step))),
-      b!.set(i32.add(b!.get, i32.const(16 * vectors))),
-      brIf(0, count!.tee(i32.sub(count!.get, i32.const(1)))),
     ),
     ...places.map((p) => v128.store(to!.get, p.sum.get, p.into)),
   );

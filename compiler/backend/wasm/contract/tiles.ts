@@ -21,6 +21,12 @@ const arePaired = (vectors: number, { wide }: Mode): boolean => wide && vectors 
 const registersOf = (vectors: number, mode: Mode): number =>
   arePaired(vectors, mode) ? vectors / 2 : vectors;
 
+/** How many vectors of B a block of code may load beside so many sums and a value of A. */
+export function loadsAtOnce(sums: number, mode: Mode): number {
+  const free = registers - registersOf(sums, mode) - (mode.relaxed ? 1 : 2);
+  return Math.max(1, arePaired(sums, mode) ? 2 * free : free);
+}
+
 /**
  * Of how many rows a block of code may hold the products. It loads a value of A for each of them before the first product; sums and a
  * row of B are in registers beside these, and a product on its way to its sum where the two are not fused.
