@@ -19,6 +19,7 @@ import { buildMicro, type MicroShape } from './contract/micro.ts';
 import type { Mode } from './contract/tiles.ts';
 import { emitRows, emitScatter } from './rows.ts';
 import { IntegerLibrary } from './scalar-ops.ts';
+import { seedName, withoutSeeds } from './seeds.ts';
 
 export interface EmitOptions {
   /** Relaxed SIMD: multiply and add may fuse. Without it results are the same on every machine. */
@@ -137,13 +138,15 @@ class Emitter {
   preparedBytes = 0;
   readonly prepare: Emitted['prepare'][number][] = [];
   private readonly bases: readonly I32[];
-  private readonly dims: ReadonlyMap<string, I32>;
+  /** And the seeds of the running kernel. */
+  private readonly dims: Map<string, I32>;
   private readonly scratchBase: I32;
   private readonly preparedBase: I32 | undefined;
   /** Byte offset of what was prepared for the running kernel. */
   private preparedSlot: OwnGlobal | undefined;
   /** Byte offsets of the buffers of the running kernel. */
   private readonly slots: OwnGlobal[] = [];
+  private readonly seeds: OwnGlobal[] = [];
   private readonly bodies = new Map<string, Body>();
   private readonly micros = new Map<string, Func>();
   private readonly math: MathLibrary;
@@ -185,12 +188,14 @@ class Emitter {
   }
 
   /** `k`: the kernel of that number, or what stands for it in a special case. */
-  private entry(k: Kernel, at: number): EmittedKernel {
+  private entry(whole: Kernel, at: number): EmittedKernel {
+    const { kernel: k, seeds } = withoutSeeds(whole);
+    seeds.forEach((_, i) => this.seed(i));
     const key = `${kernelKey(k)} ${this.lasting.key(at)}`;
     const body = this.bodies.get(key) ?? this.body(k, at);
     this.bodies.set(key, body);
     const { prepared, single } = body;
-    this.exported(k.name, k, body, body.f);
+    this.exported(k.name, k, body, body.f, seeds);
     if (single) this.exported(`${k.name}.single`, k, body, single.f);
     if (prepared) {
       const entry = `${k.name}.prepare`;
@@ -207,8 +212,15 @@ class Emitter {
     return { entry: k.name, units: body.units, ...(special && { special }) };
   }
 
-  private exported(name: string, k: Kernel, { prepared }: Body, body: Func): void {
+  private exported(
+    name: string,
+    k: Kernel,
+    { prepared }: Body,
+    body: Func,
+    seeds: readonly number[] = [],
+  ): void {
     const f = this.module.func(name, unitParams, 'void', true);
+    seeds.forEach((value, i) => f.body.push(this.seed(i).set(i32.const(value | 0))));
     k.buffers.forEach((use, i) => f.body.push(this.slot(i).set(this.bases[use.buffer]!)));
     if (prepared)
       f.body.push(this.preparedSlot!.set(i32.add(this.preparedBase!, i32.const(this.preparedBytes))));
@@ -217,6 +229,12 @@ class Emitter {
 
   private slot(i: number): OwnGlobal {
     return (this.slots[i] ??= this.module.ownGlobal(`base${i}`));
+  }
+
+  private seed(i: number): OwnGlobal {
+    const made = (this.seeds[i] ??= this.module.ownGlobal(`seed${i}`));
+    this.dims.set(seedName(i), made.get);
+    return made;
   }
 
   private body(k: Kernel, at: number): Body {
