@@ -59,7 +59,7 @@ export function liveElements({ fn, shape, inputs }: Reduce, outside: Outside): r
   return bounding(region.conditions, x.shape, (i) => i >= shape.length);
 }
 
-/** Those of the conditions that bound the one inner axis of a shape, as the k of a product is bounded, by one other. */
+/** Those of the conditions that bound the one inner axis of a shape by one other, as the k of a product is by its m. */
 export function bounding(
   conditions: readonly Condition[],
   shape: readonly Poly[],
@@ -68,6 +68,8 @@ export function bounding(
   const axes = shape.flatMap((d, i) => (isUnit(d) ? [] : [i]));
   const k = axes.filter(isInner);
   const outer = axes.filter((i) => !isInner(i));
-  const by = (i: number): Roles => ({ k, m: [i], n: [], batch: outer.filter((j) => j !== i) });
-  return conditions.filter((c) => outer.some((i) => isBound(c, by(i))));
+  return conditions.filter((c) => {
+    const m = outer.filter((i) => stepOf(c.value, `$${i}`) !== 0);
+    return isBound(c, { batch: [], m, n: [], k });
+  });
 }
