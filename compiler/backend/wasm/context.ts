@@ -1,15 +1,14 @@
 import type { Ex, Kernel } from '../../kernel/kernel.ts';
 import type { Ranges } from '../../shape/poly.ts';
 import type { MicroShape } from './contract/micro.ts';
+import type { Mode } from './contract/tiles.ts';
 import type { Func, I32, Module } from './encoder.ts';
 import type { Environment } from './levels.ts';
 
 /** What the emitters of the kernel kinds share: one exported function under construction, and the module's libraries. */
-export interface EmitContext {
+export interface EmitContext extends Mode {
   readonly f: Func;
   readonly module: Module;
-  readonly relaxed: boolean;
-  readonly wide: boolean;
   /** For so many threads work is cut where more units are more work. */
   readonly threads: number;
   /** What code of `kernel` in function `f` may refer to. */

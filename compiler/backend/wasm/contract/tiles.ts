@@ -2,7 +2,6 @@
  * Register tiles: rows and vectors of results that the register kernel keeps in registers, and what they cost. V8 decides which
  * are fast: it has 15 vector registers to give, and computes a block of straight code with all its loads first.
  */
-import type { EmitContext } from '../context.ts';
 
 export interface Tile {
   readonly rows: number;
@@ -10,7 +9,10 @@ export interface Tile {
 }
 
 /** Whether products and sums are fused, and whether the engine pairs vectors. */
-export type Mode = Pick<EmitContext, 'relaxed' | 'wide'>;
+export interface Mode {
+  readonly relaxed: boolean;
+  readonly wide: boolean;
+}
 
 const registers = 15;
 
