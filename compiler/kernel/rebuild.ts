@@ -1,5 +1,6 @@
 /** Kernels made again with something changed: expressions from the operands up, buffers by their numbers. */
 import type { Poly } from '../shape/poly.ts';
+import { mapGuard } from '../shape/poly.ts';
 import type { Binding, BufferUse, ContractKernel, Ex, Kernel, Store } from './kernel.ts';
 
 /** `change` gets every expression once, its operands and data changed already. Shared objects stay shared. */
@@ -22,6 +23,22 @@ export function exRebuilder(change: (ex: Ex) => Ex): (ex: Ex) => Ex {
   };
   return visit;
 }
+
+export type PolyMap = (p: Poly) => Poly;
+
+/** `ex` with every index expression mapped. */
+export const exMapper = (map: PolyMap): ((ex: Ex) => Ex) =>
+  exRebuilder((ex) => {
+    if (ex.kind === 'load') return { ...ex, offset: map(ex.offset), guard: mapGuard(ex.guard, map) };
+    return ex.kind === 'index' ? { ...ex, value: map(ex.value) } : ex;
+  });
+
+/** The store with its place mapped, and its value. */
+export const mapStore = (map: PolyMap, mapEx: (ex: Ex) => Ex, store: Store): Store => ({
+  ...store,
+  offset: map(store.offset),
+  value: mapEx(store.value),
+});
 
 /** What becomes of a kernel's parts. Buffers are the kernel's, by their old numbers. */
 export interface Changes {

@@ -1,5 +1,6 @@
 /** Questions about expressions, for every device. */
-import type { Ex, LoadEx, Stage } from './kernel.ts';
+import type { Poly } from '../shape/poly.ts';
+import type { Ex, LoadEx, Stage, Store } from './kernel.ts';
 
 const none: readonly Ex[] = [];
 
@@ -26,6 +27,18 @@ export function usesIn(roots: readonly Ex[]): ReadonlyMap<Ex, number> {
 /** Every load under `root`, outer ones first, each once. */
 export const loadsIn = (root: Ex): LoadEx[] =>
   [...usesIn([root]).keys()].filter((ex): ex is LoadEx => ex.kind === 'load');
+
+function ownPolys(ex: Ex): readonly Poly[] {
+  if (ex.kind === 'load') return [ex.offset, ...ex.guard.map((c) => c.value)];
+  return ex.kind === 'index' ? [ex.value] : [];
+}
+
+/** Every index expression under `root`, those of its conditions and data too. */
+export const polysOf = (root: Ex): Poly[] => [...usesIn([root]).keys()].flatMap(ownPolys);
+
+/** The same of stores, their places included. */
+export const polysOfStores = (stores: readonly Store[]): Poly[] =>
+  stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
 
 /** What a stage computes. */
 export const rootsOf = (stage: Stage): readonly Ex[] =>

@@ -3,12 +3,12 @@
  * gates of an LSTM): instead of computing every part for every index and keeping one, each index is written out.
  */
 import type { Axis, ConstEx, Ex, MapStage, OpEx, RowsKernel, Store } from '../../kernel/kernel.ts';
-import { exRebuilder } from '../../kernel/rebuild.ts';
+import { exMapper, exRebuilder, mapStore } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import type { ScalarOp } from '../../ir/ops.ts';
 import type { Condition } from '../../shape/poly.ts';
 import { asConstant, constant, substitute } from '../../shape/poly.ts';
-import { exMapper, mapStore, mentions } from './transform.ts';
+import { mentions } from './transform.ts';
 
 /** As many copies of the code are made at most. */
 const mostChoices = 8;

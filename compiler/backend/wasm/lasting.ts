@@ -1,8 +1,7 @@
 /** From when on an operand of a kernel is what it will be: its panels need not be packed again each time it is read. */
 import type { BufferUse, Ex, Kernel } from '../../kernel/kernel.ts';
-import { loadsIn } from '../../kernel/walk.ts';
+import { loadsIn, polysOf } from '../../kernel/walk.ts';
 import { symbolsOf } from '../../shape/poly.ts';
-import { polysOf } from './transform.ts';
 
 /** Kernels `begin` to `end` - 1 are run several times, with `dim` as the number of the time. */
 export interface KernelLoop {

@@ -1,8 +1,10 @@
 /** Rows kernels in the form that code is made of: axes merged as far as no index expression tells them apart, small ones written out. */
 import type { Axis, Ex, LoadEx, Reduction, RowsKernel, Stage } from '../../kernel/kernel.ts';
+import { polysOf, polysOfStores } from '../../kernel/walk.ts';
+import { exMapper, mapStore } from '../../kernel/rebuild.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { asConstant, constant, mapGuard, substitute } from '../../shape/poly.ts';
-import { exMapper, mapStore, mergeAxes, polysOf } from './transform.ts';
+import { mergeAxes } from './transform.ts';
 
 /** A serial stage: in the order of its axes, the element at `at` (its guard holding) += value. */
 export interface ScatterStage {
@@ -19,7 +21,7 @@ export type RowsLike = Omit<RowsKernel, 'stages'> & { readonly stages: readonly 
 function stagePolys(stage: AnyStage): Poly[] {
   if (stage.kind === 'scatter') return [...polysOf(stage.at), ...polysOf(stage.value)];
   if (stage.kind === 'reduce') return stage.reductions.flatMap((r) => polysOf(r.value));
-  return stage.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
+  return polysOfStores(stage.stores);
 }
 
 function mapStage<S extends AnyStage>(stage: S, axes: readonly Axis[], map: (p: Poly) => Poly): S;

@@ -13,6 +13,7 @@ import type {
   ScatterKernel,
   Store,
 } from '../../kernel/kernel.ts';
+import { polysOf } from '../../kernel/walk.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { add, asConstant, constant, floorDivide, multiply, one, stepOf } from '../../shape/poly.ts';
 import { writeOutChoices } from './choices.ts';
@@ -30,7 +31,7 @@ import { computeOnce } from './stages.ts';
 import { inSteps } from './steps.ts';
 import { cutAtGuards } from './segments.ts';
 import { identity, scalarConst, scalarReduce, wasmType } from './scalar-ops.ts';
-import { mentions, polysOf } from './transform.ts';
+import { mentions } from './transform.ts';
 import { extract, vectorConst, vectorReduce } from './vector-ops.ts';
 
 export interface EmittedRows {

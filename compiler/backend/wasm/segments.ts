@@ -3,9 +3,9 @@
  * which of them it lies, the axis is cut where the answer changes, and each segment is a map of its own. Where what is left
  * divides an index by a constant (heads of an attention, laid side by side), the axis is split into quotient and remainder.
  */
-import type { Axis, Ex, MapStage, RowsKernel, Store } from '../../kernel/kernel.ts';
-import { exRebuilder } from '../../kernel/rebuild.ts';
-import { loadsIn, rootsOf } from '../../kernel/walk.ts';
+import type { Axis, Ex, MapStage, RowsKernel } from '../../kernel/kernel.ts';
+import { exMapper, exRebuilder, mapStore } from '../../kernel/rebuild.ts';
+import { loadsIn, polysOfStores, rootsOf } from '../../kernel/walk.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
 import {
   add,
@@ -18,7 +18,7 @@ import {
   substitute,
   symbol,
 } from '../../shape/poly.ts';
-import { exMapper, mapStore, mentions, polysOf, rangeWhere } from './transform.ts';
+import { mentions, rangeWhere } from './transform.ts';
 
 /** As many copies of the code are made at most. */
 const mostSegments = 8;
@@ -91,7 +91,7 @@ function splitAxis(stage: MapStage, others: Ranges): MapStage {
   const [axis] = stage.axes;
   const extent = axis && asConstant(axis.extent);
   if (!axis || extent === undefined) return stage;
-  const polys = stage.stores.flatMap((s: Store) => [s.offset, ...polysOf(s.value)]);
+  const polys = polysOfStores(stage.stores);
   const by = polys.flatMap((p) => divisorsOf(p, axis.name)).find((d) => d < extent && extent % d === 0);
   if (by === undefined) return stage;
   const [high, low]: [Axis, Axis] = [

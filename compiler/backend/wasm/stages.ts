@@ -13,12 +13,12 @@ import type {
   Stage,
 } from '../../kernel/kernel.ts';
 import { exKey } from '../../kernel/key.ts';
-import { exRebuilder } from '../../kernel/rebuild.ts';
+import { exMapper, exRebuilder } from '../../kernel/rebuild.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
 import { isCostlyOp } from '../../ir/ops.ts';
 import type { Poly } from '../../shape/poly.ts';
 import { common, equal, mapGuard, substitute, symbol } from '../../shape/poly.ts';
-import { exMapper, mentions } from './transform.ts';
+import { mentions } from './transform.ts';
 
 /** The kernel with what a reduction and a later map both compute in a map of its own before them, if there is such a thing. */
 export function computeOnce(k: RowsKernel): RowsKernel {

@@ -1,13 +1,12 @@
-/** Rewrites of kernels before code is made: index expressions mapped everywhere, unit axes dropped, axes merged. */
-import type { Axis, Ex, Store } from '../../kernel/kernel.ts';
-import { exRebuilder } from '../../kernel/rebuild.ts';
+/** Rewrites of kernels before code is made: unit axes dropped, axes merged, what the index expressions say of them. */
+import type { Axis } from '../../kernel/kernel.ts';
+import type { PolyMap } from '../../kernel/rebuild.ts';
 import type { Condition, Poly } from '../../shape/poly.ts';
 import {
   asConstant,
   floorDivide,
   floorMod,
   linearIn,
-  mapGuard,
   multiply,
   subtract,
   substitute,
@@ -15,32 +14,6 @@ import {
   symbolsOf,
   zero,
 } from '../../shape/poly.ts';
-
-export type PolyMap = (p: Poly) => Poly;
-
-/** `ex` with every index expression mapped; shared objects stay shared. */
-export const exMapper = (map: PolyMap): ((ex: Ex) => Ex) =>
-  exRebuilder((ex) => {
-    if (ex.kind === 'load') return { ...ex, offset: map(ex.offset), guard: mapGuard(ex.guard, map) };
-    return ex.kind === 'index' ? { ...ex, value: map(ex.value) } : ex;
-  });
-
-export const mapStore = (map: PolyMap, mapEx: (ex: Ex) => Ex, store: Store): Store => ({
-  ...store,
-  offset: map(store.offset),
-  value: mapEx(store.value),
-});
-
-/** Every index expression in `ex`, those of its data too. */
-export function polysOf(ex: Ex, into: Poly[] = [], seen: Set<Ex> = new Set<Ex>()): Poly[] {
-  if (seen.has(ex)) return into;
-  seen.add(ex);
-  if (ex.kind === 'load') into.push(ex.offset, ...ex.guard.map((c) => c.value));
-  if (ex.kind === 'index') into.push(ex.value);
-  if (ex.kind === 'load' || ex.kind === 'index') for (const d of ex.data) polysOf(d.value, into, seen);
-  if (ex.kind === 'op') for (const arg of ex.args) polysOf(arg, into, seen);
-  return into;
-}
 
 /** Indices from `from` to `to` - 1. */
 export interface Range {

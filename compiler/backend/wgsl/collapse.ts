@@ -1,8 +1,9 @@
 /** Neighbouring axes that every access runs through as one become one: fewer divisions, and whole groups of four where each alone has none. */
-import type { Axis, Ex, Store } from '../../kernel/kernel.ts';
-import { exRebuilder } from '../../kernel/rebuild.ts';
+import type { Axis, Store } from '../../kernel/kernel.ts';
+import { exMapper, mapStore } from '../../kernel/rebuild.ts';
+import { polysOfStores } from '../../kernel/walk.ts';
 import type { Poly } from '../../shape/poly.ts';
-import { equal, linearIn, mapGuard, multiply, substitute, symbolsOf, zero } from '../../shape/poly.ts';
+import { equal, linearIn, multiply, substitute, symbolsOf, zero } from '../../shape/poly.ts';
 
 export interface Points {
   readonly axes: readonly Axis[];
@@ -13,7 +14,7 @@ export function collapse({ axes, stores }: Points): Points {
   let made: Points = { axes, stores };
   for (let i = axes.length - 2; i >= 0; i--) {
     const [outer, inner] = [made.axes[i]!, made.axes[i + 1]!];
-    if (!polysOf(made.stores).every((p) => isOneStep(p, outer, inner))) continue;
+    if (!polysOfStores(made.stores).every((p) => isOneStep(p, outer, inner))) continue;
     const merged = { name: inner.name, extent: multiply(outer.extent, inner.extent) };
     made = {
       axes: made.axes.toSpliced(i, 2, merged),
@@ -31,24 +32,9 @@ function isOneStep(p: Poly, outer: Axis, inner: Axis): boolean {
   return o !== undefined && i !== undefined && equal(o.coefficient, multiply(i.coefficient, inner.extent));
 }
 
-/** Every index expression and condition of the stores. */
-function polysOf(stores: readonly Store[]): Poly[] {
-  const found = stores.map((s) => s.offset);
-  const visit = exRebuilder((ex) => {
-    if (ex.kind === 'load') found.push(ex.offset, ...ex.guard.map((c) => c.value));
-    if (ex.kind === 'index') found.push(ex.value);
-    return ex;
-  });
-  for (const s of stores) visit(s.value);
-  return found;
-}
-
 /** The axis at 0: its points are counted by another. */
 function withoutAxis(stores: readonly Store[], name: string): Store[] {
   const at = (p: Poly): Poly => substitute(p, (s) => (s === name ? zero : undefined));
-  const ex = exRebuilder((e): Ex => {
-    if (e.kind === 'load') return { ...e, offset: at(e.offset), guard: mapGuard(e.guard, at) };
-    return e.kind === 'index' ? { ...e, value: at(e.value) } : e;
-  });
-  return stores.map((s) => ({ ...s, offset: at(s.offset), value: ex(s.value) }));
+  const mapEx = exMapper(at);
+  return stores.map((s) => mapStore(at, mapEx, s));
 }

@@ -1,17 +1,8 @@
 /** Work written out point by point: expressions at a given point, and grid points of a row kernel that one invocation takes together. */
-import { exRebuilder } from '../../kernel/rebuild.ts';
+import { exMapper, exRebuilder, mapStore } from '../../kernel/rebuild.ts';
 import type { Axis, Ex, RowsKernel, Stage, Store } from '../../kernel/kernel.ts';
 import { loadsIn, rootsOf } from '../../kernel/walk.ts';
-import {
-  add,
-  asConstant,
-  constant,
-  floorDivide,
-  mapGuard,
-  scale,
-  substitute,
-  symbol,
-} from '../../shape/poly.ts';
+import { add, asConstant, constant, floorDivide, scale, substitute, symbol } from '../../shape/poly.ts';
 import type { Poly, Ranges } from '../../shape/poly.ts';
 import { countOf, lastOf } from './axes.ts';
 import { range } from './tile.ts';
@@ -22,19 +13,14 @@ export type Point = (name: string) => Poly | undefined;
 
 /** An expression at a point. `ranges` are those of the axes that stay. */
 export function exAt(ex: Ex, place: Point, ranges: Ranges): Ex {
-  const at = (p: Poly): Poly => substitute(p, place, ranges);
-  return exRebuilder((e) => {
-    if (e.kind === 'load') return { ...e, offset: at(e.offset), guard: mapGuard(e.guard, at) };
-    return e.kind === 'index' ? { ...e, value: at(e.value) } : e;
-  })(ex);
+  return exMapper((p) => substitute(p, place, ranges))(ex);
 }
 
-export const storesAt = (stores: readonly Store[], place: Point, ranges: Ranges): Store[] =>
-  stores.map((s) => ({
-    ...s,
-    offset: substitute(s.offset, place, ranges),
-    value: exAt(s.value, place, ranges),
-  }));
+export function storesAt(stores: readonly Store[], place: Point, ranges: Ranges): Store[] {
+  const at = (p: Poly): Poly => substitute(p, place, ranges);
+  const mapEx = exMapper(at);
+  return stores.map((s) => mapStore(at, mapEx, s));
+}
 
 /** The coordinates of all points, the last axis fastest. */
 export const coordinates = (extents: readonly number[]): number[][] =>

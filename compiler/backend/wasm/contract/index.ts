@@ -4,6 +4,7 @@
  * index; `strips.ts` and `rows.ts` run one.
  */
 import type { ContractKernel, RowsKernel, Store } from '../../../kernel/kernel.ts';
+import { exMapper, mapStore } from '../../../kernel/rebuild.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { add, asSymbol, substitute, zero as none } from '../../../shape/poly.ts';
 import { mergeRoles, planContract } from './plan.ts';
@@ -15,7 +16,6 @@ import type { Single } from './single.ts';
 import { StripEmitter } from './strips.ts';
 import { emitWindow, planWindow } from './windows.ts';
 import { emitRows } from '../rows.ts';
-import { exMapper, mapStore } from '../transform.ts';
 import { emitImage } from '../winograd/image.ts';
 import { planImage, planWeight } from '../winograd/plan.ts';
 import { emitWeight } from '../winograd/weight.ts';

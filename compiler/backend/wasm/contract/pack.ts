@@ -4,6 +4,7 @@
  * of the k axes that count as one, panel).
  */
 import type { Axis, Ex, Kernel } from '../../../kernel/kernel.ts';
+import { exMapper } from '../../../kernel/rebuild.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, constant, multiply, one, substitute, symbol } from '../../../shape/poly.ts';
 import type { ContractPlan, PackAlong } from './plan.ts';
@@ -13,7 +14,6 @@ import { f32, forLoop, i32, minI32, v128, when } from '../instr.ts';
 import type { Bounds } from '../loops.ts';
 import { Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
-import { exMapper } from '../transform.ts';
 
 export interface PackSpec {
   readonly name: string;

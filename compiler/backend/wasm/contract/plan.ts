@@ -1,12 +1,12 @@
 /** How a contraction is run: which side the vectors are on, tile and block sizes, or plain loops where packing does not pay. */
 import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
-import { swapRoles } from '../../../kernel/rebuild.ts';
-import { loadsIn } from '../../../kernel/walk.ts';
+import { exMapper, mapStore, swapRoles } from '../../../kernel/rebuild.ts';
+import { loadsIn, polysOf, polysOfStores } from '../../../kernel/walk.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, evaluate, stepOf } from '../../../shape/poly.ts';
 import { type InPlace, inPlaceOf } from './in-place.ts';
 import { type Mode, rowsCost, stripCost, type Tile, tilesFor } from './tiles.ts';
-import { exMapper, mapStore, mentions, mergeAxes, polysOf } from '../transform.ts';
+import { mentions, mergeAxes } from '../transform.ts';
 
 /** What a packing loop runs along in vectors: the lanes of the panel, or k (and then transposes 4 x 4). */
 export type PackAlong = 'lanes' | 'k';
@@ -54,8 +54,7 @@ export const known = (axes: readonly Axis[]): number | undefined =>
 
 // ---------------------------------------------------------------- normal form
 
-const storePolys = ({ stores, sums = [] }: ContractKernel): Poly[] =>
-  [...stores, ...sums].flatMap((s) => [s.offset, ...polysOf(s.value)]);
+const storePolys = ({ stores, sums = [] }: ContractKernel): Poly[] => polysOfStores([...stores, ...sums]);
 
 /** Merges the axes of every role. */
 export function mergeRoles(k: ContractKernel): ContractKernel {

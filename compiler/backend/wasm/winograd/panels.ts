@@ -3,6 +3,7 @@
  * are, then every tile is transformed, with the vectors along the lanes.
  */
 import type { Axis } from '../../../kernel/kernel.ts';
+import { exMapper } from '../../../kernel/rebuild.ts';
 import { constant, substitute } from '../../../shape/poly.ts';
 import { cheaper } from '../contract/plan.ts';
 import type { EmitContext } from '../context.ts';
@@ -11,7 +12,6 @@ import { f32x4, forLoop, i32, minI32, v128 } from '../instr.ts';
 import { clear } from '../loops.ts';
 import type { PackSpec } from '../contract/pack.ts';
 import { buildPack } from '../contract/pack.ts';
-import { exMapper } from '../transform.ts';
 import { advance, gridOf, keeper, locals, params, sum } from './code.ts';
 import type { Matrix } from './matrices.ts';
 import { around } from './matrices.ts';

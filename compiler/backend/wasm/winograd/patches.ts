@@ -4,6 +4,7 @@
  * what is copied stand the zeros of its padding, so that nothing else asks for bounds.
  */
 import type { Axis, Ex } from '../../../kernel/kernel.ts';
+import { exMapper } from '../../../kernel/rebuild.ts';
 import { constant, substitute } from '../../../shape/poly.ts';
 import type { EmitContext } from '../context.ts';
 import type { Code, Func, Stmt, V128 } from '../encoder.ts';
@@ -11,7 +12,7 @@ import { f32, forLoop, i32, maxI32, minI32, v128 } from '../instr.ts';
 import { clear, Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { decode } from '../contract/pack.ts';
-import { exMapper, type Range, rangeWhere } from '../transform.ts';
+import { type Range, rangeWhere } from '../transform.ts';
 import { advance, alternate, gridOf, keeper, locals, params, range, sum } from './code.ts';
 import { down, times } from './matrices.ts';
 import type { ImagePlan, Sliding } from './plan.ts';

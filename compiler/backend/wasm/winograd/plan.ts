@@ -4,13 +4,13 @@
  */
 import type { Axis, ContractKernel, Ex } from '../../../kernel/kernel.ts';
 import { swapRoles } from '../../../kernel/rebuild.ts';
-import { loadsIn } from '../../../kernel/walk.ts';
+import { loadsIn, polysOf } from '../../../kernel/walk.ts';
 import { transformedWindow } from '../../../kernel/window.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, scale, stepOf, substitute, subtract, symbol } from '../../../shape/poly.ts';
 import { known, roundUp } from '../contract/plan.ts';
 import { stripCost } from '../contract/tiles.ts';
-import { mentions, polysOf } from '../transform.ts';
+import { mentions } from '../transform.ts';
 import type { Filtering, TileSize } from './matrices.ts';
 import { filterBy, filterOver, tileSizes } from './matrices.ts';
 

@@ -5,6 +5,8 @@
  * memory; at the end the sums are transformed back and the stores run. A unit is a block of m and channels.
  */
 import type { Axis, ContractKernel, Store } from '../../../kernel/kernel.ts';
+import { polysOfStores } from '../../../kernel/walk.ts';
+import { exMapper, mapStore } from '../../../kernel/rebuild.ts';
 import type { Poly } from '../../../shape/poly.ts';
 import { asConstant, constant, multiply } from '../../../shape/poly.ts';
 import type { EmitContext } from '../context.ts';
@@ -15,7 +17,7 @@ import { clear, Loops } from '../loops.ts';
 import { Lowering } from '../lower.ts';
 import { count, decode } from '../contract/pack.ts';
 import { areasOf, type Part, partOf } from '../parts.ts';
-import { exMapper, mapStore, mergeAxes, polysOf } from '../transform.ts';
+import { mergeAxes } from '../transform.ts';
 import { advance, gridFloats, gridOf, keeper, locals, params, range, storeRun, sum } from './code.ts';
 import { around } from './matrices.ts';
 import type { Side } from './panels.ts';
@@ -273,7 +275,7 @@ class WeightEmitter {
   /** The stores over the axes of n; over one axis where these lie in line, as those of a parameter do. */
   private storesOverN(): StoresOverN {
     const { k, channel } = this;
-    const polys = k.stores.flatMap((s) => [s.offset, ...polysOf(s.value)]);
+    const polys = polysOfStores(k.stores);
     const { axes, map } = mergeAxes(k.n, polys);
     if (k.n[0] !== channel || axes.length > 1)
       return { axes: k.n, stores: k.stores, cut: channel, perChannel: 1 };
