@@ -22,9 +22,10 @@ export function prefersWideTiles(relaxed: boolean): boolean {
   const memory = new WebAssembly.Memory({ initial: 2 });
   const module = new Module({ shared: false });
   const modes = [false, true].map((wide) => ({ relaxed, wide }));
-  const [narrowTile, wideTile] = modes.map(mainTile) as [Tile, Tile];
+  const tiles = modes.map(mainTile) as [Tile, Tile];
+  const [narrowTile, wideTile] = tiles;
   const { rows } = wideTile;
-  const made = modes.map((mode, i) => exported(module, `tile${i}`, buildMicro(module, mainTile(mode), mode)));
+  const made = tiles.map((t, i) => exported(module, `tile${i}`, buildMicro(module, t, modes[i]!)));
   const instance = new WebAssembly.Instance(new WebAssembly.Module(module.encode() as BufferSource), {
     env: { memory },
   });

@@ -1,11 +1,12 @@
 /** Bad data files, tables and texts, and data that does not fit what reads it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Plan, StaticValue } from '../../compiler/plan.ts';
+import type { StaticValue } from '../../compiler/plan.ts';
 import { Batches } from '../../runtime/data/batches.ts';
 import { checkLabels } from '../../runtime/data/column.ts';
 import { loadSource } from '../../runtime/data/source.ts';
 import type { runtimeProblems } from '../../runtime/problems.ts';
+import { plan } from '../runtime/fake.ts';
 
 export interface Case {
   readonly code: keyof typeof runtimeProblems;
@@ -71,21 +72,12 @@ function windows(
 }
 
 /** A step that takes batches of 2 x 2 images and labels. */
-const plan: Plan = {
-  name: 'step',
-  target: 'wasm',
-  dims: ['batch'],
+const step = plan('step', {
   inputs: [
     { name: 'image', dtype: 'f32', shape: ['batch', 2, 2], buffer: 0 },
     { name: 'label', dtype: 'i32', shape: ['batch'], buffer: 1 },
   ],
-  outputs: [],
-  clocks: [],
-  buffers: [],
-  dispatches: [],
-  loops: [],
-  code: { kind: 'wgsl', shaders: {} },
-};
+});
 
 export const dataCases: readonly Case[] = [
   {
@@ -126,14 +118,14 @@ export const dataCases: readonly Case[] = [
   {
     code: 'E0707',
     slug: 'swapped',
-    raise: (d) => new Batches(plan, load(d, { images: labels([1, 2]), labels: images(2) }), 'digits', 2),
+    raise: (d) => new Batches(step, load(d, { images: labels([1, 2]), labels: images(2) }), 'digits', 2),
   },
   {
     code: 'E0707',
     slug: 'shape',
     raise: (d) =>
       new Batches(
-        plan,
+        step,
         load(d, { images: idx([2, 3, 3], Array<number>(18).fill(0)), labels: labels([1, 2]) }),
         'digits',
         2,
@@ -150,7 +142,7 @@ export const dataCases: readonly Case[] = [
     code: 'E0710',
     slug: 'not-whole',
     raise: (d) =>
-      new Batches(plan, load(d, { images: images(2), labels: idx([2], [1, 2.5], 13) }), 'digits', 2).take(
+      new Batches(step, load(d, { images: images(2), labels: idx([2], [1, 2.5], 13) }), 'digits', 2).take(
         Uint32Array.of(0, 1),
         0,
         2,
@@ -159,7 +151,7 @@ export const dataCases: readonly Case[] = [
   {
     code: 'E0711',
     slug: 'no-field',
-    raise: (d) => new Batches(plan, load(d, { images: images(2) }, { image: 'images' }), 'digits', 2),
+    raise: (d) => new Batches(step, load(d, { images: images(2) }, { image: 'images' }), 'digits', 2),
   },
   {
     code: 'E0712',

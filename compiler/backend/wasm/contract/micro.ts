@@ -2,7 +2,7 @@
  * The register kernel of contractions: a tile of C from `rows` values of A for each k, of a packed panel or where they lie, and
  * a packed panel of B (`4 * vectors` values for each k).
  */
-import type { Func, Module, Stmt, V128 } from '../encoder.ts';
+import type { Func, I32, Module, Stmt, V128 } from '../encoder.ts';
 import { block, brIf, f32x4, i32, loop, v128, when } from '../instr.ts';
 import { type Mode, rowsOfBlock } from './tiles.ts';
 
@@ -49,15 +49,11 @@ export function buildMicro(module: Module, shape: MicroShape, mode: Mode): Func 
   const offset = (i: number, j: number): number => 16 * (i * vectors + j);
   const each = (make: (i: number, j: number) => Stmt): Stmt[] =>
     range(all).flatMap((i) => range(used).map((j) => make(i, j)));
-  const multiplyAdd = (x: V128, y: V128, sum: V128): V128 =>
-    mode.relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
   const at = places ? f.local('i32', 'at') : b!;
   const nextOfB = places
     ? places.set(i32.add(places.get, i32.const(4)))
     : b!.set(i32.add(b!.get, i32.const(pitch)));
-  // A branch that is never taken (no tile lies at 0) ends a block of code: the engine loads no value of A before it that is wanted behind.
   const perBlock = rowsOfBlock(all, used, mode);
-  const next = (i: number): Stmt[] => (i > 0 && i % perBlock === 0 ? [brIf(1, i32.eqz(tile!.get))] : []);
   f.body.push(
     ...panels.slice(1).map((p) => p.set(i32.add(p.get, a!.get))),
     ...when(
@@ -69,9 +65,9 @@ export function buildMicro(module: Module, shape: MicroShape, mode: Mode): Func 
         ...(places ? [at.set(i32.add(b!.get, i32.load(places.get)))] : []),
         ...bs.map((v, j) => v.set(v128.load(at.get, 16 * j))),
         ...range(all).flatMap((i) => [
-          ...next(i),
+          ...blockEnd(i, perBlock, tile!.get),
           splat.set(v128.loadSplat(panels[Math.floor(i / rows)]!.get, steps.lane * (i % rows))),
-          ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get))),
+          ...bs.map((v, j) => sums[i]![j]!.set(multiplyAdd(splat.get, v.get, sums[i]![j]!.get, mode))),
         ]),
         ...panels.map((p) => p.set(i32.add(p.get, i32.const(steps.k)))),
         nextOfB,
@@ -82,5 +78,15 @@ export function buildMicro(module: Module, shape: MicroShape, mode: Mode): Func 
   );
   return f;
 }
+
+/**
+ * Ends a block of code before every `perBlock`-th part of a loop's body but the first, by a branch that is never taken as nothing
+ * lies at 0: the engine loads nothing before it that is wanted behind.
+ */
+export const blockEnd = (part: number, perBlock: number, address: I32): Stmt[] =>
+  part > 0 && part % perBlock === 0 ? [brIf(1, i32.eqz(address))] : [];
+
+export const multiplyAdd = (x: V128, y: V128, sum: V128, { relaxed }: Mode): V128 =>
+  relaxed ? f32x4.relaxedMadd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);

@@ -141,13 +141,11 @@ function candidate(kernel: ContractKernel, tile: Tile, mode: Mode): Candidate {
   const strip = stripCost(tile.rows, tile.vectors, mode);
   const lanes = 4 * tile.vectors;
   const rest = Math.ceil((n % lanes) / 4);
-  const lastStrip = (): number => {
-    // Two tiles of one vector are computed together.
-    const pair = { ...tile, rows: 2 * tile.rows };
-    return rest === 1 ? rowsCost(pair, roundUp(m, pair.rows), 1, mode) : rowsCost(tile, m, rest, mode);
-  };
-  const multiply =
-    Math.floor(n / lanes) * k * rowsCost(tile, m, tile.vectors, mode) + (rest > 0 ? k * lastStrip() : 0);
+  const strips = (vectors: number): number => rowsCost(tile, m, vectors, mode);
+  const pair = 2 * tile.rows;
+  // Two tiles of one vector are computed together.
+  const last = rest === 1 ? Math.ceil(m / pair) * stripCost(pair, 1, mode) : rest > 0 ? strips(rest) : 0;
+  const multiply = k * (Math.floor(n / lanes) * strips(tile.vectors) + last);
   const cost = multiply + n * k * b.cost + m * k * a.cost + m * n * storeCost(kernel);
   return { kernel, tile, strip, inPlace, a, b, cost };
 }

@@ -7,8 +7,9 @@ import type { Poly } from '../../../shape/poly.ts';
 import { constant } from '../../../shape/poly.ts';
 import type { EmitContext } from '../context.ts';
 import type { Func, I32, Module, Stmt } from '../encoder.ts';
-import { block, brIf, f32x4, forLoop, i32, loop, minI32, v128, when } from '../instr.ts';
+import { block, brIf, forLoop, i32, loop, minI32, v128, when } from '../instr.ts';
 import { Lowering } from '../lower.ts';
+import { blockEnd, multiplyAdd } from './micro.ts';
 import { type Operand, RowsInPlace } from './panels.ts';
 import { type ContractPlan, known } from './plan.ts';
 import { loadsAtOnce, type Mode } from './tiles.ts';
@@ -116,20 +117,15 @@ function buildRow(module: Module, shape: RowShape, mode: Mode): Func {
     into: 16 * rows * vectors * Math.floor(i / vectors) + 16 * (i % vectors),
   }));
   const splat = f.local('v128', 'a');
-  // As in the register kernel, branches that are never taken keep the engine from loading all of B first.
   const perBlock = loadsAtOnce(places.length, mode);
   f.body.push(
     block(
       loop(
         splat.set(v128.loadSplat(a!.get)),
         ...places.flatMap(({ sum, value, from }, i) => [
-          ...(i > 0 && i % perBlock === 0 ? [brIf(1, i32.eqz(to!.get))] : []),
+          ...blockEnd(i, perBlock, to!.get),
           value.set(v128.load(b!.get, from)),
-          sum.set(
-            mode.relaxed
-              ? f32x4.relaxedMadd(splat.get, value.get, sum.get)
-              : f32x4.add(sum.get, f32x4.mul(splat.get, value.get)),
-          ),
+          sum.set(multiplyAdd(splat.get, value.get, sum.get, mode)),
         ]),
         a!.set(i32.add(a!.get, i32.const(step))),
         b!.set(i32.add(b!.get, i32.const(16 * vectors))),

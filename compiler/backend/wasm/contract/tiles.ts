@@ -23,20 +23,19 @@ const arePaired = (vectors: number, { wide }: Mode): boolean => wide && vectors 
 const registersOf = (vectors: number, mode: Mode): number =>
   arePaired(vectors, mode) ? vectors / 2 : vectors;
 
+/** Registers that are left for loads: a product on its way to its sum takes one where the two are not fused. */
+const free = (taken: number, { relaxed }: Mode): number => Math.max(1, registers - taken - (relaxed ? 0 : 1));
+
 /** How many vectors of B a block of code may load beside so many sums and a value of A. */
-export function loadsAtOnce(sums: number, mode: Mode): number {
-  const free = registers - registersOf(sums, mode) - (mode.relaxed ? 1 : 2);
-  return Math.max(1, arePaired(sums, mode) ? 2 * free : free);
-}
+export const loadsAtOnce = (sums: number, mode: Mode): number =>
+  free(registersOf(sums, mode) + 1, mode) * (arePaired(sums, mode) ? 2 : 1);
 
 /**
  * Of how many rows a block of code may hold the products. It loads a value of A for each of them before the first product; sums and a
- * row of B are in registers beside these, and a product on its way to its sum where the two are not fused.
+ * row of B are in registers beside these.
  */
-export function rowsOfBlock(rows: number, used: number, mode: Mode): number {
-  const ofRow = registersOf(used, mode);
-  return Math.max(1, registers - (rows + 1) * ofRow - (mode.relaxed ? 0 : 1));
-}
+export const rowsOfBlock = (rows: number, used: number, mode: Mode): number =>
+  free((rows + 1) * registersOf(used, mode), mode);
 
 const tile = (rows: number, vectors: number): Tile => ({ rows, vectors });
 /** By mode, the tile for large products first. */
